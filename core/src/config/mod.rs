@@ -1,0 +1,285 @@
+//! The config: what was typed in TOML, turned once into the validated types that everything else takes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::column::ColumnSpec;
+use crate::rollup::{Condition, RollupSpec};
+
+/// A whole config, checked: nobody downstream checks again.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from, as the user named it; relative paths in it are resolved against its folder.
+    pub path: PathBuf,
+    /// Where the input is, unless the command line names it.
+    pub sources: Vec<SourceSpec>,
+    /// How bytes become records.
+    pub decode: DecodeSpec,
+    /// What is kept of a record, in the order of the table's columns.
+    pub columns: Vec<ColumnSpec>,
+    /// Which product a record belongs to.
+    pub products: ProductsSpec,
+    /// Records that are declared not to be loaded.
+    pub filters: Vec<FilterSpec>,
+    /// The events table.
+    pub table: TableSpec,
+    /// What is aggregated by minute.
+    pub rollups: Vec<RollupSpec>,
+    /// Where everything goes.
+    pub clickhouse: ClickHouseSpec,
+    /// Bounds of the pipeline.
+    pub pipeline: PipelineSpec,
+}
+
+/// `[[source]]`: files to load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSpec {
+    /// Unique, for people.
+    pub name: String,
+    /// Files or glob patterns, absolute or resolved against the config's folder.
+    pub paths: Vec<PathBuf>,
+}
+
+/// `[decode]`: how a source's bytes become records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeSpec {
+    /// Format of a record once it is open.
+    pub format: Format,
+    /// Encryption around a record.
+    pub envelope: Option<EnvelopeSpec>,
+    /// Longest record, bytes.
+    pub record_bytes_max: usize,
+}
+
+impl DecodeSpec {
+    /// How records are told apart in the source.
+    pub fn framing(&self) -> Framing {
+        match &self.envelope {
+            Some(EnvelopeSpec { layout: EnvelopeLayout::Frame, .. }) => Framing::Frames,
+            _ => Framing::Lines,
+        }
+    }
+}
+
+/// How records are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// By `\n` or `\r\n`; the last one may be missing; blank lines are not records.
+    Lines,
+    /// By a big-endian 32-bit length in front of each.
+    Frames,
+}
+
+/// Format of an open record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object.
+    Json,
+    /// Apache's and nginx's `combined` or `common` log line; told apart record by record.
+    AccessLog,
+    /// Delimited fields with RFC 4180 quoting, named by the source's header line.
+    Csv,
+    /// Tab-separated fields named by the source's header line; `\t`, `\n`, `\r`, `\\` escapes, no quoting.
+    Tsv,
+}
+
+/// `[decode.envelope]`: encryption around each record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvelopeSpec {
+    /// How key id, nonce, ciphertext and tag are laid out.
+    pub layout: EnvelopeLayout,
+    /// Where keys come from.
+    pub keyring: KeyringSpec,
+}
+
+/// Layout of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvelopeLayout {
+    /// A line: `key-id TAB base64(nonce | ciphertext | tag)`.
+    Tab,
+    /// A line: a JSON object with named fields.
+    Json {
+        /// Field that holds the key id.
+        key: String,
+        /// Field that holds the base64 nonce.
+        nonce: String,
+        /// Field that holds base64 of ciphertext and tag.
+        data: String,
+    },
+    /// Binary: u32 BE length of the rest, u8 length of the key id, key id, nonce, ciphertext, tag.
+    Frame,
+}
+
+/// Where the keys of an envelope come from. The keys themselves are not part of the config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyringSpec {
+    /// A TOML file of `[[key]]` tables with `id`, `cipher` and base64 `secret`.
+    File(PathBuf),
+    /// An environment variable that holds the same TOML text.
+    Env(String),
+}
+
+/// `[products]`: the product of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProductsSpec {
+    /// Every record belongs to this product.
+    Fixed {
+        /// Product id.
+        id: String,
+    },
+    /// The record says it in a declared column.
+    Column {
+        /// Name of a declared string or low-cardinality column.
+        column: String,
+        /// The dictionary, if there is one; without, every product is known.
+        dictionary: Option<DictionarySpec>,
+    },
+}
+
+impl ProductsSpec {
+    /// Name of the column of the events table that holds the product.
+    pub fn column_name(&self) -> &str {
+        match self {
+            ProductsSpec::Fixed { .. } => "product",
+            ProductsSpec::Column { column, .. } => column,
+        }
+    }
+}
+
+/// The product dictionary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DictionarySpec {
+    /// CSV (with a header) or TOML (`[[product]]`) by its extension. Columns: `id`, `name`, `family`, `owner`, any others.
+    pub path: PathBuf,
+    /// What happens to records of a product that it does not have.
+    pub unknown: UnknownProduct,
+    /// Dictionary columns that are added to each row as low-cardinality strings, named `product_<column>`.
+    pub add: Vec<String>,
+}
+
+/// What happens to records of an unknown product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnknownProduct {
+    /// They become dead letters.
+    DeadLetter,
+    /// They belong to this product, which the dictionary has.
+    Default(String),
+}
+
+/// `[[filter]]`: records that are declared not to be loaded. They are counted as filtered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FilterSpec {
+    /// Drop records that satisfy the condition.
+    Drop(Condition),
+    /// Drop records that do not satisfy the condition.
+    Keep(Condition),
+}
+
+/// `[table]`: the events table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSpec {
+    /// Its name, `events` unless said otherwise. Dead letters are in `dead_letters`, the ledger in `ledger`.
+    pub name: String,
+    /// The required timestamp column that is the event time: partitions, minutes, order.
+    pub time: String,
+    /// Columns between product and time in the sorting key.
+    pub order_by: Vec<String>,
+}
+
+/// `[clickhouse]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClickHouseSpec {
+    /// Which server.
+    pub server: ServerSpec,
+    /// Database that holds all tables; created if absent.
+    pub database: String,
+    /// Inserts under way at once.
+    pub inserts_in_flight: usize,
+    /// Compression of inserts on the wire.
+    pub compression: WireCompression,
+}
+
+/// Which ClickHouse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerSpec {
+    /// Started by us and stopped with us.
+    Embedded(EmbeddedSpec),
+    /// A server that runs already.
+    Url(UrlSpec),
+}
+
+/// `[clickhouse.embedded]`. `None` everywhere is a good server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EmbeddedSpec {
+    /// Data folder; default under the user's data directory.
+    pub data: Option<PathBuf>,
+    /// HTTP port on loopback; default a free one.
+    pub http_port: Option<u16>,
+    /// Native port on loopback; default a free one.
+    pub tcp_port: Option<u16>,
+    /// Path of libchdb.so; default the cache.
+    pub library: Option<PathBuf>,
+    /// Memory limit of the server, bytes.
+    pub memory_bytes_max: Option<u64>,
+    /// Password of the read-only analyst; default random, kept with the engine's.
+    pub analyst_password: Option<Secret>,
+}
+
+/// A server on a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlSpec {
+    /// `http://host:port` or `https://host:port`.
+    pub url: String,
+    /// User.
+    pub user: String,
+    /// Password.
+    pub password: Secret,
+    /// PEM file of certificate authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Compression of inserts on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WireCompression {
+    /// LZ4 unless the server is on loopback.
+    Auto,
+    /// None.
+    None,
+    /// LZ4.
+    Lz4,
+}
+
+/// `[pipeline]`: bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipelineSpec {
+    /// Bytes of a slice.
+    pub slice_bytes: usize,
+    /// Decoding threads; `None`: one a core.
+    pub workers: Option<usize>,
+}
+
+/// A text that never reaches a log, an error or `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// Environment as the config sees it.
+pub type Env = BTreeMap<String, String>;

@@ -1,0 +1,113 @@
+//! Dead letters: records that could not be loaded, kept whole with their reason and position.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a record could not be loaded. A closed list: operators count and alert by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Not a JSON object by RFC 8259; the detail names the offset in the record.
+    BadJson,
+    /// JSON nested deeper than [`crate::limits::JSON_DEPTH_MAX`].
+    TooDeep,
+    /// Bytes that are not UTF-8.
+    BadUtf8,
+    /// A line that is not of the declared access-log, CSV or TSV format.
+    BadLine,
+    /// A required field is absent or null.
+    MissingField,
+    /// A field's value does not fit its column's type by the stated rules.
+    TypeMismatch,
+    /// The envelope is malformed: no key id, bad base64, too short.
+    BadEnvelope,
+    /// The envelope names a key that the keyring does not have.
+    UnknownKey,
+    /// The authentication tag does not match: wrong key or changed bytes.
+    TagMismatch,
+    /// The product dictionary does not have the record's product.
+    UnknownProduct,
+    /// Longer than the record limit.
+    TooLong,
+    /// The source ended inside the record, such as a compressed file cut short.
+    TruncatedInput,
+    /// A length-prefixed frame is cut short or its length cannot be right.
+    TruncatedFrame,
+}
+
+impl Reason {
+    /// All reasons, in the order in which they are reported.
+    pub const ALL: [Reason; 13] = [
+        Reason::BadJson,
+        Reason::TooDeep,
+        Reason::BadUtf8,
+        Reason::BadLine,
+        Reason::MissingField,
+        Reason::TypeMismatch,
+        Reason::BadEnvelope,
+        Reason::UnknownKey,
+        Reason::TagMismatch,
+        Reason::UnknownProduct,
+        Reason::TooLong,
+        Reason::TruncatedInput,
+        Reason::TruncatedFrame,
+    ];
+
+    /// Name in the dead-letter table and in reports, `snake_case`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::BadJson => "bad_json",
+            Reason::TooDeep => "too_deep",
+            Reason::BadUtf8 => "bad_utf8",
+            Reason::BadLine => "bad_line",
+            Reason::MissingField => "missing_field",
+            Reason::TypeMismatch => "type_mismatch",
+            Reason::BadEnvelope => "bad_envelope",
+            Reason::UnknownKey => "unknown_key",
+            Reason::TagMismatch => "tag_mismatch",
+            Reason::UnknownProduct => "unknown_product",
+            Reason::TooLong => "too_long",
+            Reason::TruncatedInput => "truncated_input",
+            Reason::TruncatedFrame => "truncated_frame",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is wrong with one record, before its position is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// From the closed list.
+    pub reason: Reason,
+    /// The column at fault, where there is one.
+    pub column: Option<Arc<str>>,
+    /// For the operator, at most [`crate::limits::DEAD_LETTER_DETAIL_BYTES`]; never a decrypted value of a masked column.
+    pub detail: String,
+}
+
+impl Fault {
+    /// A fault that no single column is to blame for.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Fault { reason, column: None, detail: detail.into() }
+    }
+}
+
+/// A record that could not be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Position among the slice's records, from 0.
+    pub row: u32,
+    /// Offset of the record in its source, bytes.
+    pub offset: u64,
+    /// Length of the record in its source, bytes, without its line ending.
+    pub length: u64,
+    /// What is wrong.
+    pub fault: Fault,
+    /// The record's bytes as they were in the source (still sealed, if it was); its first bytes if it was too long.
+    pub record: Vec<u8>,
+}

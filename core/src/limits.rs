@@ -1,0 +1,51 @@
+//! Every bound of the engine in one place, so that memory can be reasoned about and nothing grows without a limit.
+//!
+//! Units are in the names. Where a bound can be configured, the constant is its default and the `_FLOOR` and
+//! `_CEILING` beside it say what the config may ask for.
+
+/// Bytes of a slice that the reader cuts from a source (the last record is never torn, so a slice is at most this).
+pub const SLICE_BYTES: usize = 16 << 20;
+/// Smallest slice the config may ask for.
+pub const SLICE_BYTES_FLOOR: usize = 64 << 10;
+/// Largest slice the config may ask for: the memory budget of the pipeline is a multiple of it.
+pub const SLICE_BYTES_CEILING: usize = 32 << 20;
+
+/// Records of a slice. Bounds what short records can make of a slice: rows and dead letters cost memory too.
+pub const SLICE_RECORDS_MAX: usize = 262_144;
+
+/// Bytes of one record, line ending not counted. A longer one is a dead letter with its first bytes and its length.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Largest record limit the config may ask for; a record must fit in a slice.
+pub const RECORD_BYTES_CEILING: usize = 16 << 20;
+
+/// Bytes that are kept of a record that was too long to keep whole.
+pub const DEAD_LETTER_HEAD_BYTES: usize = 4 << 10;
+/// Bytes of a dead letter's explanation; the rest is cut.
+pub const DEAD_LETTER_DETAIL_BYTES: usize = 512;
+
+/// Levels of nested arrays and objects in a JSON record.
+pub const JSON_DEPTH_MAX: usize = 128;
+
+/// Columns a config may declare, the ones that a dictionary adds included.
+pub const COLUMNS_MAX: usize = 1_000;
+/// Elements of one list value.
+pub const LIST_ITEMS_MAX: usize = 65_536;
+/// Products in a dictionary.
+pub const PRODUCTS_MAX: usize = 100_000;
+/// Distinct values of a low-cardinality column in one slice before the batch falls back to more keys.
+pub const DICTIONARY_VALUES_MAX: usize = SLICE_RECORDS_MAX;
+
+/// Slices read ahead of the workers.
+pub const SLICES_READ_AHEAD: usize = 1;
+/// Decoded slices waiting for an inserter.
+pub const SLICES_DECODED_QUEUED: usize = 1;
+/// Inserts under way at once, unless the config says otherwise.
+pub const INSERTS_IN_FLIGHT: usize = 2;
+/// Most inserts under way at once that the config may ask for.
+pub const INSERTS_IN_FLIGHT_CEILING: usize = 16;
+
+const _: () = assert!(SLICE_BYTES_FLOOR <= SLICE_BYTES && SLICE_BYTES <= SLICE_BYTES_CEILING);
+const _: () = assert!(RECORD_BYTES_MAX <= RECORD_BYTES_CEILING && RECORD_BYTES_CEILING <= SLICE_BYTES_CEILING);
+const _: () = assert!(RECORD_BYTES_MAX <= SLICE_BYTES, "a record of the default limit must fit in a default slice");
+const _: () = assert!(DEAD_LETTER_HEAD_BYTES <= SLICE_BYTES_FLOOR);
+const _: () = assert!(SLICE_BYTES_CEILING <= i32::MAX as usize / 2, "string offsets of a batch are 32 bit");
