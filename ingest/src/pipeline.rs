@@ -1,0 +1,179 @@
+//! The pipeline: one reader, decoders on every core, several inserts under way, every queue bounded.
+//!
+//! ```text
+//! reader thread --[SLICES_READ_AHEAD]--> rayon workers --[SLICES_DECODED_QUEUED]--> insert threads --> sink
+//!       ^                                     |
+//!       +------------- used buffers ----------+
+//! ```
+//! A stage that cannot hand on waits, so when the sink slows down the reader stops reading; nothing is dropped. At any
+//! moment there are at most `1 + SLICES_READ_AHEAD + workers` slices as bytes and
+//! `workers + SLICES_DECODED_QUEUED + inserts_in_flight` as columns.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use longshore_core::config::{Format, Framing};
+use longshore_core::decode::{Decoder, Scratch};
+use longshore_core::limits::{SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
+
+use crate::input::{Input, InputError};
+use crate::known::KnownSlices;
+use crate::progress::Progress;
+use crate::reader::{CutSlice, Reader, ReaderOptions};
+use crate::retry::{RetryEnd, RetryPolicy, until_done};
+use crate::sink::{LoadedSlice, Sink};
+
+/// Bounds of a run.
+#[derive(Debug, Clone)]
+pub struct PipelineOptions {
+    /// How records are told apart.
+    pub framing: Framing,
+    /// Format of a record.
+    pub format: Format,
+    /// Bytes of a slice.
+    pub slice_bytes: usize,
+    /// Longest record, bytes.
+    pub record_bytes_max: usize,
+    /// Decoding threads.
+    pub workers: usize,
+    /// Inserts under way at once.
+    pub inserts_in_flight: usize,
+    /// Waiting for the sink.
+    pub retry: RetryPolicy,
+}
+
+/// How a run ended, short of a fatal error.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Inputs that could not be read to their end; the others were loaded.
+    pub input_errors: Vec<InputError>,
+    /// A stop was asked for and not everything was read or stored.
+    pub stopped: bool,
+}
+
+/// Why a run could not go on. What was acknowledged before is stored; the rest can be loaded again.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The sink refuses for good.
+    #[error("{0}")]
+    Sink(String),
+    /// The decoding threads could not be started.
+    #[error("cannot start the decoding threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// Loads all inputs, in order. Returns once everything that was read is acknowledged, or nothing more can be.
+///
+/// `stop` ends the run early: what was cut is still stored, unless the sink is away. A refusing sink sets it too.
+pub fn run(
+    inputs: &[Input],
+    known: &KnownSlices,
+    decoder: &Decoder,
+    sink: &dyn Sink,
+    options: &PipelineOptions,
+    (progress, stop): (&Progress, &AtomicBool),
+) -> Result<Outcome, PipelineError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.workers)
+        .thread_name(|index| format!("decode-{index}"))
+        .build()?;
+    let (cut_send, cut) = bounded(SLICES_READ_AHEAD);
+    let (decoded_send, decoded) = bounded(SLICES_DECODED_QUEUED);
+    // As many as there can be slices as bytes: giving a buffer back never waits.
+    let (used_send, used) = bounded(1 + SLICES_READ_AHEAD + options.workers);
+    let run = Run { decoder, sink, options, progress, stop, end: Mutex::new(None) };
+
+    let input_errors = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let reader_options = ReaderOptions {
+                framing: options.framing,
+                format: options.format,
+                slice_bytes: options.slice_bytes,
+                record_bytes_max: options.record_bytes_max,
+            };
+            let errors = Reader::new(&reader_options, known, progress, stop).read_all(inputs, &cut_send, &used);
+            drop(cut_send);
+            errors
+        });
+        for _ in 0..options.inserts_in_flight {
+            let decoded = decoded.clone();
+            let run = &run;
+            scope.spawn(move || run.insert(&decoded));
+        }
+        drop(decoded);
+        pool.scope(|workers| {
+            for _ in 0..options.workers {
+                let (cut, decoded_send, used_send) = (cut.clone(), decoded_send.clone(), used_send.clone());
+                let run = &run;
+                workers.spawn(move |_| run.decode(&cut, &decoded_send, &used_send));
+            }
+            // The last workers' handles must be the only ones, so that ends travel from stage to stage.
+            drop((cut, decoded_send, used_send));
+        });
+        reader.join().expect("the reader does not panic")
+    });
+
+    match run.end.into_inner().expect("no panic while ending") {
+        Some(RetryEnd::Fatal(detail)) => Err(PipelineError::Sink(detail)),
+        Some(RetryEnd::Stopped(_)) => Ok(Outcome { input_errors, stopped: true }),
+        None => Ok(Outcome { input_errors, stopped: stop.load(Ordering::Relaxed) }),
+    }
+}
+
+/// What the stages share.
+struct Run<'a> {
+    decoder: &'a Decoder,
+    sink: &'a dyn Sink,
+    options: &'a PipelineOptions,
+    progress: &'a Progress,
+    stop: &'a AtomicBool,
+    /// Set once, by the first insert that cannot succeed.
+    end: Mutex<Option<RetryEnd>>,
+}
+
+impl Run<'_> {
+    /// A decoding thread: until the reader is done or the inserters are gone.
+    fn decode(&self, cut: &Receiver<CutSlice>, decoded: &Sender<LoadedSlice>, used: &Sender<Vec<u8>>) {
+        let mut scratch = Scratch::new(self.decoder);
+        for CutSlice { slice, meta } in cut {
+            let outcome = self.decoder.decode(&slice, &mut scratch);
+            // The reader may have finished; then the buffer is simply freed.
+            let _ = used.try_send(slice.bytes);
+            if decoded.send(LoadedSlice { meta, decoded: outcome }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// An insert thread: until the decoders are done or a slice cannot be stored.
+    ///
+    /// When every insert thread has ended for that reason the decoders' sends fail, they end, and so does the reader.
+    fn insert(&self, decoded: &Receiver<LoadedSlice>) {
+        for slice in decoded {
+            if self.end.lock().expect("no panic while ending").is_some() {
+                return;
+            }
+            let what = format!("slice {} of {}", slice.meta.id, slice.meta.source);
+            let on_retry = || {
+                self.progress.retries.fetch_add(1, Ordering::Relaxed);
+            };
+            match until_done(self.options.retry, self.stop, &what, on_retry, || self.sink.write(&slice)) {
+                Ok(()) => self.progress.stored(&slice),
+                Err(end) => {
+                    let mut first = self.end.lock().expect("no panic while ending");
+                    // A refusal outranks a stop: it is what the operator has to know.
+                    if first.is_none() || matches!(end, RetryEnd::Fatal(_)) {
+                        *first = Some(end);
+                    }
+                    // Nothing more can be stored, so nothing more need be read, and nobody need wait for the sink.
+                    self.stop.store(true, Ordering::Relaxed);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! Waiting for a sink that is away: exponential back-off, said aloud, ended by a stop request.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::sink::SinkError;
+
+/// How long to wait between attempts. There is no last attempt: giving up would lose what is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Before the second attempt.
+    pub wait_first: Duration,
+    /// Each wait is twice the last, up to this.
+    pub wait_max: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        RetryPolicy { wait_first: Duration::from_millis(200), wait_max: Duration::from_secs(15) }
+    }
+}
+
+/// Why retrying ended without success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RetryEnd {
+    /// The error is not one that waiting cures.
+    Fatal(String),
+    /// A stop was asked for while the sink was away; the last error is inside.
+    Stopped(String),
+}
+
+/// How often a stop request is looked for while waiting.
+const STOP_POLL: Duration = Duration::from_millis(50);
+
+/// Calls `attempt` until it succeeds, fails for good, or `stop` is set while it fails.
+///
+/// `what` names the work in the messages, such as `slice 00ab… of app.log`.
+pub fn until_done(
+    policy: RetryPolicy,
+    stop: &AtomicBool,
+    what: &dyn std::fmt::Display,
+    mut on_retry: impl FnMut(),
+    mut attempt: impl FnMut() -> Result<(), SinkError>,
+) -> Result<(), RetryEnd> {
+    let mut wait = policy.wait_first;
+    let mut away_since: Option<Instant> = None;
+    loop {
+        let detail = match attempt() {
+            Ok(()) => {
+                if let Some(since) = away_since {
+                    tracing::info!("{what}: stored after {:.1} s of retries", since.elapsed().as_secs_f64());
+                }
+                return Ok(());
+            }
+            Err(SinkError::Fatal { detail }) => return Err(RetryEnd::Fatal(detail)),
+            Err(SinkError::Retry { detail }) => detail,
+        };
+        if stop.load(Ordering::Relaxed) {
+            return Err(RetryEnd::Stopped(detail));
+        }
+        away_since.get_or_insert_with(Instant::now);
+        on_retry();
+        tracing::warn!("{what}: {detail}; trying again in {:.1} s, nothing is lost", wait.as_secs_f64());
+        if sleep_unless(stop, wait) {
+            return Err(RetryEnd::Stopped(detail));
+        }
+        wait = (wait * 2).min(policy.wait_max);
+    }
+}
+
+/// Sleeps for `wait`; true if `stop` was set meanwhile.
+fn sleep_unless(stop: &AtomicBool, wait: Duration) -> bool {
+    let end = Instant::now() + wait;
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return true;
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        std::thread::sleep(left.min(STOP_POLL));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAST: RetryPolicy =
+        RetryPolicy { wait_first: Duration::from_millis(1), wait_max: Duration::from_millis(2) };
+
+    fn away() -> SinkError {
+        SinkError::Retry { detail: "away".into() }
+    }
+
+    #[test]
+    fn retries_until_it_works() {
+        let stop = AtomicBool::new(false);
+        let mut attempts = 0;
+        let mut retries = 0;
+        let done = until_done(FAST, &stop, &"work", || retries += 1, || {
+            attempts += 1;
+            if attempts < 4 { Err(away()) } else { Ok(()) }
+        });
+        assert_eq!(done, Ok(()));
+        assert_eq!((attempts, retries), (4, 3));
+    }
+
+    #[test]
+    fn a_fatal_error_is_not_retried() {
+        let stop = AtomicBool::new(false);
+        let mut attempts = 0;
+        let done = until_done(FAST, &stop, &"work", || {}, || {
+            attempts += 1;
+            Err(SinkError::Fatal { detail: "no such table".into() })
+        });
+        assert_eq!(done, Err(RetryEnd::Fatal("no such table".into())));
+        assert_eq!(attempts, 1);
+    }
+
+    #[test]
+    fn a_stop_request_ends_the_wait() {
+        let stop = AtomicBool::new(false);
+        let policy = RetryPolicy { wait_first: Duration::from_secs(3600), wait_max: Duration::from_secs(3600) };
+        let done = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| until_done(policy, &stop, &"work", || {}, || Err(away())));
+            std::thread::sleep(Duration::from_millis(20));
+            stop.store(true, Ordering::Relaxed);
+            waiting.join().expect("no panic")
+        });
+        assert_eq!(done, Err(RetryEnd::Stopped("away".into())));
+    }
+}
