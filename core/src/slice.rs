@@ -35,8 +35,10 @@ pub struct Tail {
     pub reason: Reason,
     /// First bytes of the record, at most [`crate::limits::DEAD_LETTER_HEAD_BYTES`] when it was too long, whole otherwise.
     pub head: Vec<u8>,
-    /// Bytes of the record in the source.
+    /// Bytes of the record in the source, without line ending or length prefix.
     pub length: u64,
+    /// Bytes that the tail takes up in the source, line ending or length prefix included.
+    pub consumed: u64,
     /// What happened, for the operator.
     pub detail: String,
 }
@@ -61,6 +63,6 @@ pub struct Slice {
 impl Slice {
     /// Offset just past the slice in the source, its tail included.
     pub fn end(&self) -> u64 {
-        self.start + self.bytes.len() as u64 + self.tail.as_ref().map_or(0, |tail| tail.length)
+        self.start + self.bytes.len() as u64 + self.tail.as_ref().map_or(0, |tail| tail.consumed)
     }
 }
