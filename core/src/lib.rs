@@ -9,6 +9,7 @@ pub mod column;
 pub mod config;
 pub mod dead_letter;
 pub mod decode;
+pub mod json;
 pub mod limits;
 pub mod rollup;
 pub mod slice;

@@ -25,9 +25,13 @@ pub const DEAD_LETTER_DETAIL_BYTES: usize = 512;
 
 /// Levels of nested arrays and objects in a JSON record.
 pub const JSON_DEPTH_MAX: usize = 128;
+/// Keys of one object whose order is remembered from record to record.
+pub const JSON_KEYS_REMEMBERED: usize = 1_024;
 
 /// Columns a config may declare, the ones that a dictionary adds included.
 pub const COLUMNS_MAX: usize = 1_000;
+/// Bytes of the name of a column, table or rollup: ClickHouse makes file names of them.
+pub const NAME_BYTES_MAX: usize = 128;
 /// Elements of one list value.
 pub const LIST_ITEMS_MAX: usize = 65_536;
 /// Products in a dictionary.
@@ -43,6 +47,11 @@ pub const SLICES_DECODED_QUEUED: usize = 1;
 pub const INSERTS_IN_FLIGHT: usize = 2;
 /// Most inserts under way at once that the config may ask for.
 pub const INSERTS_IN_FLIGHT_CEILING: usize = 16;
+/// Most decoding threads the config may ask for.
+pub const WORKERS_CEILING: usize = 256;
+
+/// Smallest memory limit of the embedded ClickHouse the config may ask for: it takes half of that at rest.
+pub const EMBEDDED_MEMORY_BYTES_FLOOR: u64 = 512 << 20;
 
 const _: () = assert!(SLICE_BYTES_FLOOR <= SLICE_BYTES && SLICE_BYTES <= SLICE_BYTES_CEILING);
 const _: () = assert!(RECORD_BYTES_MAX <= RECORD_BYTES_CEILING && RECORD_BYTES_CEILING <= SLICE_BYTES_CEILING);
