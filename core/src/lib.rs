@@ -5,11 +5,20 @@
 //! them, a format ([`json`], [`access_log`], [`delimited`]) finds the declared fields, [`column`] turns their text
 //! into typed values, [`product`] looks the product up, and [`decode`] drives all of it for one slice.
 
+pub mod access_log;
 pub mod column;
 pub mod config;
 pub mod dead_letter;
 pub mod decode;
+pub mod delimited;
+pub mod envelope;
+pub mod frame;
 pub mod json;
 pub mod limits;
+mod place;
+pub mod product;
 pub mod rollup;
 pub mod slice;
+
+#[cfg(test)]
+mod test_data;

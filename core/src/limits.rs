@@ -18,6 +18,9 @@ pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Largest record limit the config may ask for; a record must fit in a slice.
 pub const RECORD_BYTES_CEILING: usize = 16 << 20;
 
+/// Largest length of a frame that is believed, so that a frame too long to keep can be passed over.
+pub const FRAME_BYTES_CEILING: usize = 1 << 30;
+
 /// Bytes that are kept of a record that was too long to keep whole.
 pub const DEAD_LETTER_HEAD_BYTES: usize = 4 << 10;
 /// Bytes of a dead letter's explanation; the rest is cut.
@@ -36,6 +39,14 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const LIST_ITEMS_MAX: usize = 65_536;
 /// Products in a dictionary.
 pub const PRODUCTS_MAX: usize = 100_000;
+/// Columns of a product dictionary, `id` included.
+pub const DICTIONARY_COLUMNS_MAX: usize = 100;
+/// Bytes of a product dictionary's file.
+pub const DICTIONARY_BYTES_MAX: usize = 32 << 20;
+/// Keys in a keyring.
+pub const KEYS_MAX: usize = 1_024;
+/// Bytes of a key id.
+pub const KEY_ID_BYTES_MAX: usize = 64;
 /// Distinct values of a low-cardinality column in one slice before the batch falls back to more keys.
 pub const DICTIONARY_VALUES_MAX: usize = SLICE_RECORDS_MAX;
 
@@ -58,3 +69,6 @@ const _: () = assert!(RECORD_BYTES_MAX <= RECORD_BYTES_CEILING && RECORD_BYTES_C
 const _: () = assert!(RECORD_BYTES_MAX <= SLICE_BYTES, "a record of the default limit must fit in a default slice");
 const _: () = assert!(DEAD_LETTER_HEAD_BYTES <= SLICE_BYTES_FLOOR);
 const _: () = assert!(SLICE_BYTES_CEILING <= i32::MAX as usize / 2, "string offsets of a batch are 32 bit");
+const _: () = assert!(RECORD_BYTES_CEILING < FRAME_BYTES_CEILING && FRAME_BYTES_CEILING <= u32::MAX as usize);
+const _: () = assert!(DICTIONARY_BYTES_MAX <= u32::MAX as usize, "text offsets of a dictionary are 32 bit");
+const _: () = assert!(KEY_ID_BYTES_MAX <= u8::MAX as usize, "a frame gives a key id's length in one byte");

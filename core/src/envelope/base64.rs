@@ -1,0 +1,78 @@
+//! Base64 of envelopes and keyrings: the standard alphabet of RFC 4648, canonical, padding whole or absent.
+//!
+//! Strict on purpose: one text for one value of bytes, so that damage is found here and not further on. Unused bits of
+//! the last symbol must be zero, white space is not skipped, and half of a padding (`QQ=`) is none.
+
+use std::sync::LazyLock;
+
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+use base64::{DecodeError, DecodeSliceError, Engine};
+
+const CONFIG: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+
+/// SIMD where the library has it (chosen at run time), scalar elsewhere.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+static ENGINE: LazyLock<base64::engine::Simd> = LazyLock::new(|| base64::engine::Simd::standard(CONFIG));
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+static ENGINE: LazyLock<base64::engine::GeneralPurpose> =
+    LazyLock::new(|| base64::engine::GeneralPurpose::new(&base64::alphabet::STANDARD, CONFIG));
+
+/// Why a text is not base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BadBase64 {
+    /// Bytes of the text before the fault.
+    pub(super) offset: usize,
+    /// What is there.
+    pub(super) what: Fault,
+}
+
+/// What is wrong at the offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A byte outside the alphabet, or padding where none may be.
+    Byte(u8),
+    /// The text ends in the middle of a byte.
+    Length,
+    /// The last symbol has bits that no byte takes up.
+    Bits,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Byte(byte) => write!(f, "`{}` does not belong there", byte.escape_ascii()),
+            Fault::Length => f.write_str("the text ends in the middle of a byte: it is cut short"),
+            Fault::Bits => f.write_str("the last symbol has bits to spare: it is cut short or changed"),
+        }
+    }
+}
+
+/// Most bytes that a text of so many bytes can decode to.
+pub(super) const fn decoded_bytes_max(text_bytes: usize) -> usize {
+    text_bytes.div_ceil(4) * 3
+}
+
+/// Decodes `text` into the front of `out`, which must hold [`decoded_bytes_max`]; returns the number of bytes.
+pub(super) fn decode(text: &[u8], out: &mut [u8]) -> Result<usize, BadBase64> {
+    if let Some(padding) = partial_padding(text) {
+        return Err(BadBase64 { offset: padding, what: Fault::Byte(b'=') });
+    }
+    ENGINE.decode_slice(text, out).map_err(|error| match error {
+        DecodeSliceError::DecodeError(DecodeError::InvalidByte(offset, byte)) => {
+            BadBase64 { offset, what: Fault::Byte(byte) }
+        }
+        DecodeSliceError::DecodeError(DecodeError::InvalidLastSymbol { offset, .. }) => {
+            BadBase64 { offset, what: Fault::Bits }
+        }
+        DecodeSliceError::DecodeError(DecodeError::InvalidLength(_) | DecodeError::InvalidPadding) => {
+            BadBase64 { offset: text.len(), what: Fault::Length }
+        }
+        DecodeSliceError::OutputSliceTooSmall => unreachable!("the caller gives decoded_bytes_max bytes"),
+    })
+}
+
+/// Offset of a padding that does not fill the text up to a multiple of four, which the engine would let pass.
+fn partial_padding(text: &[u8]) -> Option<usize> {
+    (text.last() == Some(&b'=') && !text.len().is_multiple_of(4)).then(|| text.len() - 1)
+}

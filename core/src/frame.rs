@@ -1,0 +1,216 @@
+//! Framing: where records begin and end in a source's bytes.
+//!
+//! Two users, one rule. The reader asks [`cut`] how much of its buffer is whole records; a decoder goes over these
+//! records again with [`Records`]. A slice that `cut` ended yields from `Records` exactly the records that `cut`
+//! counted.
+//!
+//! - Lines end with `\n`. One `\r` at the end is not part of a line, whether or not `\n` follows. What is empty then
+//!   is a blank line: no record, but bytes of the slice like any others. The last line needs no ending.
+//! - Frames begin with a big-endian `u32`, the number of bytes that follow. Zero, or more than
+//!   [`FRAME_BYTES_CEILING`], cannot be a length: nothing after it can be told apart any more, and the rest of the
+//!   source is given up as one truncated frame. Any other length is believed, so that a frame too short or too long
+//!   to be a record costs itself and not its neighbours.
+
+use memchr::{memchr, memchr_iter};
+
+use crate::config::Framing;
+use crate::limits::FRAME_BYTES_CEILING;
+
+/// Bytes of a frame's length.
+pub const FRAME_PREFIX_BYTES: usize = 4;
+
+/// Most bytes that a record takes up in its source beyond its own: a frame's length, or `\r\n`.
+///
+/// In a buffer of the record limit and this many bytes more, [`cut`] always gets somewhere: if it is full, and it ends
+/// no record, the first one is too long.
+pub const RECORD_OVERHEAD_BYTES: usize = FRAME_PREFIX_BYTES;
+
+/// Where a slice ends in a buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Bytes of whole records, blank lines between them included, from the buffer's start.
+    pub end: usize,
+    /// How many records these are.
+    pub records: usize,
+    /// Why no more of them.
+    pub next: Next,
+}
+
+/// What stands at the end of the whole records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing, or the beginning of a record that more bytes can complete.
+    More,
+    /// As many records as may be have been found; what follows them has not been looked at.
+    Full,
+    /// Nothing, and nothing will follow: the buffer was all that is left and is whole records.
+    End,
+    /// A record that is too long.
+    TooLong {
+        /// For a frame, its length without the prefix; a line ends with its `\n`, which may be far past the buffer.
+        length: Option<u64>,
+    },
+    /// A frame that is cut short by the source's end or whose length cannot be right: everything from here on is lost.
+    Truncated {
+        /// For the operator.
+        detail: String,
+    },
+}
+
+/// Finds the whole records at the front of `bytes`, at most `records_max`, none longer than `record_bytes_max` (line
+/// ending or length prefix not counted).
+///
+/// `at_end` says that the source has nothing after `bytes`; then an unterminated last line is a whole record. The
+/// result depends on the arguments only, and whole records are not looked at again if the caller goes on behind them.
+pub fn cut(framing: Framing, bytes: &[u8], records_max: usize, at_end: bool, record_bytes_max: usize) -> Cut {
+    debug_assert!(records_max > 0, "a slice of no records would never end");
+    match framing {
+        Framing::Lines => cut_lines(bytes, records_max, at_end, record_bytes_max),
+        Framing::Frames => cut_frames(bytes, records_max, at_end, record_bytes_max),
+    }
+}
+
+fn cut_lines(bytes: &[u8], records_max: usize, at_end: bool, record_bytes_max: usize) -> Cut {
+    let (mut end, mut records) = (0, 0);
+    for newline in memchr_iter(b'\n', bytes) {
+        let length = without_return(&bytes[end..newline]).len();
+        if length > record_bytes_max {
+            return Cut { end, records, next: Next::TooLong { length: None } };
+        }
+        end = newline + 1;
+        records += usize::from(length > 0);
+        if records == records_max {
+            return Cut { end, records, next: Next::Full };
+        }
+    }
+    // A `\r` at the very end may yet turn out to belong to the line's ending, so it does not count here either.
+    let length = without_return(&bytes[end..]).len();
+    if length > record_bytes_max {
+        return Cut { end, records, next: Next::TooLong { length: None } };
+    }
+    if !at_end {
+        return Cut { end, records, next: Next::More };
+    }
+    Cut { end: bytes.len(), records: records + usize::from(length > 0), next: Next::End }
+}
+
+fn cut_frames(bytes: &[u8], records_max: usize, at_end: bool, record_bytes_max: usize) -> Cut {
+    let (mut end, mut records) = (0, 0);
+    while records < records_max {
+        let rest = &bytes[end..];
+        let Some((prefix, rest)) = rest.split_first_chunk() else {
+            let next = match (at_end, rest.len()) {
+                (false, _) => Next::More,
+                (true, 0) => Next::End,
+                (true, present) => Next::Truncated {
+                    detail: format!(
+                        "the source ends {present} bytes into a frame's length of {FRAME_PREFIX_BYTES}: it is cut short"
+                    ),
+                },
+            };
+            return Cut { end, records, next };
+        };
+        let length = u32::from_be_bytes(*prefix) as usize;
+        if length == 0 || length > FRAME_BYTES_CEILING {
+            let detail = format!(
+                "{length} cannot be a frame's length (1 to {FRAME_BYTES_CEILING}): from here to the source's end no \
+                 frame can be found; is the source damaged, or not made of frames?"
+            );
+            return Cut { end, records, next: Next::Truncated { detail } };
+        }
+        if length > record_bytes_max {
+            return Cut { end, records, next: Next::TooLong { length: Some(length as u64) } };
+        }
+        if rest.len() < length {
+            let present = rest.len();
+            let detail = || format!("the source ends {present} bytes into a frame of {length}: it is cut short");
+            let next = if at_end { Next::Truncated { detail: detail() } } else { Next::More };
+            return Cut { end, records, next };
+        }
+        end += FRAME_PREFIX_BYTES + length;
+        records += 1;
+    }
+    Cut { end, records, next: Next::Full }
+}
+
+/// A record of a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where it begins in the slice, its length prefix included.
+    pub offset: usize,
+    /// The record without line ending or length prefix; never empty.
+    pub bytes: &'a [u8],
+    /// Bytes that it takes up in the source, line ending or length prefix included.
+    pub source_bytes: usize,
+}
+
+/// The records of a slice, in order.
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    framing: Framing,
+    bytes: &'a [u8],
+    /// Where the next record, or a blank line before it, begins.
+    at: usize,
+}
+
+impl<'a> Records<'a> {
+    /// Goes over `bytes`, which [`cut`] found to be whole records.
+    pub fn new(framing: Framing, bytes: &'a [u8]) -> Self {
+        Records { framing, bytes, at: 0 }
+    }
+
+    fn next_line(&mut self) -> Option<Record<'a>> {
+        loop {
+            let offset = self.at;
+            let rest = &self.bytes[offset..];
+            if rest.is_empty() {
+                return None;
+            }
+            let newline = memchr(b'\n', rest);
+            let source_bytes = newline.map_or(rest.len(), |newline| newline + 1);
+            self.at += source_bytes;
+            let bytes = without_return(&rest[..newline.unwrap_or(rest.len())]);
+            if !bytes.is_empty() {
+                return Some(Record { offset, bytes, source_bytes });
+            }
+        }
+    }
+
+    fn next_frame(&mut self) -> Option<Record<'a>> {
+        let offset = self.at;
+        let rest = &self.bytes[offset..];
+        if rest.is_empty() {
+            return None;
+        }
+        let (prefix, rest) = rest.split_first_chunk().expect("a slice holds whole frames");
+        let length = u32::from_be_bytes(*prefix) as usize;
+        assert!(length > 0, "a slice holds whole frames");
+        let bytes = rest.get(..length).expect("a slice holds whole frames");
+        let source_bytes = FRAME_PREFIX_BYTES + length;
+        self.at += source_bytes;
+        Some(Record { offset, bytes, source_bytes })
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    /// # Panics
+    /// If the bytes are frames and not whole ones.
+    fn next(&mut self) -> Option<Record<'a>> {
+        match self.framing {
+            Framing::Lines => self.next_line(),
+            Framing::Frames => self.next_frame(),
+        }
+    }
+}
+
+impl std::iter::FusedIterator for Records<'_> {}
+
+/// The line without one `\r` at its end.
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests;
