@@ -1,21 +1,12 @@
 //! What is JSON and what is not, where errors are, and where values are found.
 
 use std::fs;
-use std::path::PathBuf;
 
 use super::{JsonErrorKind, Kind, Plan, RawValue, Slots, validate};
 use crate::column::value::Value;
 use crate::column::{Path, Step};
 use crate::dead_letter::Reason;
-
-/// Real data that is not part of the repository.
-fn real_data(name: &str) -> PathBuf {
-    let root = std::env::var_os("LONGSHORE_REAL_DATA")
-        .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").into(), PathBuf::from);
-    let path = root.join(name);
-    assert!(path.exists(), "{} is missing; point LONGSHORE_REAL_DATA to the folder that has {name}", path.display());
-    path
-}
+use crate::test_data::real_data;
 
 #[test]
 fn conformance_files_are_judged_as_rfc_8259_asks() {
