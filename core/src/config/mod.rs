@@ -1,11 +1,26 @@
 //! The config: what was typed in TOML, turned once into the validated types that everything else takes.
 
+mod context;
+mod default_value;
+mod diagnostic;
+mod interpolate;
+mod parse;
+mod suggest;
+mod table;
+#[cfg(test)]
+mod tests;
+mod values;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::column::ColumnSpec;
 use crate::rollup::{Condition, RollupSpec};
+
+pub use default_value::check_default;
+pub use diagnostic::Diagnostic;
+pub use parse::parse;
 
 /// A whole config, checked: nobody downstream checks again.
 #[derive(Debug, Clone)]

@@ -1,0 +1,182 @@
+//! What all parts of one parse share: the text, the environment, and the problems found so far.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{Diagnostic, Snippet};
+use super::{Env, suggest};
+
+/// Where something stands in the config, for diagnostics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Such as `column "amount".type`.
+    pub(super) key: String,
+    /// Bytes of the text.
+    pub(super) span: Range<usize>,
+}
+
+impl Place {
+    /// The place of a key inside this one, for a key that is not there: the diagnostic stands at the table's head.
+    pub(super) fn missing(&self, key: &str) -> Place {
+        Place { key: join(&self.key, key), span: self.span.clone() }
+    }
+}
+
+/// `section.key`, or `key` at the top.
+pub(super) fn join(section: &str, key: &str) -> String {
+    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+/// What all parts of one parse share.
+pub(super) struct Context<'a> {
+    pub(super) env: &'a Env,
+    text: &'a str,
+    file: &'a Path,
+    /// Byte offset of each line's start.
+    line_starts: Vec<usize>,
+    /// Spans of values that must not be shown.
+    secrets: Vec<Range<usize>>,
+    found: RefCell<Vec<Diagnostic>>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(text: &'a str, file: &'a Path, env: &'a Env, root: &DeTable<'_>) -> Self {
+        let line_starts =
+            std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect();
+        let mut secrets = Vec::new();
+        collect_secrets(root, &mut secrets);
+        Context { env, text, file, line_starts, secrets, found: RefCell::default() }
+    }
+
+    /// Notes a problem.
+    pub(super) fn error(&self, place: &Place, message: impl Into<String>) {
+        self.push(place, message.into(), None);
+    }
+
+    /// Notes a problem and what to do about it.
+    pub(super) fn error_help(&self, place: &Place, message: impl Into<String>, help: impl Into<String>) {
+        self.push(place, message.into(), Some(help.into()));
+    }
+
+    fn push(&self, place: &Place, message: String, help: Option<String>) {
+        let start = floor_char(self.text, place.span.start);
+        let line = self.line_of(start);
+        let line_start = self.line_starts[line - 1];
+        let skip = self.text[line_start..start].chars().count();
+        let snippet = self.line_if_not_secret(line).map(|shown| {
+            let end = floor_char(self.text, place.span.end.min(line_start + shown.len()).max(start));
+            Snippet::new(shown, skip, self.text[start..end].chars().count())
+        });
+        // What is missing altogether has no line to show.
+        let snippet = snippet.filter(|_| !place.span.is_empty() || place.key.is_empty());
+        let file = self.file.to_owned();
+        let key = place.key.clone();
+        self.found.borrow_mut().push(Diagnostic { file, line, column: skip + 1, key, message, help, snippet });
+    }
+
+    /// Line of a place, from 1.
+    pub(super) fn line(&self, place: &Place) -> usize {
+        self.line_of(place.span.start)
+    }
+
+    fn line_of(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|&start| start <= offset)
+    }
+
+    /// The line's text without its ending, unless it holds a secret or speaks of one.
+    fn line_if_not_secret(&self, line: usize) -> Option<&'a str> {
+        let start = self.line_starts[line - 1];
+        let end = self.line_starts.get(line).copied().unwrap_or(self.text.len());
+        let holds_secret = self.secrets.iter().any(|secret| secret.start < end && start < secret.end);
+        // After a syntax error the table is not to be relied on for secrets, so the words count too.
+        let shown = self.text[start..end].trim_end_matches(['\r', '\n']);
+        let speaks_of_secret = shown.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(is_secret_key);
+        // A URL with a user in it has a password in it too.
+        let has_user = shown.contains("://") && shown.contains('@');
+        (!holds_secret && !speaks_of_secret && !has_user).then_some(shown)
+    }
+
+    /// Whether nothing was found.
+    pub(super) fn is_clean(&self) -> bool {
+        self.found.borrow().is_empty()
+    }
+
+    /// Everything that was found, in the order of the file.
+    pub(super) fn into_found(self) -> Vec<Diagnostic> {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        found.dedup();
+        found
+    }
+
+    /// A path of the config: absolute, in the user's home (`~/`), or relative to the config's folder.
+    pub(super) fn resolve(&self, written: &At<String>) -> Option<PathBuf> {
+        let text = written.value.as_str();
+        if text.is_empty() {
+            self.error_help(&written.place, "a path cannot be empty", "leave the key out if there is no such file");
+            return None;
+        }
+        let Some(in_home) = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+            let folder = self.file.parent().unwrap_or(Path::new(""));
+            return Some(folder.join(text));
+        };
+        let home = self.env.get("HOME").filter(|home| !home.is_empty());
+        if home.is_none() {
+            let help = "set HOME, or write the whole path";
+            self.error_help(&written.place, "`~` is the home folder, but HOME is not set", help);
+        }
+        Some(Path::new(home?).join(in_home.trim_start_matches('/')))
+    }
+}
+
+/// The last character boundary at or before `offset`.
+fn floor_char(text: &str, offset: usize) -> usize {
+    let offset = offset.min(text.len());
+    (0..=offset).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// Spans of values whose key, or what the key was meant to be, names a secret.
+fn collect_secrets(table: &DeTable<'_>, secrets: &mut Vec<Range<usize>>) {
+    for (key, value) in table {
+        if is_secret_key(key.get_ref()) {
+            secrets.push(value.span());
+        } else {
+            collect_secrets_of_value(value.get_ref(), secrets);
+        }
+    }
+}
+
+fn collect_secrets_of_value(value: &DeValue<'_>, secrets: &mut Vec<Range<usize>>) {
+    match value {
+        DeValue::Table(table) => collect_secrets(table, secrets),
+        DeValue::Array(items) => items.iter().for_each(|item| collect_secrets_of_value(item.get_ref(), secrets)),
+        _ => {}
+    }
+}
+
+/// Whether a key holds a secret: one of ours, one close to it, or one that sounds like it.
+fn is_secret_key(key: &str) -> bool {
+    let lower = key.to_lowercase();
+    ["password", "passwd", "secret", "salt", "token"].iter().any(|word| lower.contains(word))
+        || suggest::closest(key, ["password", "analyst_password", "hash"]).is_some()
+}
+
+/// A text of the user for a message: in backticks, cut, without control characters.
+pub(super) fn quote(text: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    let mut shown: String = text.chars().take(CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}

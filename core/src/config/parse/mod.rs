@@ -1,0 +1,119 @@
+//! From the config's text to the validated [`Config`], or to everything that is wrong with it.
+//!
+//! Each section has a file here. A section is read on its own first; what it says about others (a rollup's columns, the
+//! table's time) is checked against the columns once these are read. Nothing stops at the first problem: a part that
+//! cannot be read is left out, and the config is put together only if nothing was found at all.
+
+mod clickhouse;
+mod column_type;
+mod columns;
+mod conditions;
+mod decode;
+mod events;
+mod masks;
+mod products;
+mod rollups;
+mod sources;
+
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::context::{Context, Place};
+use super::table::{Section, integer_value};
+use super::{Config, Diagnostic, Env};
+
+/// The version of the config's format that this program reads.
+const VERSION: i128 = 1;
+
+const KEYS: &[&str] =
+    &["version", "source", "decode", "column", "products", "filter", "table", "rollup", "clickhouse", "pipeline"];
+
+/// Reads a config.
+///
+/// `path` is the file that `text` came from, as the user named it: diagnostics show it, and relative paths in the config
+/// start at its folder. `env` fills in variables, and its `HOME` is what `~/` means. No file is read.
+///
+/// # Errors
+/// Every problem there is, in the order of the file. If the text is not TOML, only that is reported.
+pub fn parse(text: &str, path: &Path, env: &Env) -> Result<Config, Vec<Diagnostic>> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let root = root.into_inner();
+    let context = Context::new(text, path, env, &root);
+    let mut readable = true;
+    for error in &errors {
+        let duplicate = error.message() == "duplicate key";
+        let place = Place { key: String::new(), span: error.span().unwrap_or(0..0) };
+        if duplicate {
+            context.error_help(&place, "this key is there already", "keep one of them");
+        } else {
+            context.error(&place, format!("this is not TOML: {}", error.message()));
+        }
+        readable &= duplicate;
+    }
+    let config = if readable { document(&context, &root, path) } else { None };
+    match config {
+        Some(config) if context.is_clean() => Ok(config),
+        _ => {
+            let found = context.into_found();
+            assert!(!found.is_empty(), "a config was refused without a reason");
+            Err(found)
+        }
+    }
+}
+
+/// The whole config, if all of it could be read.
+fn document<'a>(context: &'a Context<'a>, root: &'a DeTable<'a>, path: &Path) -> Option<Config> {
+    let start = Place { key: String::new(), span: 0..0 };
+    if !is_readable_version(context, root, &start) {
+        return None;
+    }
+    let root = Section::open(context, start, root, KEYS);
+
+    let sources = sources::read(&root);
+    let pipeline = decode::read_pipeline(&root);
+    let decode = decode::read(&root);
+    decode::check_sizes(context, &decode, &pipeline);
+    let columns = columns::read(&root, decode.format);
+    let products = products::read(&root, &columns);
+    columns::check_count(context, &columns, products.as_ref());
+    let filters = conditions::read_filters(&root, &columns);
+    let table = events::read(&root, &columns, products.as_ref());
+    let rollups = rollups::read(&root, &columns, products.as_ref(), &table);
+    let clickhouse = clickhouse::read(&root);
+
+    Some(Config {
+        path: path.to_owned(),
+        sources,
+        decode: decode.into_spec()?,
+        columns: columns.into_specs()?,
+        products: products?,
+        filters,
+        table: table.into_spec()?,
+        rollups: rollups.into_specs()?,
+        clickhouse: clickhouse?,
+        pipeline: pipeline.into_spec(),
+    })
+}
+
+/// Checks `version`. What a config of another version says is not for us to judge, so it is not looked at.
+fn is_readable_version(context: &Context<'_>, root: &DeTable<'_>, start: &Place) -> bool {
+    let Some(version) = root.get("version") else {
+        let help = "write `version = 1` at the top of the file";
+        context.error_help(&start.missing("version"), "this key is required", help);
+        return true;
+    };
+    let place = Place { key: "version".to_owned(), span: version.span() };
+    match version.get_ref() {
+        DeValue::Integer(integer) if integer_value(integer) == Some(VERSION) => true,
+        DeValue::Integer(integer) => {
+            let help = "write `version = 1`, or use the Longshore that this config was written for";
+            context.error_help(&place, format!("version {integer} of the config is not known"), help);
+            false
+        }
+        _ => {
+            context.error_help(&place, "the version is not a whole number", "write `version = 1`");
+            true
+        }
+    }
+}
