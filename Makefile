@@ -10,10 +10,10 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: clickhouse build ## Load a million encrypted records, show the answers, verify them
-	tools/demo/demo.sh
+	$(PYTHON) tools/demo.py
 
 explore: clickhouse build ## Open what the demo loaded: ClickHouse with its web page, until Ctrl-C
-	tools/demo/explore.sh
+	$(PYTHON) tools/demo.py --explore
 
 test: clickhouse ## Run every test
 	$(CARGO) test --workspace --locked

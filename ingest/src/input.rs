@@ -132,7 +132,9 @@ pub enum InputError {
         error: io::Error,
     },
     /// The compressed data end early or are damaged; everything before was loaded.
-    #[error("{name} is damaged: its {compression} data cannot be decompressed past byte {offset} of its content ({error}); all whole records before were loaded, fetch the file again for the rest")]
+    #[error(
+        "{name} is damaged: its {compression} data cannot be decompressed past byte {offset} of its content ({error}); all whole records before were loaded, fetch the file again for the rest"
+    )]
     Damaged {
         /// The input.
         name: Arc<str>,

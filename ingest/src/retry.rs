@@ -87,8 +87,7 @@ fn sleep_unless(stop: &AtomicBool, wait: Duration) -> bool {
 mod tests {
     use super::*;
 
-    const FAST: RetryPolicy =
-        RetryPolicy { wait_first: Duration::from_millis(1), wait_max: Duration::from_millis(2) };
+    const FAST: RetryPolicy = RetryPolicy { wait_first: Duration::from_millis(1), wait_max: Duration::from_millis(2) };
 
     fn away() -> SinkError {
         SinkError::Retry { detail: "away".into() }
@@ -99,10 +98,16 @@ mod tests {
         let stop = AtomicBool::new(false);
         let mut attempts = 0;
         let mut retries = 0;
-        let done = until_done(FAST, &stop, &"work", || retries += 1, || {
-            attempts += 1;
-            if attempts < 4 { Err(away()) } else { Ok(()) }
-        });
+        let done = until_done(
+            FAST,
+            &stop,
+            &"work",
+            || retries += 1,
+            || {
+                attempts += 1;
+                if attempts < 4 { Err(away()) } else { Ok(()) }
+            },
+        );
         assert_eq!(done, Ok(()));
         assert_eq!((attempts, retries), (4, 3));
     }
@@ -111,10 +116,16 @@ mod tests {
     fn a_fatal_error_is_not_retried() {
         let stop = AtomicBool::new(false);
         let mut attempts = 0;
-        let done = until_done(FAST, &stop, &"work", || {}, || {
-            attempts += 1;
-            Err(SinkError::Fatal { detail: "no such table".into() })
-        });
+        let done = until_done(
+            FAST,
+            &stop,
+            &"work",
+            || {},
+            || {
+                attempts += 1;
+                Err(SinkError::Fatal { detail: "no such table".into() })
+            },
+        );
         assert_eq!(done, Err(RetryEnd::Fatal("no such table".into())));
         assert_eq!(attempts, 1);
     }

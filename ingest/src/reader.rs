@@ -1,0 +1,404 @@
+//! The reader: cuts sources into slices of whole records.
+//!
+//! Where a slice ends depends on the source's bytes and the options alone, never on timing or on how many bytes a read
+//! returned, so that the same input gives the same slices in every run. The bytes are read into the buffer that becomes
+//! the slice; only the torn record at its end is copied, into the next one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender};
+use longshore_core::config::{Format, Framing};
+use longshore_core::dead_letter::Reason;
+use longshore_core::delimited;
+use longshore_core::frame::{Cut, FRAME_PREFIX_BYTES, Next, RECORD_OVERHEAD_BYTES, cut};
+use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, SLICE_BYTES_CEILING, SLICE_RECORDS_MAX};
+use longshore_core::slice::{Slice, SliceId, Tail};
+use memchr::memchr;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::input::{Input, InputError, Stream};
+use crate::known::KnownSlices;
+use crate::progress::Progress;
+use crate::sink::SliceMeta;
+
+/// How slices are cut.
+#[derive(Debug, Clone, Copy)]
+pub struct ReaderOptions {
+    /// How records are told apart.
+    pub framing: Framing,
+    /// Format of a record: CSV and TSV sources begin with a header.
+    pub format: Format,
+    /// Bytes of a slice, at least `record_bytes_max`.
+    pub slice_bytes: usize,
+    /// Longest record, bytes.
+    pub record_bytes_max: usize,
+}
+
+impl ReaderOptions {
+    /// Bytes that are looked at to cut a slice: a record of the greatest length must fit with its framing.
+    fn window_bytes(&self) -> usize {
+        self.slice_bytes.max(self.record_bytes_max + RECORD_OVERHEAD_BYTES)
+    }
+}
+
+/// A slice on its way to a decoder.
+#[derive(Debug)]
+pub struct CutSlice {
+    /// What is decoded.
+    pub slice: Slice,
+    /// What is remembered.
+    pub meta: SliceMeta,
+}
+
+/// Reads inputs, one after the other, and sends their slices.
+pub struct Reader<'a> {
+    options: &'a ReaderOptions,
+    known: &'a KnownSlices,
+    progress: &'a Progress,
+    stop: &'a AtomicBool,
+}
+
+/// Nobody takes slices any more.
+struct Disconnected;
+
+impl<'a> Reader<'a> {
+    /// A reader that skips `known` slices, counts in `progress` and ends early when `stop` is set.
+    pub fn new(
+        options: &'a ReaderOptions,
+        known: &'a KnownSlices,
+        progress: &'a Progress,
+        stop: &'a AtomicBool,
+    ) -> Self {
+        Reader { options, known, progress, stop }
+    }
+
+    /// Sends the slices of all inputs to `slices`, into buffers from `used` where there are some.
+    ///
+    /// An input that fails does not keep the others from being read. Returns the failures.
+    pub fn read_all(&self, inputs: &[Input], slices: &Sender<CutSlice>, used: &Receiver<Vec<u8>>) -> Vec<InputError> {
+        let mut errors = Vec::new();
+        for input in inputs {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let stream = match input.open(self.progress.stored_read.clone()) {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::error!("{error}");
+                    errors.push(error);
+                    continue;
+                }
+            };
+            let mut source = Source {
+                reader: self,
+                source_id: input.source_id,
+                stream,
+                buffer: Vec::with_capacity(self.options.window_bytes()),
+                position: 0,
+                offset: 0,
+                header: None,
+                more: true,
+                failure: None,
+            };
+            let ended = source.read(slices, used);
+            if let Some(error) = source.failure {
+                tracing::error!("{error}");
+                errors.push(error);
+            }
+            if let Err(Disconnected) = ended {
+                break;
+            }
+        }
+        errors
+    }
+}
+
+/// What a look at the bytes at hand has shown.
+struct Window {
+    cut: Cut,
+    /// There is nothing in the source behind the bytes that were looked at.
+    covers_rest: bool,
+}
+
+/// One input while it is read.
+struct Source<'a> {
+    reader: &'a Reader<'a>,
+    source_id: u64,
+    stream: Stream,
+    /// What was read and not yet sent begins at `position`.
+    buffer: Vec<u8>,
+    position: usize,
+    /// Offset in the source of `buffer[position]`.
+    offset: u64,
+    header: Option<Arc<[String]>>,
+    /// The stream may have more bytes.
+    more: bool,
+    /// Why the stream ended before its end.
+    failure: Option<InputError>,
+}
+
+impl Source<'_> {
+    fn read(&mut self, slices: &Sender<CutSlice>, used: &Receiver<Vec<u8>>) -> Result<(), Disconnected> {
+        if matches!(self.reader.options.format, Format::Csv | Format::Tsv) && !self.read_header() {
+            return Ok(());
+        }
+        while !self.reader.stop.load(Ordering::Relaxed) {
+            if self.skip_known() {
+                continue;
+            }
+            let Window { cut, covers_rest } = self.cut();
+            let (start, bytes) = self.take(cut.end, used);
+            let ended = bytes.is_empty();
+            if !ended {
+                self.send(slices, start, bytes, None)?;
+            }
+            // A slice of its own: should the rest of a damaged file arrive later, the whole records before it are known.
+            let start = self.offset;
+            match self.tail(cut.next, covers_rest) {
+                Some(tail) => self.send(slices, start, Vec::new(), Some(tail))?,
+                None if ended => return Ok(()),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the header line. False if there is nothing to read after it.
+    fn read_header(&mut self) -> bool {
+        let window = self.reader.options.window_bytes();
+        self.fill(window);
+        if self.buffer.is_empty() {
+            return false;
+        }
+        let end = memchr(b'\n', &self.buffer).unwrap_or(self.buffer.len());
+        let line = self.buffer[..end].strip_suffix(b"\r").unwrap_or(&self.buffer[..end]);
+        match delimited::parse_header(line, self.reader.options.format) {
+            Ok(header) => self.header = Some(header),
+            Err(detail) => {
+                self.failure = Some(InputError::Header { name: self.stream.name().clone(), detail });
+                return false;
+            }
+        }
+        self.advance((end + 1).min(self.buffer.len()));
+        true
+    }
+
+    fn window(&self) -> &[u8] {
+        let rest = &self.buffer[self.position..];
+        &rest[..rest.len().min(self.reader.options.window_bytes())]
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.position += bytes;
+        self.offset += bytes as u64;
+    }
+
+    /// Makes at least `bytes` available after `position`, unless the stream ends before.
+    fn fill(&mut self, bytes: usize) {
+        if !self.more || self.buffer.len() - self.position >= bytes {
+            return;
+        }
+        self.buffer.drain(..self.position);
+        self.position = 0;
+        match self.stream.fill(&mut self.buffer, bytes, self.offset) {
+            Ok(more) => self.more = more,
+            Err(error) => {
+                self.more = false;
+                self.failure = Some(error);
+            }
+        }
+    }
+
+    /// Where the next slice ends. Reads on only if what is there does not settle it.
+    fn cut(&mut self) -> Window {
+        let options = self.reader.options;
+        loop {
+            let covers_rest = !self.more && self.window().len() == self.buffer.len() - self.position;
+            // After a failure nobody knows whether the last line is whole.
+            let at_end = covers_rest && self.failure.is_none();
+            let cut = cut(options.framing, self.window(), SLICE_RECORDS_MAX, at_end, options.record_bytes_max);
+            let wants_more = matches!(cut.next, Next::More) && self.window().len() < options.window_bytes();
+            if !(wants_more && self.more) {
+                return Window { cut, covers_rest };
+            }
+            self.fill(options.window_bytes());
+        }
+    }
+
+    /// Takes the first `end` bytes as a slice's, copying whichever is shorter: them or what follows them.
+    /// Returns their offset in the source, too.
+    fn take(&mut self, end: usize, used: &Receiver<Vec<u8>>) -> (u64, Vec<u8>) {
+        let start = self.offset;
+        let rest = self.position + end..self.buffer.len();
+        self.offset += end as u64;
+        if self.position > 0 || rest.len() > end {
+            let bytes = self.buffer[self.position..self.position + end].to_vec();
+            self.position += end;
+            return (start, bytes);
+        }
+        let mut next = used.try_recv().unwrap_or_default();
+        next.clear();
+        next.reserve_exact(self.reader.options.window_bytes());
+        next.extend_from_slice(&self.buffer[rest]);
+        let mut bytes = std::mem::replace(&mut self.buffer, next);
+        bytes.truncate(end);
+        self.position = 0;
+        (start, bytes)
+    }
+
+    /// What follows the whole records and is none itself.
+    fn tail(&mut self, next: Next, covers_rest: bool) -> Option<Tail> {
+        match next {
+            Next::TooLong { length } => Some(self.too_long(length)),
+            Next::Truncated { detail } => Some(self.rest(Reason::TruncatedFrame, detail)),
+            // What the system failed to read can be read again; what is damaged stays so.
+            Next::More if covers_rest && !self.rest_is_empty() && !self.failed_to_read() => {
+                let detail = "the input ends inside this record".to_owned();
+                Some(self.rest(Reason::TruncatedInput, detail))
+            }
+            Next::More | Next::Full | Next::End => None,
+        }
+    }
+
+    /// Passes over a record that is too long, keeping its head. `framed` is its length where a prefix tells it.
+    fn too_long(&mut self, framed: Option<u64>) -> Tail {
+        let prefix = if framed.is_some() { FRAME_PREFIX_BYTES } else { 0 };
+        self.advance(prefix);
+        self.fill(DEAD_LETTER_HEAD_BYTES);
+        let head_end = self.buffer.len().min(self.position + DEAD_LETTER_HEAD_BYTES);
+        let mut head = self.buffer[self.position..head_end].to_vec();
+        let (length, ending) = match framed {
+            Some(length) => (self.pass_over(length), 0),
+            None => self.pass_line(),
+        };
+        head.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        let limit = self.reader.options.record_bytes_max;
+        let detail = match framed {
+            Some(framed) if framed > length => {
+                format!("{framed} bytes by its prefix, of which {length} are there; the limit is {limit}")
+            }
+            _ => format!("{length} bytes; the limit is {limit} (decode.record_bytes_max)"),
+        };
+        Tail { reason: Reason::TooLong, head, length, consumed: prefix as u64 + length + ending, detail }
+    }
+
+    /// Passes over `bytes` bytes, or as many as there are; returns how many.
+    fn pass_over(&mut self, bytes: u64) -> u64 {
+        let mut left = bytes;
+        loop {
+            let here = (self.buffer.len() - self.position).min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.advance(here);
+            left -= here as u64;
+            if left == 0 || !self.refill() {
+                return bytes - left;
+            }
+        }
+    }
+
+    /// Passes over a line and its ending; returns the bytes of both.
+    fn pass_line(&mut self) -> (u64, u64) {
+        let mut length = 0;
+        let mut last = None;
+        loop {
+            let rest = &self.buffer[self.position..];
+            if let Some(end) = memchr(b'\n', rest) {
+                let before = if end > 0 { Some(rest[end - 1]) } else { last };
+                let carriage_return = u64::from(before == Some(b'\r'));
+                self.advance(end + 1);
+                return (length + end as u64 - carriage_return, 1 + carriage_return);
+            }
+            length += rest.len() as u64;
+            last = rest.last().copied().or(last);
+            self.advance(rest.len());
+            if !self.refill() {
+                return (length, 0);
+            }
+        }
+    }
+
+    /// Reads on once everything in the buffer was passed over. False at the end.
+    fn refill(&mut self) -> bool {
+        self.fill(self.reader.options.window_bytes());
+        self.position < self.buffer.len()
+    }
+
+    /// All that is left, as a tail.
+    fn rest(&mut self, reason: Reason, detail: String) -> Tail {
+        let here = &self.buffer[self.position..];
+        let mut head = here[..here.len().min(self.reader.options.record_bytes_max)].to_vec();
+        let length = self.pass_over(u64::MAX);
+        if length > head.len() as u64 {
+            head.truncate(DEAD_LETTER_HEAD_BYTES);
+        }
+        Tail { reason, head, length, consumed: length, detail }
+    }
+
+    fn rest_is_empty(&self) -> bool {
+        self.position == self.buffer.len()
+    }
+
+    fn failed_to_read(&self) -> bool {
+        matches!(self.failure, Some(InputError::Read { .. }))
+    }
+
+    fn send(
+        &self,
+        slices: &Sender<CutSlice>,
+        start: u64,
+        bytes: Vec<u8>,
+        tail: Option<Tail>,
+    ) -> Result<(), Disconnected> {
+        let slice = self.identify(start, bytes, tail);
+        let length = slice.meta.end - start;
+        self.reader.progress.cut_bytes.fetch_add(length, Ordering::Relaxed);
+        if self.reader.known.contains(slice.meta.id) {
+            self.reader.progress.skipped(length);
+            return Ok(());
+        }
+        slices.send(slice).map_err(|_| Disconnected)
+    }
+
+    fn identify(&self, start: u64, bytes: Vec<u8>, tail: Option<Tail>) -> CutSlice {
+        let hash = xxh3_64(&bytes);
+        let mut identity = Xxh3::new();
+        identity.update(&self.source_id.to_le_bytes());
+        identity.update(&start.to_le_bytes());
+        identity.update(&(bytes.len() as u64).to_le_bytes());
+        identity.update(&hash.to_le_bytes());
+        if let Some(tail) = &tail {
+            identity.update(&tail.consumed.to_le_bytes());
+            identity.update(&tail.head);
+        }
+        let id = SliceId(identity.digest());
+        let source = self.stream.name().clone();
+        let slice = Slice { id, source: source.clone(), start, bytes, header: self.header.clone(), tail };
+        let meta = SliceMeta { id, source, source_id: self.source_id, start, end: slice.end(), hash };
+        CutSlice { slice, meta }
+    }
+
+    /// Passes over a slice that was stored before and ends elsewhere than one cut now would: the file has grown since,
+    /// or the slices were of another size. True if there was one.
+    fn skip_known(&mut self) -> bool {
+        let candidates = self.reader.known.starting_at(self.source_id, self.offset);
+        let Some(longest) = candidates.iter().map(|known| known.end - known.start).max() else { return false };
+        let wanted = usize::try_from(longest).unwrap_or(usize::MAX).min(SLICE_BYTES_CEILING);
+        self.fill(wanted.max(self.reader.options.window_bytes()));
+        let available = &self.buffer[self.position..];
+        let found = candidates
+            .iter()
+            .filter(|known| known.end > known.start)
+            .filter_map(|known| usize::try_from(known.end - known.start).ok().map(|bytes| (bytes, known.hash)))
+            .filter(|&(bytes, hash)| bytes <= available.len() && xxh3_64(&available[..bytes]) == hash)
+            .map(|(bytes, _)| bytes)
+            .max();
+        let Some(bytes) = found else { return false };
+        self.advance(bytes);
+        self.reader.progress.cut_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.reader.progress.skipped(bytes as u64);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+//! `longshore clickhouse`: the embedded server by itself.
+
+use anyhow::anyhow;
+use longshore_core::config::{EmbeddedSpec, ServerSpec};
+use longshore_sinks::embedded;
+
+use crate::cli::ClickhouseArgs;
+use crate::exit::{CommandResult, Exit, Failure, OrExit};
+use crate::{config_file, connect};
+
+/// Runs the server until interrupted. What the command line says outranks the config.
+pub(crate) fn run(args: &ClickhouseArgs) -> CommandResult {
+    let mut spec = match &args.config {
+        None => EmbeddedSpec::default(),
+        Some(path) => match config_file::read(path).or_exit(Exit::Config)?.clickhouse.server {
+            ServerSpec::Embedded(spec) => spec,
+            ServerSpec::Url(url) => {
+                let error = anyhow!("{}: clickhouse.url is {}, so there is no embedded server to run", path.display(), url.url);
+                return Err(Failure { exit: Exit::Config, error });
+            }
+        },
+    };
+    spec.data = args.data.clone().or(spec.data);
+    spec.http_port = args.http_port.or(spec.http_port);
+    spec.tcp_port = args.tcp_port.or(spec.tcp_port);
+    embedded::run_foreground(connect::options(&spec).or_exit(Exit::Unavailable)?).or_exit(Exit::Unavailable)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,55 @@
+//! Reads the config and the files that it names.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use longshore_core::config::{self, Config, Env, KeyringSpec, ProductsSpec};
+use longshore_core::envelope::Keyring;
+use longshore_core::product::Dictionary;
+
+/// Reads and checks the config; the error is the full report of everything that is wrong with it.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Config> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the config {}", path.display()))?;
+    let env: Env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    config::parse(&text, path, &env).map_err(|diagnostics| {
+        let report: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render(&text)).collect();
+        let count = diagnostics.len();
+        let plural = if count == 1 { "problem" } else { "problems" };
+        anyhow!("{}\n{}: {count} {plural}", report.join("\n\n"), path.display())
+    })
+}
+
+/// The keys that the config names, if its records are sealed.
+pub(crate) fn keyring(config: &Config) -> anyhow::Result<Option<Keyring>> {
+    let Some(envelope) = &config.decode.envelope else { return Ok(None) };
+    let keyring = match &envelope.keyring {
+        KeyringSpec::File(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the keyring {} (decode.envelope.keyring)", path.display()))?;
+            Keyring::parse(&text, &path.display().to_string())?
+        }
+        KeyringSpec::Env(name) => {
+            let text = std::env::var(name).map_err(|_| {
+                anyhow!("the variable {name}, which decode.envelope.keyring_env names, is not set: it must hold the keyring's text")
+            })?;
+            Keyring::parse(&text, &format!("${name}"))?
+        }
+    };
+    Ok(Some(keyring))
+}
+
+/// The product dictionary that the config names, checked against what the config wants of it.
+pub(crate) fn dictionary(config: &Config) -> anyhow::Result<Option<Dictionary>> {
+    let ProductsSpec::Column { dictionary: Some(spec), .. } = &config.products else { return Ok(None) };
+    let origin = spec.path.display().to_string();
+    let bytes = std::fs::read(&spec.path)
+        .with_context(|| format!("cannot read the product dictionary {origin} (products.dictionary)"))?;
+    let dictionary = match spec.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
+        true => Dictionary::parse_toml(&bytes, &origin)?,
+        false => Dictionary::parse_csv(&bytes, &origin)?,
+    };
+    dictionary.check(spec)?;
+    Ok(Some(dictionary))
+}

@@ -1,0 +1,72 @@
+//! From the config to a ClickHouse that answers: started by us or running already.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use longshore_core::config::{ClickHouseSpec, EmbeddedSpec, Secret, ServerSpec};
+use longshore_sinks::clickhouse::{ClickHouse, Connection};
+use longshore_sinks::embedded::{EmbeddedOptions, EmbeddedServer};
+
+/// A ClickHouse that answers. An embedded server lives as long as this.
+pub(crate) struct Server {
+    pub(crate) client: ClickHouse,
+    embedded: Option<EmbeddedServer>,
+}
+
+impl Server {
+    /// Starts the embedded server if the config has one, then connects.
+    pub(crate) fn open(spec: &ClickHouseSpec) -> anyhow::Result<Self> {
+        let (embedded, connection) = match &spec.server {
+            ServerSpec::Embedded(embedded) => {
+                tracing::info!("starting the embedded ClickHouse");
+                let server = EmbeddedServer::start(options(embedded)?)?;
+                let connection = Connection {
+                    url: server.http_url(),
+                    user: server.engine_user().to_owned(),
+                    password: Secret::new(server.engine_password()),
+                    database: spec.database.clone(),
+                    ca_file: None,
+                    compression: spec.compression,
+                };
+                (Some(server), connection)
+            }
+            ServerSpec::Url(url) => {
+                let connection = Connection {
+                    url: url.url.clone(),
+                    user: url.user.clone(),
+                    password: url.password.clone(),
+                    database: spec.database.clone(),
+                    ca_file: url.ca_file.clone(),
+                    compression: spec.compression,
+                };
+                (None, connection)
+            }
+        };
+        let client = ClickHouse::connect(&connection)?;
+        Ok(Server { client, embedded })
+    }
+
+    /// Stops the embedded server, if there is one, and waits for its end.
+    pub(crate) fn close(self) -> anyhow::Result<()> {
+        let Server { client, embedded } = self;
+        drop(client);
+        match embedded {
+            Some(server) => server.stop().context("stopping the embedded ClickHouse"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The options of an embedded server as the config has them.
+pub(crate) fn options(spec: &EmbeddedSpec) -> anyhow::Result<EmbeddedOptions> {
+    let launcher: PathBuf = std::env::current_exe().context("cannot find the path of this program")?;
+    Ok(EmbeddedOptions {
+        data: spec.data.clone(),
+        http_port: spec.http_port,
+        tcp_port: spec.tcp_port,
+        library: spec.library.clone(),
+        memory_bytes_max: spec.memory_bytes_max,
+        analyst_password: spec.analyst_password.as_ref().map(|password| password.expose().to_owned()),
+        ..EmbeddedOptions::new(launcher)
+    })
+}

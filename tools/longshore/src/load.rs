@@ -1,0 +1,114 @@
+//! `longshore load`: files in, rows in ClickHouse, a summary out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::anyhow;
+use indicatif::MultiProgress;
+use longshore_core::config::Config;
+use longshore_core::decode::Decoder;
+use longshore_ingest::input::{Input, InputError};
+use longshore_ingest::known::KnownSlices;
+use longshore_ingest::pipeline::{self, Outcome, PipelineOptions};
+use longshore_ingest::progress::Progress;
+use longshore_ingest::retry::RetryPolicy;
+use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
+
+use crate::cli::LoadArgs;
+use crate::connect::Server;
+use crate::exit::{CommandResult, Exit, Failure, OrExit};
+use crate::report::{self, Report};
+use crate::{bar, config_file, inputs, schema, signals};
+
+/// Loads what the command line or the config names.
+pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
+    let config = config_file::read(&args.config.config).or_exit(Exit::Config)?;
+    let keyring = config_file::keyring(&config).or_exit(Exit::Config)?;
+    let dictionary = config_file::dictionary(&config).or_exit(Exit::Config)?;
+    let decoder = Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?;
+    let inputs = inputs::resolve(&args.inputs, &config).or_exit(Exit::NoInput)?;
+    let stop = signals::stop_on_interrupt().or_exit(Exit::Refused)?;
+
+    let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
+    let loaded = load(args, &config, &decoder, &inputs, &server, (&stop, bars));
+    let closed = server.close().or_exit(Exit::Refused);
+    let exit = loaded?;
+    closed?;
+    Ok(exit)
+}
+
+fn load(
+    args: &LoadArgs,
+    config: &Config,
+    decoder: &Decoder,
+    inputs: &[Input],
+    server: &Server,
+    (stop, bars): (&Arc<AtomicBool>, &MultiProgress),
+) -> CommandResult {
+    let tables = Schema::from_config(config);
+    schema::create_if_fresh(&server.client, &tables, &args.config.config)?;
+    let sink = ClickHouseSink::new(&server.client, config, args.reload).or_exit(Exit::Refused)?;
+    let known = if args.reload { KnownSlices::default() } else { known_slices(&sink, inputs)? };
+
+    let progress = Progress::default();
+    let options = PipelineOptions {
+        framing: config.decode.framing(),
+        format: config.decode.format,
+        slice_bytes: config.pipeline.slice_bytes,
+        record_bytes_max: config.decode.record_bytes_max,
+        workers: config.pipeline.workers.unwrap_or_else(cores),
+        inserts_in_flight: config.clickhouse.inserts_in_flight,
+        retry: RetryPolicy::default(),
+    };
+    let stored_bytes = inputs.iter().map(Input::stored_bytes).sum::<Option<u64>>();
+    let start = Instant::now();
+    let outcome = bar::with_bar(bars, &progress, stored_bytes, || {
+        pipeline::run(inputs, &known, decoder, &sink, &options, (&progress, stop))
+    });
+    let elapsed = start.elapsed();
+    let (outcome, refused) = match outcome {
+        Ok(outcome) => (outcome, None),
+        Err(error) => (Outcome { input_errors: Vec::new(), stopped: true }, Some(error)),
+    };
+    let report = Report {
+        totals: progress.totals(),
+        inputs: inputs.len(),
+        elapsed,
+        retries: progress.retries.load(Ordering::Relaxed),
+        stopped: outcome.stopped,
+        input_errors: outcome.input_errors.iter().map(ToString::to_string).collect(),
+        peak_resident_bytes: report::peak_resident_bytes(),
+        dead_letters_table: format!("{}.dead_letters", config.clickhouse.database),
+    };
+    println!("{}", if args.json { report.json() } else { report.text().trim_end().to_owned() });
+    match refused {
+        Some(error) => Err(Failure { exit: Exit::Refused, error: anyhow!(error).context("ClickHouse refused; what was acknowledged is stored, load the same inputs again to go on") }),
+        None => Ok(exit_of(&outcome, report.totals.dead, args.fail_on_dead_letters)),
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The slices of these inputs that the ledger has.
+fn known_slices(sink: &ClickHouseSink, inputs: &[Input]) -> Result<KnownSlices, Failure> {
+    let sources: Vec<u64> = inputs.iter().map(|input| input.source_id).collect();
+    Ok(KnownSlices::new(sink.known_slices(&sources).or_exit(Exit::Refused)?))
+}
+
+/// The worst of what happened decides.
+fn exit_of(outcome: &Outcome, dead: u64, fail_on_dead_letters: bool) -> Exit {
+    let unreadable =
+        |error: &InputError| matches!(error, InputError::Open { .. } | InputError::Read { .. });
+    if outcome.stopped {
+        Exit::Interrupted
+    } else if outcome.input_errors.iter().any(unreadable) {
+        Exit::NoInput
+    } else if !outcome.input_errors.is_empty() || (dead > 0 && fail_on_dead_letters) {
+        Exit::Data
+    } else {
+        Exit::Done
+    }
+}

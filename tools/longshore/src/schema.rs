@@ -1,0 +1,78 @@
+//! `longshore schema`: the tables that a config needs, and how the server's differ.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use longshore_sinks::clickhouse::{ClickHouse, Schema};
+
+use crate::cli::SchemaArgs;
+use crate::connect::Server;
+use crate::exit::{CommandResult, Exit, Failure, OrExit};
+use crate::config_file;
+
+/// Prints, compares or applies.
+pub(crate) fn run(args: &SchemaArgs) -> CommandResult {
+    let config = config_file::read(&args.config.config).or_exit(Exit::Config)?;
+    let tables = Schema::from_config(&config);
+    if args.print {
+        for statement in tables.statements() {
+            println!("{statement};\n");
+        }
+        return Ok(Exit::Done);
+    }
+    let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
+    let exit = match args.apply {
+        true => apply(&server.client, &tables),
+        false => compare(&server.client, &tables, &args.config.config),
+    };
+    server.close().or_exit(Exit::Refused)?;
+    exit
+}
+
+/// Says how the server's tables differ, if they do.
+pub(crate) fn compare(client: &ClickHouse, tables: &Schema, config: &Path) -> CommandResult {
+    let differences = tables.check(client).or_exit(Exit::Refused)?;
+    if differences.is_empty() {
+        println!("the tables in {} are as the config has them", client.database());
+        return Ok(Exit::Done);
+    }
+    for difference in &differences {
+        println!("{difference}");
+    }
+    if differences.iter().all(|difference| difference.can_apply()) {
+        println!("`longshore schema -c {} --apply` creates what is absent", config.display());
+    }
+    Ok(Exit::Config)
+}
+
+fn apply(client: &ClickHouse, tables: &Schema) -> CommandResult {
+    let done = tables.apply(client).or_exit(Exit::Config)?;
+    for step in &done {
+        println!("{step}");
+    }
+    if done.is_empty() {
+        println!("the tables in {} are as the config has them", client.database());
+    }
+    Ok(Exit::Done)
+}
+
+/// Before a load: creates everything in a database that has nothing of it yet, and refuses where something differs.
+pub(crate) fn create_if_fresh(client: &ClickHouse, tables: &Schema, config: &Path) -> Result<(), Failure> {
+    if tables.is_absent(client).or_exit(Exit::Refused)? {
+        let done = tables.apply(client).or_exit(Exit::Refused)?;
+        tracing::info!("created {} tables and views in the database {}", done.len(), client.database());
+        return Ok(());
+    }
+    let differences = tables.check(client).or_exit(Exit::Refused)?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    let hint = if differences.iter().all(|difference| difference.can_apply()) {
+        format!("\nrun `longshore schema -c {} --apply` to create what is absent", config.display())
+    } else {
+        String::new()
+    };
+    let error = anyhow!("the tables in {} differ from the config:\n{}{hint}", client.database(), list.join("\n"));
+    Err(Failure { exit: Exit::Config, error })
+}

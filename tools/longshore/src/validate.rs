@@ -1,0 +1,40 @@
+//! `longshore validate`: every problem of a config at once.
+
+use longshore_core::decode::Decoder;
+use longshore_sinks::clickhouse::Schema;
+
+use crate::cli::ValidateArgs;
+use crate::connect::Server;
+use crate::exit::{CommandResult, Exit, OrExit};
+use crate::{config_file, schema};
+
+/// Checks the config, the files that it names, and (unless told not to connect) the server's tables.
+pub(crate) fn run(args: &ValidateArgs) -> CommandResult {
+    let path = args.config.config.display();
+    let config = config_file::read(&args.config.config).or_exit(Exit::Config)?;
+    let mut problems = Vec::new();
+    let keyring = config_file::keyring(&config).map_err(|error| problems.push(error)).ok().flatten();
+    let dictionary = config_file::dictionary(&config).map_err(|error| problems.push(error)).ok().flatten();
+    if problems.is_empty() {
+        Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?;
+    }
+    for problem in &problems {
+        eprintln!("{path}: {problem:#}");
+    }
+    if !problems.is_empty() {
+        return Ok(Exit::Config);
+    }
+    println!(
+        "{path}: the config is right: {} columns, {} rollups, {} sources",
+        config.columns.len(),
+        config.rollups.len(),
+        config.sources.len()
+    );
+    if args.no_connect {
+        return Ok(Exit::Done);
+    }
+    let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
+    let exit = schema::compare(&server.client, &Schema::from_config(&config), &args.config.config);
+    server.close().or_exit(Exit::Refused)?;
+    exit
+}
