@@ -144,10 +144,9 @@ fn main() -> ExitCode {
     };
     let out = args.out.clone();
     let options = options(args);
-    let started = Instant::now();
     match run(&options, &out) {
-        Ok(summary) => {
-            report(&summary, started.elapsed());
+        Ok((summary, took)) => {
+            report(&summary, took);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -158,9 +157,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options, out: &Path) -> Result<Summary> {
+/// Writes everything; how long the log took, without the expected answers.
+fn run(options: &Options, out: &Path) -> Result<(Summary, Duration)> {
+    let started = Instant::now();
+    let mut took = Duration::ZERO;
     let mut progress = ProgressLine::new(options.records);
-    let mut watch = |now: Progress| progress.show(now);
+    let mut watch = |now: Progress| {
+        took = started.elapsed();
+        progress.show(now);
+    };
     let result = if out == Path::new("-") {
         loggen::generate_watched(options, &mut io::stdout().lock(), &mut watch)
     } else {
@@ -168,7 +173,7 @@ fn run(options: &Options, out: &Path) -> Result<Summary> {
         loggen::generate_watched(options, &mut file, &mut watch)
     };
     progress.clear();
-    Ok(result?)
+    Ok((result?, took))
 }
 
 fn options(args: Args) -> Options {

@@ -11,6 +11,11 @@ use common::{json, lines, options, read, run, utc};
 use loggen::{Event, Options};
 use serde_json::Value;
 
+/// An answer by its first three columns.
+type Rows<V> = BTreeMap<(String, String, String), V>;
+/// Records, cents, users.
+type Sums<'r> = (u64, i64, BTreeSet<&'r str>);
+
 /// One loaded record as the reader sees it.
 struct Loaded {
     ts_ms: i64,
@@ -69,7 +74,7 @@ fn floor(ts_ms: i64, period_s: i64) -> String {
 }
 
 /// A TSV as the files are: header, then `key \t measures` in the maps' order, which is that of the text.
-fn tsv<V>(header: &str, rows: &BTreeMap<(String, String, String), V>, measures: impl Fn(&V) -> String) -> String {
+fn tsv<V>(header: &str, rows: &Rows<V>, measures: impl Fn(&V) -> String) -> String {
     let mut tsv = format!("{}\n", header.replace(' ', "\t"));
     for ((a, b, c), value) in rows {
         writeln!(tsv, "{a}\t{b}\t{c}\t{}", measures(value)).unwrap();
@@ -78,7 +83,7 @@ fn tsv<V>(header: &str, rows: &BTreeMap<(String, String, String), V>, measures: 
 }
 
 impl Answers {
-    fn new_users(&self, period_s: i64) -> BTreeMap<(String, String, String), u64> {
+    fn new_users(&self, period_s: i64) -> Rows<u64> {
         let mut first: BTreeMap<(&str, &str), (i64, &str)> = BTreeMap::new();
         for record in &self.loaded {
             let seen = (record.ts_ms, record.channel.as_str());
@@ -103,8 +108,8 @@ impl Answers {
         tsv
     }
 
-    fn by_channel_minute(&self, event: &str) -> BTreeMap<(String, String, String), (u64, i64, BTreeSet<&str>)> {
-        let mut rows = BTreeMap::<_, (u64, i64, BTreeSet<&str>)>::new();
+    fn by_channel_minute(&self, event: &str) -> Rows<Sums<'_>> {
+        let mut rows = Rows::<Sums<'_>>::new();
         for record in self.loaded.iter().filter(|record| record.event == event) {
             let key = (record.product.clone(), record.channel.clone(), floor(record.ts_ms, 60));
             let row = rows.entry(key).or_default();
@@ -124,7 +129,7 @@ impl Answers {
         assert_eq!(read(folder, "new_users_cumulative.tsv"), self.cumulative());
 
         let gmv = self.by_channel_minute("order_paid");
-        let measures = |(orders, cents, buyers): &(u64, i64, BTreeSet<&str>)| {
+        let measures = |(orders, cents, buyers): &Sums<'_>| {
             format!("{orders}\t{}.{:02}\t{}", cents / 100, cents % 100, buyers.len())
         };
         let expected = tsv("product channel minute orders amount buyers", &gmv, measures);
@@ -168,7 +173,7 @@ fn check(options: Options) -> Answers {
 #[test]
 fn answers_equal_a_naive_recomputation() {
     let answers = check(Options { users: Some(4_000), ..options(11, 30_000) });
-    assert!(answers.loaded.iter().any(|record| floor(record.ts_ms, 86_400) < "2026-11-20".to_owned()));
+    assert!(answers.loaded.iter().any(|record| floor(record.ts_ms, 86_400).as_str() < "2026-11-20"));
 }
 
 #[test]
