@@ -1,12 +1,46 @@
 //! Decoding: one slice in, one Arrow batch and its dead letters out.
 //!
-//! Deterministic: the same slice under the same config gives the same batch and the same dead letters, byte by byte.
+//! A record goes through these steps, and the first that refuses it decides its fate:
+//!
+//! 1. its length (`too_long`), its envelope if there is one, UTF-8;
+//! 2. its format: the whole record is checked, and the declared fields are found;
+//! 3. its columns, one after the other in the order of the config: types, required fields, masks;
+//! 4. the filters. A record that is wrong is a dead letter even if a filter would have dropped it: nobody knows what it
+//!    was meant to be. Filters see what the columns store, that is, masked values;
+//! 5. its product. A record that a filter drops need not have a known product.
+//!
+//! Whatever refuses a record, all columns are cut back to the row before it, so that one bad record never costs its
+//! neighbours. Rows are numbered by the records of the slice, bad and filtered ones included.
+//!
+//! Deterministic: the same slice under the same config gives the same batch and the same dead letters, byte by byte,
+//! whatever was decoded before with the same scratch.
+
+mod fields;
+mod filters;
+mod products;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
+use arrow_schema::{Schema, SchemaRef};
 
-use crate::dead_letter::DeadLetter;
+use self::fields::{Fields, FieldsScratch};
+use self::filters::Filter;
+use self::products::{Products, ProductsScratch};
+use crate::column::arrow::arrow_field;
+use crate::column::builder::ColumnBuilder;
+use crate::column::layout::{LayoutColumn, Origin, event_columns};
+use crate::config::{Config, Framing};
+use crate::dead_letter::{DeadLetter, Fault, Reason};
+use crate::delimited::BOM;
+use crate::envelope::{Keyring, Opener};
+use crate::frame::Records;
+use crate::limits::{DEAD_LETTER_DETAIL_BYTES, DEAD_LETTER_HEAD_BYTES};
+use crate::product::{Dictionary, DictionaryError};
+use crate::slice::Slice;
 
 /// What became of a slice. `records == batch.num_rows() + dead.len() + filtered`.
 #[derive(Debug, Clone)]
@@ -21,4 +55,228 @@ pub struct DecodedSlice {
     pub filtered: u64,
     /// Rows of `batch` by product, products in order of their id.
     pub rows_by_product: Vec<(Arc<str>, u64)>,
+}
+
+/// Why there can be no decoder for a config.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecoderError {
+    /// The config has an envelope, but no keyring was given.
+    #[error("records are sealed ([decode.envelope]), but there is no keyring to open them with")]
+    NoKeyring,
+    /// The config has a dictionary, but none was given.
+    #[error("[products] has a dictionary, but none was read")]
+    NoDictionary,
+    /// The dictionary lacks what the config wants of it.
+    #[error(transparent)]
+    Dictionary(#[from] DictionaryError),
+}
+
+/// Decodes slices under one config. Shared by all workers; each brings its own [`Scratch`].
+#[derive(Debug)]
+pub struct Decoder {
+    framing: Framing,
+    record_bytes_max: usize,
+    opener: Option<Opener>,
+    fields: Fields,
+    filters: Vec<Filter>,
+    products: Products,
+    config: Config,
+    layout: Vec<LayoutColumn>,
+    schema: SchemaRef,
+}
+
+/// What a worker needs to decode and keeps from slice to slice: growing columns, buffers.
+pub struct Scratch {
+    /// The declared columns, in order.
+    columns: Vec<ColumnBuilder>,
+    /// Positions in the slice of the records that are rows.
+    rows: Vec<u32>,
+    /// The open record, if records are sealed.
+    open: Vec<u8>,
+    /// An unescaped text.
+    text: String,
+    fields: FieldsScratch,
+    products: ProductsScratch,
+}
+
+/// What becomes of a record that is not wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Loaded,
+    Filtered,
+}
+
+impl Decoder {
+    /// A decoder for a checked config, with the keyring and the dictionary that it names.
+    ///
+    /// # Errors
+    /// What the config names was not given, or does not fit it.
+    pub fn new(
+        config: &Config,
+        keyring: Option<Keyring>,
+        dictionary: Option<Dictionary>,
+    ) -> Result<Decoder, DecoderError> {
+        let opener = match (&config.decode.envelope, keyring) {
+            (None, _) => None,
+            (Some(_), None) => return Err(DecoderError::NoKeyring),
+            (Some(envelope), Some(keyring)) => Some(Opener::new(envelope.layout.clone(), Arc::new(keyring))),
+        };
+        let layout = event_columns(config);
+        Ok(Decoder {
+            framing: config.decode.framing(),
+            record_bytes_max: config.decode.record_bytes_max,
+            opener,
+            fields: Fields::new(config.decode.format, &config.columns),
+            filters: config.filters.iter().map(|spec| Filter::new(spec, &config.columns)).collect(),
+            products: Products::new(config, dictionary)?,
+            config: config.clone(),
+            schema: Arc::new(Schema::new(layout.iter().map(arrow_field).collect::<Vec<_>>())),
+            layout,
+        })
+    }
+
+    /// Schema of all batches: the fields of [`crate::column::layout::event_columns`].
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Decodes one slice. The scratch must be one of this decoder.
+    ///
+    /// # Panics
+    /// If the slice's bytes are not whole records of the config's framing, which [`crate::frame::cut`] makes sure of.
+    pub fn decode(&self, slice: &Slice, scratch: &mut Scratch) -> DecodedSlice {
+        scratch.fields.begin(&self.fields, slice.header.as_ref());
+        let mut dead = Vec::new();
+        let mut filtered = 0;
+        let mut row = 0;
+        let (start, bytes) = self.without_bom(slice);
+        for record in Records::new(self.framing, bytes) {
+            match self.record(record.bytes, scratch) {
+                Ok(Fate::Loaded) => scratch.rows.push(row),
+                Ok(Fate::Filtered) => {
+                    scratch.cut_back();
+                    filtered += 1;
+                }
+                Err(fault) => {
+                    scratch.cut_back();
+                    let offset = start + record.offset as u64;
+                    dead.push(dead_letter(row, offset, record.bytes, fault));
+                }
+            }
+            row += 1;
+        }
+        if let Some(tail) = &slice.tail {
+            let offset = slice.start + slice.bytes.len() as u64;
+            let fault = Fault::new(tail.reason, bounded(tail.detail.clone()));
+            dead.push(DeadLetter { row, offset, length: tail.length, fault, record: tail.head.clone() });
+            row += 1;
+        }
+        let batch = self.finish(slice, scratch);
+        let rows_by_product = self.products.count_rows(&batch);
+        DecodedSlice { batch, dead, records: u64::from(row), filtered, rows_by_product }
+    }
+
+    /// The slice's bytes and their offset in the source. A byte order mark may stand at the very start of a source of
+    /// lines; anywhere else it is part of a record.
+    fn without_bom<'s>(&self, slice: &'s Slice) -> (u64, &'s [u8]) {
+        match slice.bytes.strip_prefix(BOM) {
+            Some(bytes) if slice.start == 0 && self.framing == Framing::Lines => (BOM.len() as u64, bytes),
+            _ => (slice.start, &slice.bytes),
+        }
+    }
+
+    /// One record, as it is in the source. Unless it is loaded, the columns may have more of it than the rows.
+    #[inline]
+    fn record(&self, record: &[u8], scratch: &mut Scratch) -> Result<Fate, Fault> {
+        if record.len() > self.record_bytes_max {
+            return Err(self.too_long(record));
+        }
+        let open = match &self.opener {
+            None => record,
+            Some(opener) => without_line_ending(opener.open(record, &mut scratch.open)?),
+        };
+        let text = std::str::from_utf8(open)
+            .map_err(|error| Fault::new(Reason::BadUtf8, format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+        self.fields.push(text, &mut scratch.fields, &mut scratch.columns, &mut scratch.text)?;
+
+        let row = scratch.rows.len();
+        if self.filters.iter().any(|filter| filter.drops(&scratch.columns, row, &mut scratch.text)) {
+            return Ok(Fate::Filtered);
+        }
+        self.products.push(row, &mut scratch.columns, &mut scratch.products, &mut scratch.text)?;
+        Ok(Fate::Loaded)
+    }
+
+    #[cold]
+    fn too_long(&self, record: &[u8]) -> Fault {
+        let (length, limit) = (record.len(), self.record_bytes_max);
+        Fault::new(Reason::TooLong, format!("{length} bytes; the limit is {limit} (decode.record_bytes_max)"))
+    }
+
+    /// The batch of all rows; the columns are empty afterwards.
+    fn finish(&self, slice: &Slice, scratch: &mut Scratch) -> RecordBatch {
+        let rows = scratch.rows.len();
+        let room = Vec::with_capacity(rows);
+        let row_numbers = UInt32Array::from(std::mem::replace(&mut scratch.rows, room));
+        let mut added = scratch.products.finish(rows, &self.products).into_iter();
+        let columns: Vec<ArrayRef> = self
+            .layout
+            .iter()
+            .map(|column| match column.origin {
+                Origin::Declared(index) => scratch.columns[index].finish(),
+                Origin::FixedProduct | Origin::Dictionary(_) => added.next().expect("an array for each added column"),
+                Origin::Slice => Arc::new(UInt64Array::from_value(slice.id.0, rows)),
+                Origin::Row => Arc::new(row_numbers.clone()),
+            })
+            .collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+            .expect("columns are built as the schema says")
+    }
+}
+
+impl Scratch {
+    /// A scratch for slices of that decoder.
+    pub fn new(decoder: &Decoder) -> Scratch {
+        Scratch {
+            columns: decoder.config.columns.iter().map(ColumnBuilder::new).collect(),
+            rows: Vec::new(),
+            open: Vec::new(),
+            text: String::new(),
+            fields: decoder.fields.scratch(),
+            products: decoder.products.scratch(&decoder.layout),
+        }
+    }
+
+    /// Takes back what the columns have of a record that is not a row.
+    fn cut_back(&mut self) {
+        let rows = self.rows.len();
+        self.columns.iter_mut().for_each(|column| column.truncate(rows));
+        self.products.truncate(rows);
+    }
+}
+
+#[cold]
+fn dead_letter(row: u32, offset: u64, record: &[u8], mut fault: Fault) -> DeadLetter {
+    let kept = match fault.reason {
+        Reason::TooLong => &record[..record.len().min(DEAD_LETTER_HEAD_BYTES)],
+        _ => record,
+    };
+    fault.detail = bounded(fault.detail);
+    DeadLetter { row, offset, length: record.len() as u64, fault, record: kept.to_vec() }
+}
+
+/// A detail of at most [`DEAD_LETTER_DETAIL_BYTES`].
+fn bounded(mut detail: String) -> String {
+    if detail.len() > DEAD_LETTER_DETAIL_BYTES {
+        let end = (0..=DEAD_LETTER_DETAIL_BYTES).rev().find(|&end| detail.is_char_boundary(end));
+        detail.truncate(end.unwrap_or(0));
+    }
+    detail
+}
+
+/// A sealed line may have been sealed with its line ending.
+fn without_line_ending(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }

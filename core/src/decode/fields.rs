@@ -1,0 +1,185 @@
+//! From an open record to its columns: which format, and where each column's field stands in it.
+
+use std::sync::Arc;
+
+use crate::access_log::{self, Field};
+use crate::column::builder::ColumnBuilder;
+use crate::column::mismatch::Mismatch;
+use crate::column::value::Value;
+use crate::column::{ColumnSpec, ColumnType, Step};
+use crate::config::Format;
+use crate::dead_letter::{Fault, Reason};
+use crate::delimited::{Cells, Dialect};
+use crate::json::{Kind, Plan, RawValue, Slots};
+
+/// Where the declared columns stand in a record of the declared format.
+#[derive(Debug)]
+pub(super) enum Fields {
+    Json {
+        plan: Plan,
+        shapes: Vec<Shape>,
+    },
+    AccessLog {
+        fields: Vec<Field>,
+    },
+    Delimited {
+        dialect: Dialect,
+        /// Name of each column's field in the header.
+        names: Vec<String>,
+    },
+}
+
+/// How a column takes JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// One value.
+    Scalar,
+    /// The elements of an array.
+    List,
+    /// Any value, as written.
+    Raw,
+}
+
+/// What the fields of one record need room for.
+pub(super) enum FieldsScratch {
+    Json {
+        slots: Slots,
+    },
+    AccessLog,
+    Delimited {
+        cells: Cells,
+        header: Option<Arc<[String]>>,
+        /// Place in the header of each column's field.
+        places: Vec<Option<usize>>,
+    },
+}
+
+impl Fields {
+    /// # Panics
+    /// If a path does not name a field that the format has: a checked config does not have such paths.
+    pub(super) fn new(format: Format, columns: &[ColumnSpec]) -> Fields {
+        match format {
+            Format::Json => Fields::Json {
+                plan: Plan::new(columns.iter().map(|column| &column.path)),
+                shapes: columns.iter().map(|column| shape(&column.ty)).collect(),
+            },
+            Format::AccessLog => {
+                let field = |column| Field::from_name(single_key(column)).expect("the config checked the field's name");
+                Fields::AccessLog { fields: columns.iter().map(field).collect() }
+            }
+            Format::Csv => Fields::Delimited { dialect: Dialect::Csv, names: names(columns) },
+            Format::Tsv => Fields::Delimited { dialect: Dialect::Tsv, names: names(columns) },
+        }
+    }
+
+    pub(super) fn scratch(&self) -> FieldsScratch {
+        match self {
+            Fields::Json { plan, .. } => FieldsScratch::Json { slots: plan.slots() },
+            Fields::AccessLog { .. } => FieldsScratch::AccessLog,
+            Fields::Delimited { .. } => {
+                FieldsScratch::Delimited { cells: Cells::default(), header: None, places: Vec::new() }
+            }
+        }
+    }
+
+    /// Appends a record to the columns: to all of them, or on an error to some.
+    #[inline]
+    pub(super) fn push(
+        &self,
+        record: &str,
+        scratch: &mut FieldsScratch,
+        columns: &mut [ColumnBuilder],
+        text: &mut String,
+    ) -> Result<(), Fault> {
+        match (self, scratch) {
+            (Fields::Json { plan, shapes }, FieldsScratch::Json { slots }) => {
+                plan.extract(record, slots)?;
+                for (index, (column, shape)) in columns.iter_mut().zip(shapes).enumerate() {
+                    push_json(column, *shape, plan.value(index, record, slots), text)?;
+                }
+            }
+            (Fields::AccessLog { fields }, FieldsScratch::AccessLog) => {
+                let entry = access_log::parse(record)?;
+                for (column, field) in columns.iter_mut().zip(fields) {
+                    column.push(entry.value(*field, text))?;
+                }
+            }
+            (Fields::Delimited { dialect, .. }, FieldsScratch::Delimited { cells, header, places }) => {
+                let expected = header.as_ref().ok_or_else(no_header)?.len();
+                cells.split(record, *dialect, expected)?;
+                for (column, place) in columns.iter_mut().zip(places) {
+                    column.push(place.map_or(Value::Absent, |place| cells.value(place, record, text)))?;
+                }
+            }
+            _ => unreachable!("a scratch is used with the decoder that it was made for"),
+        }
+        Ok(())
+    }
+}
+
+impl FieldsScratch {
+    /// Ready for a slice with that header.
+    pub(super) fn begin(&mut self, fields: &Fields, slice_header: Option<&Arc<[String]>>) {
+        let (Fields::Delimited { names, .. }, FieldsScratch::Delimited { header, places, .. }) = (fields, self) else {
+            return;
+        };
+        let is_same = match (&*header, slice_header) {
+            (Some(known), Some(new)) => Arc::ptr_eq(known, new),
+            _ => false,
+        };
+        if !is_same {
+            let place = |name| slice_header.and_then(|header| header.iter().position(|field| field == name));
+            *places = names.iter().map(place).collect();
+            *header = slice_header.cloned();
+        }
+    }
+}
+
+fn shape(ty: &ColumnType) -> Shape {
+    match ty {
+        ColumnType::List(_) => Shape::List,
+        ColumnType::Json => Shape::Raw,
+        _ => Shape::Scalar,
+    }
+}
+
+#[inline]
+fn push_json(
+    column: &mut ColumnBuilder,
+    shape: Shape,
+    value: Option<RawValue<'_>>,
+    text: &mut String,
+) -> Result<(), Mismatch> {
+    let Some(raw) = value else { return column.push(Value::Absent) };
+    match (shape, raw.kind()) {
+        (Shape::List, Kind::Array) => {
+            column.list_begin();
+            for element in raw.elements() {
+                column.list_item(element.value(text))?;
+            }
+            column.list_end();
+            Ok(())
+        }
+        // For a column null means the same whatever its type.
+        (Shape::Raw, Kind::Null) => column.push(Value::Null),
+        (Shape::Raw, _) => column.push(Value::Json(raw.text())),
+        _ => column.push(raw.value(text)),
+    }
+}
+
+/// The key that the path of a column is, in a format without nesting.
+fn single_key(column: &ColumnSpec) -> &str {
+    match column.path.0.as_slice() {
+        [Step::Key(key)] => key,
+        _ => panic!("the config checked that the path of {} is one key", column.name),
+    }
+}
+
+fn names(columns: &[ColumnSpec]) -> Vec<String> {
+    columns.iter().map(|column| single_key(column).to_owned()).collect()
+}
+
+#[cold]
+fn no_header() -> Fault {
+    Fault::new(Reason::BadLine, "the source has no header line that names the fields")
+}

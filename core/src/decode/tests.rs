@@ -1,0 +1,107 @@
+//! Slices through a decoder: what is loaded, what is dead and why, and that nothing else is.
+
+mod bad_records;
+mod formats;
+mod products;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, RecordBatch};
+
+use super::{DecodedSlice, Decoder, Scratch};
+use crate::config::{self, Config, Env};
+use crate::dead_letter::{DeadLetter, Reason};
+use crate::product::Dictionary;
+use crate::slice::{Slice, SliceId};
+
+/// A config of these sections, with the event time and a table around them.
+fn config(sections: &str) -> Config {
+    let text = format!("version = 1\n[table]\ntime = \"ts\"\n{sections}");
+    config::parse(&text, Path::new("test.toml"), &Env::new()).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+/// Columns `ts`, `name` and the product `p`.
+const COLUMNS: &str = r#"
+[products]
+column = "p"
+[[column]]
+name = "ts"
+type = "timestamp"
+required = true
+[[column]]
+name = "name"
+type = "string"
+[[column]]
+name = "p"
+type = "low_cardinality"
+"#;
+
+fn decoder(sections: &str) -> Decoder {
+    Decoder::new(&config(sections), None, None).unwrap()
+}
+
+fn decoder_with_products(sections: &str, dictionary: &str) -> Decoder {
+    let dictionary = Dictionary::parse_csv(dictionary.as_bytes(), "products.csv").unwrap();
+    Decoder::new(&config(sections), None, Some(dictionary)).unwrap()
+}
+
+fn slice(start: u64, bytes: impl Into<Vec<u8>>) -> Slice {
+    Slice { id: SliceId(0xABCD), source: "test".into(), start, bytes: bytes.into(), header: None, tail: None }
+}
+
+fn with_header(mut slice: Slice, names: &[&str]) -> Slice {
+    slice.header = Some(names.iter().map(|name| (*name).to_owned()).collect());
+    slice
+}
+
+/// Decodes with a new scratch, and again with a used one, and checks what holds for every slice.
+fn decode(decoder: &Decoder, slice: &Slice) -> DecodedSlice {
+    let mut scratch = Scratch::new(decoder);
+    let decoded = decoder.decode(slice, &mut scratch);
+    let again = decoder.decode(slice, &mut scratch);
+    assert_eq!(decoded.batch, again.batch, "a batch depends on its slice alone");
+    assert_eq!(decoded.dead, again.dead);
+    assert_eq!(decoded.rows_by_product, again.rows_by_product);
+
+    assert_eq!(decoded.batch.schema_ref(), decoder.schema());
+    assert_eq!(decoded.records, decoded.batch.num_rows() as u64 + decoded.dead.len() as u64 + decoded.filtered);
+    let by_product: u64 = decoded.rows_by_product.iter().map(|(_, rows)| rows).sum();
+    assert_eq!(by_product, decoded.batch.num_rows() as u64);
+    let ids = decoded.batch.column_by_name("_slice").unwrap().as_primitive::<UInt64Type>();
+    assert!(ids.values().iter().all(|&id| id == slice.id.0));
+    decoded
+}
+
+/// The `_row` of each row.
+fn rows(batch: &RecordBatch) -> Vec<u32> {
+    batch.column_by_name("_row").unwrap().as_primitive::<UInt32Type>().values().to_vec()
+}
+
+/// A text column, plain or low-cardinality; `<null>` for null.
+fn texts(batch: &RecordBatch, name: &str) -> Vec<String> {
+    let column = batch.column_by_name(name).unwrap_or_else(|| panic!("no column {name}"));
+    let text = |row: usize| match column.as_dictionary_opt::<Int32Type>() {
+        _ if column.is_null(row) => "<null>".to_owned(),
+        Some(dictionary) => {
+            dictionary.values().as_string::<i32>().value(dictionary.keys().value(row) as usize).to_owned()
+        }
+        None => column.as_string::<i32>().value(row).to_owned(),
+    };
+    (0..column.len()).map(text).collect()
+}
+
+/// Position, offset, length and reason of each dead letter.
+fn places(dead: &[DeadLetter]) -> Vec<(u32, u64, u64, Reason)> {
+    dead.iter().map(|letter| (letter.row, letter.offset, letter.length, letter.fault.reason)).collect()
+}
+
+fn by_product(decoded: &DecodedSlice) -> Vec<(&str, u64)> {
+    decoded.rows_by_product.iter().map(|(product, rows)| (&**product, *rows)).collect()
+}
+
+fn names(batch: &RecordBatch) -> Vec<Arc<str>> {
+    batch.schema_ref().fields().iter().map(|field| field.name().as_str().into()).collect()
+}
