@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::config::{DictionarySpec, UnknownProduct};
 use crate::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_COLUMNS_MAX, PRODUCTS_MAX};
-use crate::place::{closest, suggestion};
+use crate::place::suggestion;
 
 /// Name of the column that holds the product id.
 pub const ID_COLUMN: &str = "id";
@@ -127,7 +127,7 @@ impl Dictionary {
                 let columns = self.columns.iter().map(String::as_str);
                 lacking.push(DictionaryProblem::NoSuchColumn {
                     name: name.clone(),
-                    suggestion: suggestion(closest(name, columns)),
+                    suggestion: suggestion(name, columns),
                     columns: quoted(&self.columns),
                 });
             }
@@ -136,7 +136,7 @@ impl Dictionary {
             && self.lookup(id).is_none()
         {
             let ids = self.products().map(|product| self.id(product));
-            let suggestion = suggestion(closest(id, ids));
+            let suggestion = suggestion(id, ids);
             lacking.push(DictionaryProblem::NoSuchDefault { id: id.clone(), suggestion });
         }
         let problem = match lacking.len() {
@@ -208,7 +208,7 @@ pub enum DictionaryProblem {
         hint: String,
     },
     /// A column without a name.
-    #[error("column {number} has no name: name it in the header, or drop the comma too many")]
+    #[error("column {number} has no name: give it one, or drop the comma too many")]
     UnnamedColumn {
         /// From 1.
         number: usize,

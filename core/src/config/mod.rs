@@ -5,7 +5,7 @@ mod default_value;
 mod diagnostic;
 mod interpolate;
 mod parse;
-mod suggest;
+pub(crate) mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;

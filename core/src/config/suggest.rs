@@ -3,7 +3,7 @@
 /// The candidate that `word` most likely stands for, or none if it resembles none of them.
 ///
 /// Case and the choice between `-` and `_` do not count; a swap of neighbours counts as one edit.
-pub(super) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = normalized(word);
     let edits_max = (word.chars().count() / 3).clamp(1, 3);
     candidates

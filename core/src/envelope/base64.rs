@@ -76,3 +76,60 @@ pub(super) fn decode(text: &[u8], out: &mut [u8]) -> Result<usize, BadBase64> {
 fn partial_padding(text: &[u8]) -> Option<usize> {
     (text.last() == Some(&b'=') && !text.len().is_multiple_of(4)).then(|| text.len() - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BadBase64, Fault, decode, decoded_bytes_max};
+
+    fn decoded(text: &str) -> Result<Vec<u8>, BadBase64> {
+        let mut out = vec![0xAA; decoded_bytes_max(text.len())];
+        let bytes = decode(text.as_bytes(), &mut out)?;
+        out.truncate(bytes);
+        Ok(out)
+    }
+
+    /// The test vectors of RFC 4648, section 10, with their padding and without.
+    #[test]
+    fn reads_the_vectors_of_the_rfc() {
+        let vectors = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ];
+        for (plain, text) in vectors {
+            assert_eq!(decoded(text).as_deref(), Ok(plain.as_bytes()), "{text}");
+            let unpadded = text.trim_end_matches('=');
+            assert_eq!(decoded(unpadded).as_deref(), Ok(plain.as_bytes()), "{unpadded}");
+        }
+    }
+
+    #[test]
+    fn takes_one_text_for_one_value_only() {
+        let byte = |offset, byte| Err(BadBase64 { offset, what: Fault::Byte(byte) });
+        assert_eq!(decoded("Zg="), byte(2, b'='), "half of a padding");
+        assert_eq!(decoded("Zm9v===="), byte(4, b'='), "padding of nothing");
+        assert_eq!(decoded("Zg==Zg=="), byte(2, b'='), "padding in the middle");
+        assert_eq!(decoded("Zm9v\n"), byte(4, b'\n'), "white space");
+        assert_eq!(decoded("Zm9-"), byte(3, b'-'), "the URL-safe alphabet");
+        assert_eq!(decoded("Zm9vZ"), Err(BadBase64 { offset: 5, what: Fault::Length }));
+        assert_eq!(decoded("Zh=="), Err(BadBase64 { offset: 1, what: Fault::Bits }), "bits to spare");
+        assert_eq!(decoded("Zm9="), Err(BadBase64 { offset: 2, what: Fault::Bits }), "bits to spare");
+    }
+
+    /// Texts this long go through the library's SIMD.
+    #[test]
+    fn finds_the_bad_byte_anywhere_in_a_long_text() {
+        let good = "Zm9v".repeat(100);
+        assert_eq!(decoded(&good).unwrap(), "foo".repeat(100).into_bytes());
+        for offset in 0..good.len() {
+            let mut bad = good.clone().into_bytes();
+            bad[offset] = b'!';
+            let bad = String::from_utf8(bad).unwrap();
+            assert_eq!(decoded(&bad), Err(BadBase64 { offset, what: Fault::Byte(b'!') }));
+        }
+    }
+}

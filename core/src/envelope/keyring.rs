@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{NONCE_BYTES, TAG_BYTES, base64};
 use crate::limits::{KEY_ID_BYTES_MAX, KEYS_MAX};
-use crate::place::{closest, line_at, suggestion};
+use crate::place::{line_at, suggestion};
 
 /// Longest secret of a cipher, bytes.
 const SECRET_BYTES_MAX: usize = 32;
@@ -66,9 +66,10 @@ impl FromStr for Cipher {
     type Err = KeyringProblem;
 
     fn from_str(name: &str) -> Result<Self, KeyringProblem> {
-        Cipher::ALL.into_iter().find(|cipher| cipher.name() == name).ok_or_else(|| KeyringProblem::Cipher {
-            suggestion: suggestion(closest(name, Cipher::ALL.map(Cipher::name))),
-        })
+        Cipher::ALL
+            .into_iter()
+            .find(|cipher| cipher.name() == name)
+            .ok_or_else(|| KeyringProblem::Cipher { suggestion: suggestion(name, Cipher::ALL.map(Cipher::name)) })
     }
 }
 
@@ -329,7 +330,7 @@ fn unknown_hint(name: &str, known: &[&str]) -> String {
     if name.len() > SHOWN_BYTES_MAX {
         return String::new();
     }
-    format!(" `{}`{}", name.escape_default(), suggestion(closest(name, known.iter().copied())))
+    format!(" `{}`{}", name.escape_default(), suggestion(name, known.iter().copied()))
 }
 
 #[cfg(test)]

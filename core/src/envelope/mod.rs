@@ -35,7 +35,7 @@ pub const FRAME_BYTES_MIN: usize = 1 + 1 + NONCE_BYTES + TAG_BYTES;
 
 /// Key ids that an unknown key's error names, and bytes that it spends on them.
 const IDS_SHOWN: usize = 5;
-const IDS_SHOWN_BYTES: usize = 200;
+const IDS_SHOWN_BYTES: usize = 120;
 
 /// Opens the envelopes of one source. Shared by all workers; each brings its own scratch.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ impl Opener {
         let field = |index: usize| {
             found[index].map(object::Text::unescaped).ok_or_else(|| {
                 bad(format!(
-                    "no field \"{}\": does [decode.envelope] name the fields as the sender does?",
+                    "no field \"{:.64}\": does [decode.envelope] name the fields as the sender does?",
                     names[index]
                 ))
             })
@@ -184,7 +184,7 @@ fn split_packed_mut(packed: &mut [u8]) -> Option<(&Nonce, &mut [u8], &Tag)> {
 fn decode_nonce(text: &[u8], name: &str) -> Result<Nonce, Fault> {
     /// Base64 of the 12 bytes; one quantum more is decoded to tell too long from malformed.
     const TEXT_BYTES_MAX: usize = NONCE_BYTES / 3 * 4 + 4;
-    let wrong_length = || bad(format!("the nonce in \"{name}\" must have {NONCE_BYTES} bytes before base64"));
+    let wrong_length = || bad(format!("the nonce in \"{name:.64}\" must have {NONCE_BYTES} bytes before base64"));
     let mut nonce = [0; base64::decoded_bytes_max(TEXT_BYTES_MAX)];
     if text.len() > TEXT_BYTES_MAX {
         return Err(wrong_length());
@@ -198,7 +198,7 @@ fn bad(detail: impl Into<String>) -> Fault {
 }
 
 fn bad_field(name: &str, wrong: base64::BadBase64) -> Fault {
-    bad(format!("bad base64 in \"{name}\" at its character {}: {}", wrong.offset, wrong.what))
+    bad(format!("bad base64 in \"{name:.64}\" at its character {}: {}", wrong.offset, wrong.what))
 }
 
 fn too_short(what: &str, found: usize, needed: usize) -> Fault {

@@ -87,10 +87,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// A value inside of `depth` arrays and objects.
     fn skip_value(&mut self, depth: usize) -> Result<(), Malformed> {
-        if depth > JSON_DEPTH_MAX {
-            return Err(self.malformed("nested too deep"));
-        }
         match self.peek() {
             Some(b'"') => self.checked_string().map(drop),
             Some(b'{') => self.skip_items(b'}', depth),
@@ -105,6 +103,9 @@ impl<'a> Scanner<'a> {
 
     /// An array, or an object if `close` is a brace.
     fn skip_items(&mut self, close: u8, depth: usize) -> Result<(), Malformed> {
+        if depth == JSON_DEPTH_MAX {
+            return Err(self.malformed("nested too deep"));
+        }
         self.at += 1;
         self.skip_space();
         if self.accept(close) {

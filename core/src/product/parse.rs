@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{ColumnIndex, Dictionary, DictionaryError, DictionaryProblem, ID_COLUMN, ProductIndex, quoted};
 use crate::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_COLUMNS_MAX, PRODUCTS_MAX};
-use crate::place::{closest, line_at, suggestion};
+use crate::place::{line_at, suggestion};
 
 /// A problem and its line, if it has one.
 type Located = (Option<u64>, DictionaryProblem);
@@ -73,7 +73,7 @@ fn read_toml(text: &str, origin: &str) -> Result<Dictionary, Located> {
     })?;
     for (name, _) in root.get_ref() {
         if name.get_ref() != "product" {
-            let suggestion = suggestion(closest(name.get_ref(), ["product"]));
+            let suggestion = suggestion(name.get_ref(), ["product"]);
             let name_line = line(name.span().start);
             let name = name.get_ref().to_string();
             return Err((Some(name_line), DictionaryProblem::UnknownTopLevel { name, suggestion }));
