@@ -1,1 +1,5 @@
-//! Placeholder.
+//! Where slices end up: ClickHouse, its tables and its views.
+//!
+//! Knows what was decoded, not how.
+
+pub mod clickhouse;

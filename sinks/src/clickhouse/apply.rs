@@ -1,0 +1,239 @@
+//! Creating what is missing. Safe to run again after any interruption.
+//!
+//! A rollup over a table that has rows already must count them, or its answers would be wrong in silence. So its target
+//! is filled first, one day at a time, and its feed is attached last. Rows that arrive in between would be missed, so
+//! the filling demands that nothing is inserted meanwhile: it looks for running inserts before and after, and compares
+//! the number of rows. The target carries a mark in its comment until all is done; a marked target was left behind by
+//! an interrupted run and is made anew.
+
+use super::check::{BACKFILL_MARK, Difference, Found};
+use super::client::ClickHouse;
+use super::ddl::Table;
+use super::error::ClientError;
+use super::rollup_ddl::Rollup;
+use super::schema::Schema;
+use super::sql::{name_list, quote_name, quote_table, quote_text};
+
+/// Why a schema could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// ClickHouse refused or is away.
+    #[error("`{statement}`: {source}")]
+    Client {
+        /// The first line of what was run.
+        statement: String,
+        /// Why it failed.
+        source: ClientError,
+    },
+    /// Something exists and is not as the config says. Nothing was changed.
+    #[error("{}", differs(.0))]
+    Differs(Vec<Difference>),
+    /// The events table has rows that the rollup would have to count, and it is not sure that it can.
+    #[error(
+        "rollup `{rollup}` was not created: {detail}. It has to be filled from the rows of `{events}` while nothing is \
+         inserted there; stop the loads, then run this again"
+    )]
+    Busy {
+        /// Name of the rollup.
+        rollup: String,
+        /// The events table.
+        events: String,
+        /// What was seen.
+        detail: String,
+    },
+    /// The rollup's target has rows, but nothing feeds it: what it lacks cannot be known.
+    #[error(
+        "rollup `{rollup}` is not fed: `{feed}` is missing while `{target}` and the events table hold rows. To fill it \
+         anew from the events table, run `DROP TABLE {target}`, then this again"
+    )]
+    Unfed {
+        /// Name of the rollup.
+        rollup: String,
+        /// The missing materialized view.
+        feed: String,
+        /// Its target, qualified and quoted.
+        target: String,
+    },
+}
+
+fn differs(differences: &[Difference]) -> String {
+    let list: Vec<String> = differences.iter().map(Difference::to_string).collect();
+    format!(
+        "tables differ from the config and are never altered in silence:\n{}\nchange the config to match, or rename or \
+         drop what differs and run this again",
+        list.join("\n")
+    )
+}
+
+impl Schema {
+    /// Creates the database, tables and views that are missing and adds missing columns; returns what was done, a line
+    /// each.
+    ///
+    /// # Errors
+    /// Any difference that is not mendable is an error before anything is changed.
+    pub fn apply(&self, clickhouse: &ClickHouse) -> Result<Vec<String>, ApplyError> {
+        let mut run = Run { clickhouse, done: Vec::new() };
+        if !run.ask("reading system.databases", |clickhouse| self.has_database(clickhouse))? {
+            run.statement(self.create_database())?;
+            run.done(format!("created database {}", self.database));
+        }
+        let found = run.ask("reading system.tables", |clickhouse| Found::read(clickhouse))?;
+        let differences = run.ask("comparing tables", |clickhouse| self.differences(clickhouse, &found))?;
+        let hopeless: Vec<Difference> = differences.into_iter().filter(|difference| !difference.can_apply()).collect();
+        if !hopeless.is_empty() {
+            return Err(ApplyError::Differs(hopeless));
+        }
+        for table in self.tables() {
+            self.apply_table(&mut run, &found, table)?;
+        }
+        for rollup in &self.rollups {
+            self.apply_rollup(&mut run, &found, rollup)?;
+        }
+        Ok(run.done)
+    }
+
+    fn apply_table(&self, run: &mut Run<'_>, found: &Found, table: &Table) -> Result<(), ApplyError> {
+        if found.table(&table.name).is_none() {
+            run.statement(table.create(&self.database))?;
+            run.done(format!("created table {}", table.name));
+            return Ok(());
+        }
+        for column in found.missing_columns(table) {
+            let at = table.columns.iter().position(|other| other.name == column.name).unwrap_or(0);
+            let place = match at.checked_sub(1) {
+                Some(before) => format!("AFTER {}", quote_name(&table.columns[before].name)),
+                None => "FIRST".to_owned(),
+            };
+            let altered = quote_table(&self.database, &table.name);
+            run.statement(format!("ALTER TABLE {altered} ADD COLUMN IF NOT EXISTS {} {place}", column.sql()))?;
+            run.done(format!("added column {}.{}", table.name, column.name));
+        }
+        Ok(())
+    }
+
+    fn apply_rollup(&self, run: &mut Run<'_>, found: &Found, rollup: &Rollup) -> Result<(), ApplyError> {
+        let target = found.table(&rollup.target.name);
+        let interrupted = target.is_some_and(|target| target.comment == BACKFILL_MARK);
+        let feed_exists = found.table(&rollup.feed.name).is_some();
+        if interrupted || target.is_none() || !feed_exists {
+            if target.is_some() && !interrupted {
+                self.must_be_empty(run, rollup)?;
+            }
+            if feed_exists || target.is_some() {
+                self.drop_rollup(run, rollup)?;
+            }
+            self.start_feed(run, rollup)?;
+        }
+        for view in rollup.views.iter().filter(|view| found.table(&view.name).is_none()) {
+            run.statement(self.create_view(view))?;
+            run.done(format!("created view {}", view.name));
+        }
+        Ok(())
+    }
+
+    /// A target without a feed may lack rows. If it is empty it can be made anew.
+    fn must_be_empty(&self, run: &Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
+        let target = quote_table(&self.database, &rollup.target.name);
+        if run.count(&target)? == 0 {
+            return Ok(());
+        }
+        Err(ApplyError::Unfed { rollup: rollup.name.clone(), feed: rollup.feed.name.clone(), target })
+    }
+
+    /// Brings a rollup's target and feed into being, counting the rows that are there already.
+    fn start_feed(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
+        let target = quote_table(&self.database, &rollup.target.name);
+        let rows = run.count(&self.events_table())?;
+        self.no_inserts_running(run, rollup)?;
+        run.statement(format!("{}\nCOMMENT {}", rollup.target.create(&self.database), quote_text(BACKFILL_MARK)))?;
+        if rows > 0 {
+            self.backfill(run, rollup, &target)?;
+        }
+        run.statement(self.create_feed(&rollup.feed, &rollup.target))?;
+        let calm = self.no_inserts_running(run, rollup).and_then(|()| match run.count(&self.events_table())? {
+            now if now == rows => Ok(()),
+            now => Err(self.busy(rollup, format!("{rows} rows became {now} while it was filled"))),
+        });
+        if let Err(error) = calm {
+            self.drop_rollup(run, rollup)?;
+            return Err(error);
+        }
+        run.statement(format!("ALTER TABLE {target} MODIFY COMMENT ''"))?;
+        let filled =
+            if rows > 0 { format!(", filled from {rows} rows of {}", self.events.name) } else { String::new() };
+        run.done(format!("created table {} and its feed {}{filled}", rollup.target.name, rollup.feed.name));
+        Ok(())
+    }
+
+    fn backfill(&self, run: &mut Run<'_>, rollup: &Rollup, target: &str) -> Result<(), ApplyError> {
+        let day = format!("toDate(e.{})", quote_name(&self.time));
+        let days = format!("SELECT DISTINCT {day} AS day FROM {} AS e ORDER BY day", self.events_table());
+        for day_of_rows in run.ask(&days, |clickhouse| clickhouse.rows(&days))?.into_iter().flatten() {
+            let one_day = format!("{day} = {}", quote_text(&day_of_rows));
+            // INSERT SELECT goes by position, a materialized view by name: both lists name the columns.
+            let columns = name_list(rollup.target.columns.iter().map(|column| column.name.as_str()));
+            run.statement(format!(
+                "INSERT INTO {target} ({columns}) SELECT {columns} FROM (\n{}\n)\n\
+                 SETTINGS insert_deduplicate = 0, async_insert = 0",
+                rollup.feed.select.sql(Some(&one_day))
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn drop_rollup(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
+        run.statement(format!("DROP VIEW IF EXISTS {} SYNC", quote_table(&self.database, &rollup.feed.name)))?;
+        run.statement(format!("DROP TABLE IF EXISTS {} SYNC", quote_table(&self.database, &rollup.target.name)))
+    }
+
+    fn no_inserts_running(&self, run: &Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
+        let sql = format!(
+            "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND position(query, {}) > 0",
+            quote_text(&self.events.name)
+        );
+        match run.ask(&sql, |clickhouse| clickhouse.value(&sql))?.as_str() {
+            "0" => Ok(()),
+            running => Err(self.busy(rollup, format!("{running} inserts are running"))),
+        }
+    }
+
+    fn busy(&self, rollup: &Rollup, detail: String) -> ApplyError {
+        ApplyError::Busy { rollup: rollup.name.clone(), events: self.events.name.clone(), detail }
+    }
+
+    fn events_table(&self) -> String {
+        quote_table(&self.database, &self.events.name)
+    }
+}
+
+/// A run of [`Schema::apply`]: what was done so far.
+struct Run<'a> {
+    clickhouse: &'a ClickHouse,
+    done: Vec<String>,
+}
+
+impl Run<'_> {
+    fn statement(&self, sql: String) -> Result<(), ApplyError> {
+        tracing::debug!(statement = %sql, "schema");
+        self.ask(&sql, |clickhouse| clickhouse.execute(&sql))
+    }
+
+    fn done(&mut self, line: String) {
+        self.done.push(line);
+    }
+
+    fn count(&self, table: &str) -> Result<u64, ApplyError> {
+        let sql = format!("SELECT count() FROM {table}");
+        self.ask(&sql, |clickhouse| {
+            let count = clickhouse.value(&sql)?;
+            count.parse().map_err(|_| ClientError::Invalid(format!("`{count}` is not a number of rows")))
+        })
+    }
+
+    fn ask<T>(&self, what: &str, request: impl FnOnce(&ClickHouse) -> Result<T, ClientError>) -> Result<T, ApplyError> {
+        request(self.clickhouse).map_err(|source| {
+            let statement = what.lines().next().unwrap_or(what).to_owned();
+            ApplyError::Client { statement, source }
+        })
+    }
+}

@@ -1,0 +1,324 @@
+//! Comparing what is in ClickHouse with what should be.
+//!
+//! Everything is compared by the text that ClickHouse itself prints: types and codecs as `system.columns` spells them,
+//! views by their stored query against the server's own formatting of ours. Columns that we do not know are fine: an
+//! insert names its columns, and the rest take their defaults.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::client::ClickHouse;
+use super::ddl::{Table, TableColumn};
+use super::error::ClientError;
+use super::schema::Schema;
+use super::sql::quote_text;
+
+/// Comment on a rollup's target while it is being filled from rows that were there before it.
+pub(super) const BACKFILL_MARK: &str = "longshore: backfill not finished";
+
+/// One way in which ClickHouse is not as the config says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Database, table, view or `table.column`.
+    pub object: String,
+    /// What differs, such as `type` or `sorting key`; `missing` if the object is not there.
+    pub what: &'static str,
+    /// As it should be.
+    pub expected: String,
+    /// As it is; empty if it is missing.
+    pub actual: String,
+    /// See [`Difference::can_apply`].
+    mendable: bool,
+}
+
+impl Difference {
+    /// Whether [`Schema::apply`] mends it: something is missing that can be added without touching what exists.
+    pub fn can_apply(&self) -> bool {
+        self.mendable
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.what == MISSING {
+            return write!(f, "{} is missing: expected {}", self.object, self.expected);
+        }
+        write!(f, "{}: {} differs\n  expected {}\n  actual   {}", self.object, self.what, self.expected, self.actual)
+    }
+}
+
+/// The [`Difference::what`] of an object that is not there.
+pub const MISSING: &str = "missing";
+
+/// What is in the database, by name.
+pub(super) struct Found {
+    tables: HashMap<String, FoundTable>,
+    columns: HashMap<String, Vec<FoundColumn>>,
+}
+
+pub(super) struct FoundTable {
+    engine: String,
+    partition_key: String,
+    sorting_key: String,
+    engine_full: String,
+    select: String,
+    pub(super) comment: String,
+}
+
+struct FoundColumn {
+    name: String,
+    ty: String,
+    default: String,
+    codec: String,
+}
+
+impl Found {
+    pub(super) fn read(clickhouse: &ClickHouse) -> Result<Self, ClientError> {
+        let database = quote_text(clickhouse.database());
+        let tables = clickhouse.rows(&format!(
+            "SELECT name, engine, partition_key, sorting_key, engine_full, as_select, comment FROM system.tables \
+             WHERE database = {database}"
+        ))?;
+        let rows = clickhouse.rows(&format!(
+            "SELECT table, name, type, default_expression, compression_codec FROM system.columns \
+             WHERE database = {database} ORDER BY table, position"
+        ))?;
+        let mut columns: HashMap<String, Vec<FoundColumn>> = HashMap::new();
+        for row in rows {
+            let [table, name, ty, default, codec] = fields(row)?;
+            columns.entry(table).or_default().push(FoundColumn { name, ty, default, codec });
+        }
+        let mut found = HashMap::new();
+        for row in tables {
+            let [name, engine, partition_key, sorting_key, engine_full, select, comment] = fields(row)?;
+            found.insert(name, FoundTable { engine, partition_key, sorting_key, engine_full, select, comment });
+        }
+        Ok(Found { tables: found, columns })
+    }
+
+    pub(super) fn table(&self, name: &str) -> Option<&FoundTable> {
+        self.tables.get(name)
+    }
+
+    fn columns(&self, table: &str) -> &[FoundColumn] {
+        self.columns.get(table).map_or(&[], Vec::as_slice)
+    }
+
+    /// The columns of a table that are not there.
+    pub(super) fn missing_columns<'a>(&self, table: &'a Table) -> Vec<&'a TableColumn> {
+        let found = self.columns(&table.name);
+        table.columns.iter().filter(|column| found.iter().all(|found| found.name != column.name)).collect()
+    }
+}
+
+fn fields<const N: usize>(row: Vec<String>) -> Result<[String; N], ClientError> {
+    row.try_into().map_err(|row: Vec<String>| {
+        ClientError::Invalid(format!("a row of {} fields where {N} were asked for", row.len()))
+    })
+}
+
+impl Schema {
+    /// Whether there is nothing at all of this schema on the server: no database, or none of its tables and views.
+    pub fn is_absent(&self, clickhouse: &ClickHouse) -> Result<bool, ClientError> {
+        if !self.has_database(clickhouse)? {
+            return Ok(true);
+        }
+        let found = Found::read(clickhouse)?;
+        let rollups = self.rollups.iter().flat_map(|rollup| {
+            let views = rollup.views.iter().map(|view| view.name.as_str());
+            views.chain([rollup.target.name.as_str(), rollup.feed.name.as_str()])
+        });
+        Ok(self.tables().map(|table| table.name.as_str()).chain(rollups).all(|name| found.table(name).is_none()))
+    }
+
+    pub(super) fn has_database(&self, clickhouse: &ClickHouse) -> Result<bool, ClientError> {
+        let sql = format!("SELECT count() FROM system.databases WHERE name = {}", quote_text(&self.database));
+        Ok(clickhouse.value(&sql)? != "0")
+    }
+
+    /// Every difference between the config and the server; none: loads can start.
+    pub fn check(&self, clickhouse: &ClickHouse) -> Result<Vec<Difference>, ClientError> {
+        if !self.has_database(clickhouse)? {
+            return Ok(vec![missing(&self.database, "a database")]);
+        }
+        self.differences(clickhouse, &Found::read(clickhouse)?)
+    }
+
+    pub(super) fn differences(&self, clickhouse: &ClickHouse, found: &Found) -> Result<Vec<Difference>, ClientError> {
+        let mut differences = Vec::new();
+        for table in self.tables() {
+            compare_table(table, found, true, &mut differences);
+        }
+        for rollup in &self.rollups {
+            compare_table(&rollup.target, found, false, &mut differences);
+            for view in &rollup.views {
+                compare_select(clickhouse, found, &view.name, "View", &view.select, &mut differences)?;
+            }
+            let select = rollup.feed.select.sql(None);
+            compare_select(clickhouse, found, &rollup.feed.name, "MaterializedView", &select, &mut differences)?;
+        }
+        Ok(differences)
+    }
+}
+
+fn missing(object: &str, expected: &str) -> Difference {
+    Difference {
+        object: object.to_owned(),
+        what: MISSING,
+        expected: expected.to_owned(),
+        actual: String::new(),
+        mendable: true,
+    }
+}
+
+/// Compares a table; `extendable` if columns may be added to it.
+fn compare_table(table: &Table, found: &Found, extendable: bool, differences: &mut Vec<Difference>) {
+    let Some(actual) = found.table(&table.name) else {
+        differences.push(missing(&table.name, "a table"));
+        return;
+    };
+    let mut differ = |object: &str, what: &'static str, expected: &str, actual: &str| {
+        if without_quotes(expected) != without_quotes(actual) {
+            differences.push(Difference {
+                object: object.to_owned(),
+                what,
+                expected: shown(expected),
+                actual: shown(actual),
+                mendable: false,
+            });
+        }
+    };
+    // On replicated and shared servers the same engine has a prefix, and remembers tokens by default.
+    let replicated = ["Replicated", "Shared"].iter().find_map(|prefix| actual.engine.strip_prefix(prefix));
+    differ(&table.name, "engine", table.engine, replicated.unwrap_or(&actual.engine));
+    differ(&table.name, "partition key", table.partition_by.as_deref().unwrap_or(""), &actual.partition_key);
+    differ(&table.name, "sorting key", &table.order_by.join(", "), &actual.sorting_key);
+    for (name, value) in &table.settings {
+        let is_window = *name == "non_replicated_deduplication_window";
+        let (name, unset) = match replicated {
+            Some(_) if is_window => ("replicated_deduplication_window", "10000"),
+            _ => (*name, "0"),
+        };
+        let actual = setting(&actual.engine_full, name).unwrap_or(unset);
+        // A window of another size works as well; none at all doubles rows.
+        if is_window && actual != "0" {
+            continue;
+        }
+        differ(&table.name, "table settings", &format!("{name} = {value}"), &format!("{name} = {actual}"));
+    }
+    if actual.comment == BACKFILL_MARK {
+        differences.push(Difference {
+            object: table.name.clone(),
+            what: "content",
+            expected: "filled from the rows that were there before it".to_owned(),
+            actual: "the filling was interrupted".to_owned(),
+            mendable: true,
+        });
+    }
+    compare_columns(table, found, extendable, differences);
+}
+
+fn compare_columns(table: &Table, found: &Found, extendable: bool, differences: &mut Vec<Difference>) {
+    for column in &table.columns {
+        let object = format!("{}.{}", table.name, column.name);
+        let Some(actual) = found.columns(&table.name).iter().find(|actual| actual.name == column.name) else {
+            let expected = format!("a column {}", column.sql());
+            differences.push(Difference { mendable: extendable, ..missing(&object, &expected) });
+            continue;
+        };
+        let codec = column.codec.map(|codec| format!("CODEC({codec})")).unwrap_or_default();
+        for (what, expected, actual) in [
+            ("type", column.ty.as_str(), actual.ty.as_str()),
+            ("default", column.default.unwrap_or(""), actual.default.as_str()),
+            ("codec", codec.as_str(), actual.codec.as_str()),
+        ] {
+            if without_quotes(expected) != without_quotes(actual) {
+                differences.push(Difference {
+                    object: object.clone(),
+                    what,
+                    expected: shown(expected),
+                    actual: shown(actual),
+                    mendable: false,
+                });
+            }
+        }
+    }
+}
+
+fn compare_select(
+    clickhouse: &ClickHouse,
+    found: &Found,
+    name: &str,
+    engine: &str,
+    select: &str,
+    differences: &mut Vec<Difference>,
+) -> Result<(), ClientError> {
+    let Some(actual) = found.table(name) else {
+        let kind = if engine == "View" { "a view" } else { "a materialized view" };
+        differences.push(missing(name, kind));
+        return Ok(());
+    };
+    let mut differ = |what, expected: &str, actual: &str| {
+        differences.push(Difference {
+            object: name.to_owned(),
+            what,
+            expected: expected.to_owned(),
+            actual: actual.to_owned(),
+            mendable: false,
+        });
+    };
+    if actual.engine != engine {
+        differ("engine", engine, &actual.engine);
+        return Ok(());
+    }
+    let expected = clickhouse.value(&format!("SELECT formatQuerySingleLine({})", quote_text(select)))?;
+    if expected != actual.select {
+        differ("query", &expected, &actual.select);
+    }
+    Ok(())
+}
+
+/// The value of a setting in `... SETTINGS a = 1, b = 2`.
+fn setting<'a>(engine_full: &'a str, name: &str) -> Option<&'a str> {
+    let (_, settings) = engine_full.rsplit_once(" SETTINGS ")?;
+    settings.split(", ").find_map(|setting| setting.strip_prefix(name)?.strip_prefix(" = "))
+}
+
+/// ClickHouse quotes identifiers only where it must.
+fn without_quotes(text: &str) -> String {
+    text.replace('`', "")
+}
+
+fn shown(text: &str) -> String {
+    if text.is_empty() { "none".to_owned() } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_settings_of_an_engine() {
+        let engine =
+            "MergeTree PARTITION BY toDate(ts) ORDER BY (a, ts) SETTINGS index_granularity = 8192, x_window = 12";
+        assert_eq!(setting(engine, "x_window"), Some("12"));
+        assert_eq!(setting(engine, "x"), None);
+        assert_eq!(setting("MergeTree ORDER BY a", "x_window"), None);
+    }
+
+    #[test]
+    fn a_difference_says_what_is_expected_and_what_is_there() {
+        let difference = Difference {
+            object: "events.amount".to_owned(),
+            what: "type",
+            expected: "Decimal(18, 2)".to_owned(),
+            actual: "Float64".to_owned(),
+            mendable: false,
+        };
+        assert_eq!(
+            difference.to_string(),
+            "events.amount: type differs\n  expected Decimal(18, 2)\n  actual   Float64"
+        );
+        assert_eq!(missing("ledger", "a table").to_string(), "ledger is missing: expected a table");
+    }
+}

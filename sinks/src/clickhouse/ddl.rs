@@ -1,0 +1,222 @@
+//! The tables that every config has: events, dead letters, ledger.
+//!
+//! All of them keep the tokens of their last [`DEDUPLICATION_WINDOW`] inserts, so an insert that is repeated changes
+//! nothing. A token is remembered by partition, which is why no partition may depend on the clock: a retry after midnight
+//! would land in another one and be taken for new.
+
+use std::fmt::Write as _;
+
+use longshore_core::column::layout::{LayoutColumn, ROW_COLUMN, SLICE_COLUMN, event_columns};
+use longshore_core::config::Config;
+
+use super::sql::{name_list, quote_name, quote_table};
+use super::types::{ROW_CODEC, SLICE_CODEC, TEXT_CODEC, clickhouse_type, codec};
+
+/// Name of the dead-letter table.
+pub const DEAD_LETTERS: &str = "dead_letters";
+/// Name of the ledger.
+pub const LEDGER: &str = "ledger";
+
+/// Insert tokens a table remembers, one a partition and insert. What is retried was sent seconds ago and the ledger
+/// knows the rest, so this is more than enough even for slices that touch hundreds of days.
+pub const DEDUPLICATION_WINDOW: u64 = 10_000;
+
+/// A table as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name in the database.
+    pub name: String,
+    /// Columns in order.
+    pub columns: Vec<TableColumn>,
+    /// `MergeTree` or `AggregatingMergeTree`.
+    pub engine: &'static str,
+    /// Partition expression, if partitioned.
+    pub partition_by: Option<String>,
+    /// Sorting key.
+    pub order_by: Vec<String>,
+    /// Name and condition of a constraint that each row must satisfy.
+    pub constraint: Option<(&'static str, &'static str)>,
+    /// Settings of the table.
+    pub settings: Vec<(&'static str, u64)>,
+}
+
+/// A column of a [`Table`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Name.
+    pub name: String,
+    /// Type as ClickHouse spells it.
+    pub ty: String,
+    /// Codec as ClickHouse spells it; none: the server's default.
+    pub codec: Option<&'static str>,
+    /// Default expression, for columns that inserts leave out.
+    pub default: Option<&'static str>,
+}
+
+impl TableColumn {
+    /// A column without codec and default.
+    pub(super) fn new(name: impl Into<String>, ty: impl Into<String>) -> Self {
+        TableColumn { name: name.into(), ty: ty.into(), codec: None, default: None }
+    }
+
+    pub(super) fn with_codec(mut self, codec: &'static str) -> Self {
+        self.codec = Some(codec);
+        self
+    }
+
+    fn with_default(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    /// As it stands in CREATE TABLE and ADD COLUMN.
+    pub(super) fn sql(&self) -> String {
+        let mut sql = format!("{} {}", quote_name(&self.name), self.ty);
+        if let Some(default) = self.default {
+            let _ = write!(sql, " DEFAULT {default}");
+        }
+        if let Some(codec) = self.codec {
+            let _ = write!(sql, " CODEC({codec})");
+        }
+        sql
+    }
+}
+
+impl Table {
+    /// CREATE TABLE IF NOT EXISTS.
+    pub fn create(&self, database: &str) -> String {
+        let mut lines: Vec<String> = self.columns.iter().map(|column| format!("    {}", column.sql())).collect();
+        if let Some((name, check)) = self.constraint {
+            lines.push(format!("    CONSTRAINT {name} CHECK {check}"));
+        }
+        let mut sql = format!(
+            "CREATE TABLE IF NOT EXISTS {}\n(\n{}\n)\nENGINE = {}\n",
+            quote_table(database, &self.name),
+            lines.join(",\n"),
+            self.engine
+        );
+        if let Some(partition_by) = &self.partition_by {
+            let _ = writeln!(sql, "PARTITION BY {partition_by}");
+        }
+        let settings: Vec<String> = self.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let _ = write!(
+            sql,
+            "ORDER BY ({})\nSETTINGS {}",
+            name_list(self.order_by.iter().map(String::as_str)),
+            settings.join(", ")
+        );
+        sql
+    }
+}
+
+/// The events table as the rollups see it.
+#[derive(Debug)]
+pub(super) struct Events<'a> {
+    pub(super) database: &'a str,
+    pub(super) name: &'a str,
+    pub(super) product: &'a str,
+    pub(super) time: &'a str,
+    columns: Vec<LayoutColumn>,
+}
+
+impl<'a> Events<'a> {
+    pub(super) fn new(config: &'a Config) -> Self {
+        Events {
+            database: &config.clickhouse.database,
+            name: &config.table.name,
+            product: config.products.column_name(),
+            time: &config.table.time,
+            columns: event_columns(config),
+        }
+    }
+
+    /// A column by its name. The config was checked: whatever it names is there.
+    pub(super) fn column(&self, name: &str) -> &LayoutColumn {
+        self.columns
+            .iter()
+            .find(|column| &*column.name == name)
+            .unwrap_or_else(|| panic!("the config was checked, yet column `{name}` is not in the events table"))
+    }
+
+    /// The table's definition.
+    pub(super) fn table(&self, order_by: &[String]) -> Table {
+        let mut key = vec![self.product.to_owned()];
+        key.extend(order_by.iter().cloned());
+        key.push(self.time.to_owned());
+        let columns = self.columns.iter().map(event_column).collect();
+        Table {
+            name: self.name.to_owned(),
+            columns,
+            engine: "MergeTree",
+            partition_by: Some(format!("toDate({})", quote_name(self.time))),
+            settings: settings(),
+            order_by: key,
+            constraint: None,
+        }
+    }
+}
+
+fn event_column(column: &LayoutColumn) -> TableColumn {
+    let codec = match &*column.name {
+        SLICE_COLUMN => SLICE_CODEC,
+        ROW_COLUMN => ROW_CODEC,
+        _ => codec(&column.ty),
+    };
+    TableColumn::new(&*column.name, clickhouse_type(&column.ty, column.nullable)).with_codec(codec)
+}
+
+/// The settings of every table.
+pub(super) fn settings() -> Vec<(&'static str, u64)> {
+    vec![("non_replicated_deduplication_window", DEDUPLICATION_WINDOW)]
+}
+
+/// The dead letters: sorted by reason, because they are counted by it, then by where they stand.
+pub(super) fn dead_letters() -> Table {
+    Table {
+        name: DEAD_LETTERS.to_owned(),
+        columns: vec![
+            TableColumn::new("slice", "UInt64").with_codec(SLICE_CODEC),
+            TableColumn::new("row", "UInt32").with_codec(ROW_CODEC),
+            TableColumn::new("source", "LowCardinality(String)"),
+            TableColumn::new("offset", "UInt64").with_codec("T64, LZ4"),
+            TableColumn::new("length", "UInt64").with_codec("T64, LZ4"),
+            TableColumn::new("reason", "LowCardinality(String)"),
+            TableColumn::new("column", "LowCardinality(String)"),
+            TableColumn::new("detail", "String").with_codec(TEXT_CODEC),
+            TableColumn::new("record", "String").with_codec(TEXT_CODEC),
+            TableColumn::new("loaded_at", "DateTime('UTC')").with_default("now()"),
+        ],
+        engine: "MergeTree",
+        partition_by: None,
+        order_by: ["reason", "source", "offset"].map(str::to_owned).to_vec(),
+        constraint: None,
+        settings: settings(),
+    }
+}
+
+/// The ledger: sorted by source, because a run asks for what it has of its sources.
+pub(super) fn ledger() -> Table {
+    let count = |name: &str| TableColumn::new(name, "UInt64");
+    Table {
+        name: LEDGER.to_owned(),
+        columns: vec![
+            count("slice"),
+            count("source_id"),
+            TableColumn::new("source", "String").with_codec(TEXT_CODEC),
+            count("start"),
+            count("end"),
+            count("bytes"),
+            count("hash"),
+            count("records"),
+            count("loaded"),
+            count("dead"),
+            count("filtered"),
+            TableColumn::new("finished_at", "DateTime64(3, 'UTC')").with_default("now64(3)"),
+        ],
+        engine: "MergeTree",
+        partition_by: None,
+        order_by: ["source_id", "start", "slice"].map(str::to_owned).to_vec(),
+        constraint: Some(("balances", "records = loaded + dead + filtered")),
+        settings: settings(),
+    }
+}

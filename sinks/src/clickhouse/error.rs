@@ -1,0 +1,332 @@
+//! What can go wrong between us and a ClickHouse, and what an operator can do about it.
+//!
+//! ClickHouse's own exceptions carry a number. The numbers below are the ones that pass by waiting; every other one
+//! means that somebody has to change something, so it ends the load. A load that ended is run again and goes on where
+//! it stopped, so ending too early costs a command, while retrying a permanent error would cost a night.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use longshore_ingest::sink::SinkError;
+
+/// An exception as ClickHouse reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerException {
+    /// ClickHouse's error code, such as 60 for an unknown table.
+    pub code: u32,
+    /// The message without the `Code: N. DB::Exception:` in front and the version behind.
+    pub message: String,
+}
+
+impl ServerException {
+    /// Reads `Code: 60. DB::Exception: Table x does not exist. (UNKNOWN_TABLE) (version ...)`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let rest = text.trim().strip_prefix("Code: ")?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let code = rest[..digits].parse().ok()?;
+        let message = rest[digits..].trim_start_matches(['.', ' ']);
+        let message = message.strip_prefix("DB::").map_or(message, |m| m.split_once(": ").map_or(m, |(_, m)| m));
+        let message = message.rfind(" (version ").map_or(message, |end| &message[..end]);
+        Some(ServerException { code, message: message.trim_end().to_owned() })
+    }
+
+    /// Whether waiting helps.
+    pub fn is_transient(&self) -> bool {
+        TRANSIENT_CODES.contains(&self.code) || self.message.contains("No space left on device")
+    }
+}
+
+impl fmt::Display for ServerException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (ClickHouse error {})", shorten(&self.message), self.code)
+    }
+}
+
+/// Codes of exceptions that pass: overload, lack of memory or disk, a server that starts, stops or lost its peers.
+const TRANSIENT_CODES: [u32; 24] = [
+    3,   // UNEXPECTED_END_OF_FILE: the connection broke inside an insert
+    74,  // CANNOT_READ_FROM_FILE_DESCRIPTOR
+    75,  // CANNOT_WRITE_TO_FILE_DESCRIPTOR: disk full, mostly
+    159, // TIMEOUT_EXCEEDED
+    173, // CANNOT_ALLOCATE_MEMORY
+    201, // QUOTA_EXCEEDED
+    202, // TOO_MANY_SIMULTANEOUS_QUERIES
+    203, // NO_FREE_CONNECTION
+    209, // SOCKET_TIMEOUT
+    210, // NETWORK_ERROR
+    225, // NO_ZOOKEEPER
+    236, // ABORTED: the server shuts down
+    241, // MEMORY_LIMIT_EXCEEDED
+    242, // TABLE_IS_READ_ONLY: a replica that lost its keeper
+    243, // NOT_ENOUGH_SPACE
+    252, // TOO_MANY_PARTS
+    279, // ALL_CONNECTION_TRIES_FAILED
+    285, // TOO_FEW_LIVE_REPLICAS
+    319, // UNKNOWN_STATUS_OF_INSERT
+    394, // QUERY_WAS_CANCELLED
+    439, // CANNOT_SCHEDULE_TASK
+    473, // DEADLOCK_AVOIDED
+    745, // SERVER_OVERLOADED
+    999, // KEEPER_EXCEPTION
+];
+
+/// Why a request to ClickHouse failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// ClickHouse answered with an exception.
+    #[error("{0}")]
+    Server(ServerException),
+    /// No answer: refused, reset, closed, name not found.
+    #[error("the connection to ClickHouse failed: {0}")]
+    Network(String),
+    /// No answer in time.
+    #[error("ClickHouse did not answer in time")]
+    TimedOut,
+    /// The certificate was not accepted, or the other side does not speak TLS.
+    #[error("TLS with ClickHouse failed: {0}")]
+    Tls(String),
+    /// An answer that is not ClickHouse's: a proxy, a redirect, another service.
+    #[error("the answer is not ClickHouse's: {0}")]
+    Foreign(String),
+    /// The request could not be made or its answer not be read.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl ClientError {
+    /// Whether waiting helps.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            ClientError::Server(exception) => exception.is_transient(),
+            ClientError::Network(_) | ClientError::TimedOut => true,
+            ClientError::Foreign(text) => GATEWAY_ANSWERS.iter().any(|answer| text.contains(answer)),
+            ClientError::Tls(_) | ClientError::Invalid(_) => false,
+        }
+    }
+
+    /// ClickHouse's error code, if it was ClickHouse that refused.
+    pub fn code(&self) -> Option<u32> {
+        match self {
+            ClientError::Server(exception) => Some(exception.code),
+            _ => None,
+        }
+    }
+
+    /// The same for the pipeline: retry or give up, with what to do.
+    pub(super) fn into_sink_error(self, what: &str) -> SinkError {
+        let detail = format!("{what}: {self}{}", self.advice());
+        if self.is_transient() { SinkError::Retry { detail } } else { SinkError::Fatal { detail } }
+    }
+
+    /// What an operator can do, as a sentence to append, where the error does not say it.
+    fn advice(&self) -> &'static str {
+        match self.code() {
+            Some(code) if is_authentication(code) => "; check user and password under [clickhouse]",
+            Some(497) => "; grant the user SELECT, INSERT and CREATE on the database",
+            Some(16 | 44 | 53 | 60 | 81 | 349) => "; run `longshore schema` with this config to see what differs",
+            Some(243 | 75) => "; free disk space on the server",
+            Some(252) => "; the server merges more slowly than it is fed",
+            _ => "",
+        }
+    }
+}
+
+/// What proxies say when the server behind them is away or busy. The client library drops the status, so texts it is.
+const GATEWAY_ANSWERS: [&str; 5] =
+    ["429 Too Many Requests", "500 Internal Server Error", "502 Bad Gateway", "503 Service", "504 Gateway"];
+
+/// Whether the code says that the user or the password is wrong.
+fn is_authentication(code: u32) -> bool {
+    matches!(code, 192..=195 | 516)
+}
+
+impl From<clickhouse::error::Error> for ClientError {
+    fn from(error: clickhouse::error::Error) -> Self {
+        use clickhouse::error::Error;
+        match error {
+            Error::BadResponse(text) => match ServerException::parse(&text) {
+                Some(exception) => ClientError::Server(exception),
+                None => ClientError::Foreign(shorten(&text)),
+            },
+            Error::TimedOut => ClientError::TimedOut,
+            Error::Network(source) => from_network(source.as_ref()),
+            other => ClientError::Invalid(other.to_string()),
+        }
+    }
+}
+
+/// Tells TLS from the rest by the innermost errors, which is where the truth is.
+fn from_network(error: &(dyn StdError + 'static)) -> ClientError {
+    let mut innermost = error;
+    loop {
+        if let Some(tls) = innermost.downcast_ref::<rustls::Error>() {
+            return ClientError::Tls(tls.to_string());
+        }
+        // `source` of an I/O error skips the error that it wraps.
+        let wrapped = innermost.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        innermost = match wrapped.map(|wrapped| wrapped as &(dyn StdError + 'static)).or_else(|| innermost.source()) {
+            Some(inner) => inner,
+            None => return ClientError::Network(innermost.to_string()),
+        };
+    }
+}
+
+/// Why a ClickHouse cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL is not one.
+    #[error("`{url}` is not a ClickHouse URL: {detail}; write it like http://localhost:8123 or https://host:8443")]
+    Url {
+        /// As configured, without a password.
+        url: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The certificate authorities cannot be read.
+    #[error("cannot read certificate authorities from {path}: {detail}")]
+    CaFile {
+        /// The configured file, or the system's store.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Nobody answers.
+    #[error("ClickHouse at {place} does not answer ({detail}); check that it runs, and the host and port in `url`")]
+    Unreachable {
+        /// The URL.
+        place: String,
+        /// What the system says.
+        detail: String,
+    },
+    /// No common TLS.
+    #[error("no TLS connection to ClickHouse at {place} ({detail}); check the certificate, `ca_file`, and the port")]
+    Tls {
+        /// The URL.
+        place: String,
+        /// What the TLS library says.
+        detail: String,
+    },
+    /// Wrong user or password.
+    #[error("ClickHouse at {place} does not let user `{user}` in; check user and password under [clickhouse]")]
+    Authentication {
+        /// The URL.
+        place: String,
+        /// The user.
+        user: String,
+    },
+    /// Something else listens there.
+    #[error("what answers at {place} is not a ClickHouse HTTP port ({detail}); check the port (8123, or 8443 for TLS)")]
+    NotClickHouse {
+        /// The URL.
+        place: String,
+        /// What it answered.
+        detail: String,
+    },
+    /// Older than [`super::client::VERSION_MIN`].
+    #[error("ClickHouse at {place} is version {version}; {minimum} or later is needed")]
+    TooOld {
+        /// The URL.
+        place: String,
+        /// What it says.
+        version: String,
+        /// What is needed.
+        minimum: String,
+    },
+    /// ClickHouse refused for another reason.
+    #[error("ClickHouse at {place} refused: {source}")]
+    Refused {
+        /// The URL.
+        place: String,
+        /// Its exception.
+        source: ClientError,
+    },
+    /// The threads that do network I/O could not be started.
+    #[error("cannot start the network threads: {0}")]
+    Runtime(io::Error),
+}
+
+impl ConnectError {
+    /// The first request failed: says why in the operator's words.
+    pub(super) fn from_client(error: ClientError, place: &str, user: &str) -> Self {
+        let place = place.to_owned();
+        match error {
+            ClientError::Network(detail) => ConnectError::Unreachable { place, detail },
+            ClientError::TimedOut => ConnectError::Unreachable { place, detail: "no answer in time".to_owned() },
+            ClientError::Tls(detail) => ConnectError::Tls { place, detail },
+            ClientError::Foreign(detail) => ConnectError::NotClickHouse { place, detail },
+            ClientError::Server(exception) if is_authentication(exception.code) => {
+                ConnectError::Authentication { place, user: user.to_owned() }
+            }
+            source => ConnectError::Refused { place, source },
+        }
+    }
+
+    /// Whether waiting helps: the server may still be starting.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            ConnectError::Unreachable { .. } => true,
+            ConnectError::Refused { source, .. } => source.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+/// The first line's first characters: exceptions can quote a whole query or a whole HTML page.
+fn shorten(text: &str) -> String {
+    const CHARS_MAX: usize = 400;
+    let text = text.trim().replace(['\n', '\r'], " ");
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bad_response(text: &str) -> ClientError {
+        clickhouse::error::Error::BadResponse(text.to_owned()).into()
+    }
+
+    #[test]
+    fn reads_code_and_message() {
+        let text = "Code: 60. DB::Exception: Table d.events does not exist. (UNKNOWN_TABLE) (version 26.7.2.1)\n";
+        let exception = ServerException::parse(text).unwrap();
+        assert_eq!(exception.code, 60);
+        assert_eq!(exception.message, "Table d.events does not exist. (UNKNOWN_TABLE)");
+        assert_eq!(
+            ServerException::parse("Code: 210. DB::NetException: I/O error: Broken pipe. (NETWORK_ERROR)").unwrap(),
+            ServerException { code: 210, message: "I/O error: Broken pipe. (NETWORK_ERROR)".to_owned() }
+        );
+        // What the client library makes of an empty body with the code in a header.
+        assert_eq!(ServerException::parse("Code: 252").unwrap().code, 252);
+        assert_eq!(ServerException::parse("<html>502 Bad Gateway</html>"), None);
+    }
+
+    #[test]
+    fn overload_and_full_disks_are_waited_for() {
+        for code in [241, 243, 252, 75, 202] {
+            let error = bad_response(&format!("Code: {code}. DB::Exception: no. (X) (version 26.7)"));
+            assert!(matches!(error.into_sink_error("insert"), SinkError::Retry { .. }), "{code}");
+        }
+        let error = bad_response("Code: 1001. DB::Exception: std::exception: No space left on device (STD_EXCEPTION)");
+        assert!(error.is_transient());
+        assert!(bad_response("<h1>502 Bad Gateway</h1>").is_transient());
+    }
+
+    #[test]
+    fn missing_tables_and_wrong_passwords_are_fatal() {
+        for code in [60, 81, 516, 497, 53] {
+            let error = bad_response(&format!("Code: {code}. DB::Exception: no. (X) (version 26.7)"));
+            let SinkError::Fatal { detail } = error.into_sink_error("insert into `d`.`events`") else {
+                panic!("{code} must be fatal");
+            };
+            assert!(detail.starts_with("insert into `d`.`events`: no. (X) (ClickHouse error "), "{detail}");
+            assert!(detail.contains("; "), "says what to do: {detail}");
+        }
+        assert!(!bad_response("302 Found").is_transient());
+    }
+}

@@ -1,0 +1,36 @@
+//! ClickHouse as the store: connection, tables, inserts.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `client.rs`, `tls.rs` | the connection, its threads, plain queries |
+//! | `error.rs` | what can fail, and whether waiting helps |
+//! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
+//! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
+//! | `insert.rs`, `sink.rs`, `ledger.rs` | a slice on its way in, and which slices are in |
+//!
+//! Nothing here keeps state between calls: what is stored is known to ClickHouse alone.
+
+mod apply;
+mod check;
+mod client;
+mod ddl;
+mod error;
+mod insert;
+mod ledger;
+mod rollup_ddl;
+mod schema;
+mod sink;
+mod sql;
+mod tls;
+mod types;
+
+pub use apply::ApplyError;
+pub use check::{Difference, MISSING};
+pub use client::{ClickHouse, Connection, VERSION_MIN};
+pub use ddl::{DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
+pub use error::{ClientError, ConnectError, ServerException};
+pub use rollup_ddl::{Feed, Rollup, Select, View};
+pub use schema::Schema;
+pub use sink::ClickHouseSink;
+pub use sql::{quote_name, quote_table, quote_text};
+pub use types::clickhouse_type;

@@ -1,0 +1,79 @@
+//! All objects that a config wants in ClickHouse, and the statements that create them.
+//!
+//! [`Schema::check`] compares them with what is there (`check.rs`), [`Schema::apply`] creates what is missing
+//! (`apply.rs`). Nothing that exists is ever changed, but for columns that are added to the three tables.
+
+use longshore_core::config::Config;
+
+use super::ddl::{Events, Table, dead_letters, ledger};
+use super::rollup_ddl::{Feed, Rollup, View, rollup};
+use super::sql::{quote_name, quote_table};
+
+/// What a config wants in ClickHouse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// Database of all objects.
+    pub database: String,
+    /// The events table.
+    pub events: Table,
+    /// The dead letters.
+    pub dead_letters: Table,
+    /// The ledger.
+    pub ledger: Table,
+    /// The rollups, in the order of the config.
+    pub rollups: Vec<Rollup>,
+    /// The event time, a column of the events table.
+    pub(super) time: String,
+}
+
+impl Schema {
+    /// The schema of a checked config.
+    pub fn from_config(config: &Config) -> Self {
+        let events = Events::new(config);
+        Schema {
+            database: config.clickhouse.database.clone(),
+            events: events.table(&config.table.order_by),
+            dead_letters: dead_letters(),
+            ledger: ledger(),
+            rollups: config.rollups.iter().map(|spec| rollup(spec, &events)).collect(),
+            time: config.table.time.clone(),
+        }
+    }
+
+    /// Every statement, in the order in which they would be run on an empty server.
+    pub fn statements(&self) -> Vec<String> {
+        let mut statements = vec![self.create_database()];
+        statements.extend(self.tables().map(|table| table.create(&self.database)));
+        for rollup in &self.rollups {
+            statements.push(rollup.target.create(&self.database));
+            statements.extend(rollup.views.iter().map(|view| self.create_view(view)));
+            statements.push(self.create_feed(&rollup.feed, &rollup.target));
+        }
+        statements
+    }
+
+    /// The tables that inserts go to.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
+        [&self.events, &self.dead_letters, &self.ledger].into_iter()
+    }
+
+    pub(super) fn create_database(&self) -> String {
+        format!("CREATE DATABASE IF NOT EXISTS {}", quote_name(&self.database))
+    }
+
+    pub(super) fn create_view(&self, view: &View) -> String {
+        format!("CREATE VIEW IF NOT EXISTS {} AS\n{}", quote_table(&self.database, &view.name), view.select)
+    }
+
+    pub(super) fn create_feed(&self, feed: &Feed, target: &Table) -> String {
+        format!(
+            "CREATE MATERIALIZED VIEW IF NOT EXISTS {} TO {} AS\n{}",
+            quote_table(&self.database, &feed.name),
+            quote_table(&self.database, &target.name),
+            feed.select.sql(None)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

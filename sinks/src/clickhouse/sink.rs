@@ -1,0 +1,104 @@
+//! Storing a slice: its rows, its dead letters, and last its ledger row, each under a token made of the slice's id.
+//!
+//! The ledger row comes last, so a slice that is in the ledger is whole. Each of the three inserts is repeated
+//! harmlessly, so the slice as a whole is.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use longshore_core::config::Config;
+use longshore_core::slice::SliceId;
+use longshore_ingest::known::KnownSlice;
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, SliceMeta};
+
+use super::client::ClickHouse;
+use super::ddl::{DEAD_LETTERS, LEDGER};
+use super::error::ClientError;
+
+/// Stores slices in a ClickHouse whose tables were checked.
+#[derive(Debug, Clone)]
+pub struct ClickHouseSink {
+    clickhouse: ClickHouse,
+    events: String,
+    /// What the tokens of this run end in; empty unless slices are to be stored again on purpose.
+    run: String,
+}
+
+impl ClickHouseSink {
+    /// A sink into the tables of this config, after asking the server whether it takes the settings of an insert.
+    ///
+    /// With `reload`, slices that ClickHouse has already are stored once more: the tokens are of this run alone.
+    pub fn new(clickhouse: &ClickHouse, config: &Config, reload: bool) -> Result<Self, ClientError> {
+        clickhouse.check_insert_settings()?;
+        let run = if reload { format!("-{:016x}", rand::random::<u64>()) } else { String::new() };
+        Ok(ClickHouseSink { clickhouse: clickhouse.clone(), events: config.table.name.clone(), run })
+    }
+
+    /// The stored slices of these sources.
+    pub fn known_slices(&self, source_ids: &[u64]) -> Result<Vec<KnownSlice>, ClientError> {
+        self.clickhouse.known_slices(source_ids)
+    }
+
+    fn insert(&self, table: &str, kind: char, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
+        let token = format!("{slice}-{kind}{}", self.run);
+        self.clickhouse
+            .insert(table, &token, batch)
+            .map_err(|error| error.into_sink_error(&format!("insert into `{}`.`{table}`", self.clickhouse.database())))
+    }
+}
+
+impl Sink for ClickHouseSink {
+    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        let id = slice.meta.id;
+        self.insert(&self.events, 'e', id, &slice.decoded.batch)?;
+        self.insert(DEAD_LETTERS, 'd', id, &dead_letter_batch(slice))?;
+        self.insert(LEDGER, 'l', id, &ledger_batch(slice))
+    }
+}
+
+/// The slice's dead letters, columns as in the dead-letter table.
+fn dead_letter_batch(slice: &LoadedSlice) -> RecordBatch {
+    let dead = &slice.decoded.dead;
+    let slices = UInt64Array::from_value(slice.meta.id.0, dead.len());
+    let source = StringArray::from_iter_values(std::iter::repeat_n(&*slice.meta.source, dead.len()));
+    batch([
+        ("slice", Arc::new(slices) as ArrayRef),
+        ("row", Arc::new(UInt32Array::from_iter_values(dead.iter().map(|letter| letter.row)))),
+        ("source", Arc::new(source)),
+        ("offset", Arc::new(UInt64Array::from_iter_values(dead.iter().map(|letter| letter.offset)))),
+        ("length", Arc::new(UInt64Array::from_iter_values(dead.iter().map(|letter| letter.length)))),
+        ("reason", Arc::new(StringArray::from_iter_values(dead.iter().map(|letter| letter.fault.reason.name())))),
+        (
+            "column",
+            Arc::new(StringArray::from_iter_values(
+                dead.iter().map(|letter| letter.fault.column.as_deref().unwrap_or("")),
+            )),
+        ),
+        ("detail", Arc::new(StringArray::from_iter_values(dead.iter().map(|letter| &letter.fault.detail)))),
+        ("record", Arc::new(BinaryArray::from_iter_values(dead.iter().map(|letter| &letter.record)))),
+    ])
+}
+
+/// The slice's row of the ledger.
+fn ledger_batch(slice: &LoadedSlice) -> RecordBatch {
+    let SliceMeta { id, source, source_id, start, end, hash } = &slice.meta;
+    let decoded = &slice.decoded;
+    let count = |value: u64| Arc::new(UInt64Array::from_value(value, 1)) as ArrayRef;
+    batch([
+        ("slice", count(id.0)),
+        ("source_id", count(*source_id)),
+        ("source", Arc::new(StringArray::from_iter_values([&**source]))),
+        ("start", count(*start)),
+        ("end", count(*end)),
+        ("bytes", count(end - start)),
+        ("hash", count(*hash)),
+        ("records", count(decoded.records)),
+        ("loaded", count(decoded.batch.num_rows() as u64)),
+        ("dead", count(decoded.dead.len() as u64)),
+        ("filtered", count(decoded.filtered)),
+    ])
+}
+
+fn batch<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
+    RecordBatch::try_from_iter(columns).expect("columns of one length, one for each row of the slice")
+}
