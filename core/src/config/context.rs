@@ -171,12 +171,17 @@ fn is_secret_key(key: &str) -> bool {
         || suggest::closest(key, ["password", "analyst_password", "hash"]).is_some()
 }
 
-/// A text of the user for a message: in backticks, cut, without control characters.
+/// A text of the user for a message, in backticks.
 pub(super) fn quote(text: &str) -> String {
+    format!("`{}`", clean(text))
+}
+
+/// A text of the user without control characters, cut if it is long.
+pub(super) fn clean(text: &str) -> String {
     const CHARS_MAX: usize = 60;
     let mut shown: String = text.chars().take(CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(CHARS_MAX).is_some() {
         shown.push('…');
     }
-    format!("`{shown}`")
+    shown
 }

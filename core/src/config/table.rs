@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::context::{At, Context, Place, join, quote};
+use super::context::{At, Context, Place, clean, join, quote};
 use super::interpolate::interpolate;
 use super::{suggest, values};
 
@@ -20,6 +20,8 @@ pub(super) struct Section<'a> {
     /// The table's head: `[table]`, `[[column]]`, or the whole of an inline table.
     pub(super) place: Place,
     items: BTreeMap<&'static str, Item<'a>>,
+    /// Keys that an unknown key was taken for.
+    misspelt: Vec<&'static str>,
 }
 
 /// A value of a table or array.
@@ -40,6 +42,7 @@ impl<'a> Section<'a> {
     ) -> Self {
         let mut items = BTreeMap::new();
         let mut unknown = Vec::new();
+        let mut misspelt = Vec::new();
         for (key, value) in table {
             match keys.iter().find(|known| **known == key.get_ref().as_ref()) {
                 Some(known) => {
@@ -53,10 +56,11 @@ impl<'a> Section<'a> {
             let at = Place { key: join(&place.key, &shown_key(name)), span: key.span() };
             context.error_help(&at, "unknown key", suggest::did_you_mean(name, keys, "the keys here are"));
             if let Some(meant) = suggest::closest(name, keys.iter().copied()) {
+                misspelt.push(meant);
                 items.entry(meant).or_insert_with(|| Item::new(context, join(&place.key, meant), value));
             }
         }
-        Section { context, place, items }
+        Section { context, place, items, misspelt }
     }
 
     pub(super) fn item(&self, key: &str) -> Option<&Item<'a>> {
@@ -65,6 +69,11 @@ impl<'a> Section<'a> {
 
     pub(super) fn has(&self, key: &str) -> bool {
         self.items.contains_key(key)
+    }
+
+    /// Whether there is more that was meant to be under this key.
+    pub(super) fn is_misspelt(&self, key: &str) -> bool {
+        self.misspelt.contains(&key)
     }
 
     /// The value of a key that must be there.
@@ -257,10 +266,9 @@ impl<'a> Item<'a> {
         items
             .into_iter()
             .filter_map(|mut item| {
-                if let Some(name) = item.value.get("name").and_then(|name| name.get_ref().as_str()) {
-                    if !name.is_empty() && !name.contains('$') {
-                        item.place.key = format!("{key} \"{}\"", quote(name).trim_matches('`'));
-                    }
+                let name = item.value.get("name").and_then(|name| name.get_ref().as_str());
+                if let Some(name) = name.filter(|name| !name.is_empty() && !name.contains('$')) {
+                    item.place.key = format!("{key} \"{}\"", clean(name));
                 }
                 item.section(keys)
             })
@@ -319,5 +327,5 @@ fn found(value: &DeValue<'_>) -> &'static str {
 /// A key of the user for a key path: quoted if it is not a bare key.
 fn shown_key(key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    if bare { quote(key).trim_matches('`').to_owned() } else { format!("\"{}\"", quote(key).trim_matches('`')) }
+    if bare { clean(key) } else { format!("\"{}\"", clean(key)) }
 }

@@ -73,10 +73,9 @@ pub(super) fn server_url(text: &str) -> Result<String, (&'static str, &'static s
         return Err(("the URL has more than a host and a port", "the database has its own key, `database`"));
     }
     let (host, port) = split_port(authority);
-    if let Some(port) = port {
-        if !port.parse::<u16>().is_ok_and(|port| port > 0) || port.starts_with('+') {
-            return Err(("the URL's port is not a number from 1 to 65535", FORM));
-        }
+    let is_port = |port: &str| !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0);
+    if !port.is_none_or(is_port) {
+        return Err(("the URL's port is not a number from 1 to 65535", FORM));
     }
     if !is_host(host) {
         return Err(("the URL's host is not a name or an address", FORM));

@@ -82,11 +82,9 @@ fn read_url(section: &Section<'_>, item: &Item<'_>) -> Option<UrlSpec> {
     };
     let password = section.string("password").map(|password| Secret::new(password.value));
     let ca_file = path(section, "ca_file");
-    if let (Some(url), Some(item)) = (&url, section.item("ca_file")) {
-        if url.starts_with("http:") {
-            let message = "an http URL has no TLS, so there is no certificate to check";
-            context.error_help(&item.place, message, "write an https URL, or leave `ca_file` out");
-        }
+    if url.as_ref().is_some_and(|url| url.starts_with("http:")) {
+        let message = "an http URL has no TLS, so there is no certificate to check";
+        section.refuse(&["ca_file"], message, "write an https URL, or leave `ca_file` out");
     }
     Some(UrlSpec { url: url?, user: user?, password: password.unwrap_or_default(), ca_file })
 }
@@ -95,11 +93,11 @@ fn read_embedded(item: &Item<'_>) -> Option<EmbeddedSpec> {
     let section = item.section(EMBEDDED_KEYS)?;
     let port = |key| section.item(key).and_then(|item| item.integer(1..=u64::from(u16::MAX)));
     let (http_port, tcp_port) = (port("http_port"), port("tcp_port"));
-    if let (Some(http), Some(tcp)) = (&http_port, &tcp_port) {
-        if http.value == tcp.value {
-            let message = "http_port and tcp_port are the same";
-            section.context.error_help(&tcp.place, message, "leave both out to have free ones chosen");
-        }
+    if let (Some(http), Some(tcp)) = (&http_port, &tcp_port)
+        && http.value == tcp.value
+    {
+        let message = "http_port and tcp_port are the same";
+        section.context.error_help(&tcp.place, message, "leave both out to have free ones chosen");
     }
     let memory = section.item("memory_max");
     let memory = memory.and_then(|item| item.bytes(limits::EMBEDDED_MEMORY_BYTES_FLOOR..=1 << 50));

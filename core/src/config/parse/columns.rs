@@ -4,6 +4,7 @@ use toml::de::DeValue;
 
 use super::sources::Names;
 use super::{column_type, masks};
+use crate::access_log::Field;
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step};
 use crate::config::context::{At, Context, quote};
 use crate::config::default_value::check_default;
@@ -17,6 +18,8 @@ const KEYS: &[&str] =
 /// The columns as far as they could be read.
 pub(super) struct Columns {
     drafts: Vec<ColumnDraft>,
+    /// Each column's name is known, so that a name that is not among them is wrong.
+    complete: bool,
 }
 
 /// A column as far as it could be read; what could not is `None`.
@@ -55,10 +58,10 @@ impl Columns {
 
     /// The column that another section refers to; notes if there is none.
     ///
-    /// If some column's name could not be read, it may be the one, so nothing is said.
+    /// If some column's name is not known, it may be the one, so nothing is said.
     pub(super) fn find(&self, context: &Context<'_>, reference: &At<String>) -> Option<&ColumnDraft> {
         let found = self.get(&reference.value);
-        if found.is_none() && self.drafts.iter().all(|draft| draft.name.is_some()) {
+        if found.is_none() && self.complete {
             let names: Vec<&str> =
                 self.drafts.iter().filter_map(|draft| Some(draft.name.as_ref()?.value.as_str())).collect();
             let help = match suggest::closest(&reference.value, names) {
@@ -106,15 +109,17 @@ pub(super) fn type_name(ty: &ColumnType) -> String {
 /// Reads the columns. `format` is the records' if it could be read.
 pub(super) fn read(root: &Section<'_>, format: Option<Format>) -> Columns {
     let Some(item) = root.required("column", "declare what to keep of a record, each in a [[column]]") else {
-        return Columns { drafts: Vec::new() };
+        return Columns { drafts: Vec::new(), complete: false };
     };
     let sections = item.tables(KEYS);
     if item.value().as_array().is_some_and(|items| items.is_empty()) {
         root.context.error_help(&item.place, "there are no columns", "declare at least one [[column]]");
     }
     let mut names = Names::default();
-    let drafts = sections.iter().map(|section| read_one(section, format, &mut names)).collect();
-    Columns { drafts }
+    let drafts: Vec<ColumnDraft> = sections.iter().map(|section| read_one(section, format, &mut names)).collect();
+    let all_read = item.value().as_array().is_some_and(|items| items.len() == drafts.len());
+    let complete = all_read && !root.is_misspelt("column") && drafts.iter().all(|draft| draft.name.is_some());
+    Columns { drafts, complete }
 }
 
 fn read_one(section: &Section<'_>, format: Option<Format>, names: &mut Names) -> ColumnDraft {
@@ -126,8 +131,11 @@ fn read_one(section: &Section<'_>, format: Option<Format>, names: &mut Names) ->
     }
     let ty = column_type::read(section);
     let path = match section.item("path") {
-        Some(item) => read_path(context, item, format),
-        None => name.as_ref().map(|name| Path::key(name.value.as_str())),
+        Some(item) => item.string().and_then(|text| read_path(context, &text, format)),
+        None => name.as_ref().map(|name| {
+            check_field(context, name, &name.value, format);
+            Path::key(name.value.as_str())
+        }),
     };
     let nullable = section.boolean("nullable");
     let required = section.boolean("required");
@@ -152,8 +160,7 @@ pub(super) fn check_name(context: &Context<'_>, name: &At<String>) {
     }
 }
 
-fn read_path(context: &Context<'_>, item: &Item<'_>, format: Option<Format>) -> Option<Path> {
-    let text = item.string()?;
+fn read_path(context: &Context<'_>, text: &At<String>, format: Option<Format>) -> Option<Path> {
     let path = match Path::parse(&text.value) {
         Ok(path) => path,
         Err(error) => {
@@ -163,12 +170,24 @@ fn read_path(context: &Context<'_>, item: &Item<'_>, format: Option<Format>) -> 
         }
     };
     let flat = matches!(format, Some(Format::Csv | Format::Tsv | Format::AccessLog));
-    if flat && !matches!(path.0[..], [Step::Key(_)]) {
-        let whole = Path::key(text.value.as_str());
-        let help = format!("if this is the name of one field, write '{whole}'");
-        context.error_help(&text.place, "records of this format are not nested", help);
+    match &path.0[..] {
+        [Step::Key(key)] => check_field(context, text, key, format),
+        _ if flat => {
+            let whole = Path::key(text.value.as_str());
+            let help = format!("if this is the name of one field, write '{whole}'");
+            context.error_help(&text.place, "records of this format are not nested", help);
+        }
+        _ => {}
     }
     Some(path)
+}
+
+/// Access logs have a fixed set of fields; the other formats' fields are not known before a record is read.
+fn check_field(context: &Context<'_>, at: &At<String>, key: &str, format: Option<Format>) {
+    if format == Some(Format::AccessLog) && Field::from_name(key).is_none() {
+        let help = suggest::did_you_mean(key, &Field::ALL.map(Field::name), "`path` can be one of");
+        context.error_help(&at.place, format!("an access log has no field {}", quote(key)), help);
+    }
 }
 
 /// The default as text; checked if the type is known.

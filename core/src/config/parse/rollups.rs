@@ -131,21 +131,19 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The column that `key` names, which must be declared, not null and not redacted.
+    /// The column that `key` names, which must be declared.
     fn column(&self, key: &str) -> Option<(At<String>, Option<&ColumnDraft>)> {
         let help = format!("write {key} = \"...\", a declared column");
         let name = self.section.required(key, &help)?.string()?;
         let column = self.columns.find(self.section.context, &name);
-        if let Some(column) = column {
-            self.check_values(&name, column);
-        }
         Some((name, column))
     }
 
-    fn check_values(&self, name: &At<String>, column: &ColumnDraft) {
+    /// A column that rows are told apart by has a value in each row, and not the same in all.
+    fn check_distinct(&self, name: &At<String>, column: &ColumnDraft) {
         let context = self.section.context;
         if column.nullable {
-            let message = format!("column {} is nullable, and a rollup's columns are not", quote(&name.value));
+            let message = format!("column {} is nullable, and a rollup does not tell nulls apart", quote(&name.value));
             let help = "make it `required`, or leave `nullable` out; records to leave alone are for `where`";
             context.error_help(&name.place, message, help);
         }
@@ -157,6 +155,9 @@ impl Reader<'_, '_> {
 
     fn person(&self, key: &str) -> Option<String> {
         let (name, column) = self.column(key)?;
+        if let Some(column) = column {
+            self.check_distinct(&name, column);
+        }
         if let Some(ty) = column.and_then(|column| column.ty.as_ref()).filter(|ty| !is_identity(ty)) {
             let message = format!("column {} is {}, which does not identify a user", quote(&name.value), type_name(ty));
             let help = "use a column of type string, low_cardinality, uuid, ipv4, ipv6 or an integer";
@@ -165,6 +166,7 @@ impl Reader<'_, '_> {
         Some(name.value)
     }
 
+    /// Null amounts are no orders of nothing: sums leave them out, so the column may be nullable.
     fn amount(&self) -> Option<String> {
         let (name, column) = self.column("amount")?;
         let ty = column.and_then(|column| column.ty.as_ref());
@@ -173,12 +175,19 @@ impl Reader<'_, '_> {
             let help = "money is never a float: declare the column as decimal(18,2), which adds up to the cent";
             self.section.context.error_help(&name.place, message, help);
         }
+        if matches!(column, Some(ColumnDraft { mask: Some(_), .. })) {
+            let message = format!("column {} is masked, so the sum would not be the amount's", quote(&name.value));
+            self.section.context.error_help(&name.place, message, "take the column's mask away");
+        }
         Some(name.value)
     }
 
     fn address(&self) -> Option<String> {
         use ColumnType::{Ipv4, Ipv6, LowCardinality, String};
         let (name, column) = self.column("ip")?;
+        if let Some(column) = column {
+            self.check_distinct(&name, column);
+        }
         let ty = column.and_then(|column| column.ty.as_ref());
         if let Some(ty) = ty.filter(|ty| !matches!(ty, Ipv4 | Ipv6 | String | LowCardinality)) {
             let message = format!("column {} is {}, which is no address", quote(&name.value), type_name(ty));
@@ -209,7 +218,7 @@ impl Reader<'_, '_> {
             return false;
         }
         let Some(column) = self.columns.find(context, name) else { return false };
-        self.check_values(name, column);
+        self.check_distinct(name, column);
         if let Some(ty) = column.ty.as_ref().filter(|ty| !is_group(ty)) {
             let message = format!("column {shown} is {}, which a rollup cannot be by", type_name(ty));
             let help = "use a column of type string, low_cardinality, bool, date, uuid, ipv4, ipv6 or an integer";
