@@ -63,6 +63,20 @@ pub const WORKERS_CEILING: usize = 256;
 
 /// Smallest memory limit of the embedded ClickHouse the config may ask for: it takes half of that at rest.
 pub const EMBEDDED_MEMORY_BYTES_FLOOR: u64 = 512 << 20;
+/// Mark cache of the embedded ClickHouse: its default, 5 GiB, is made for larger machines.
+pub const EMBEDDED_MARK_CACHE_BYTES: u64 = 256 << 20;
+/// Seconds until the embedded ClickHouse answers, unless the caller says otherwise.
+pub const EMBEDDED_START_SECONDS_MAX: u64 = 30;
+/// Seconds that the embedded ClickHouse has to end by SIGTERM, before SIGKILL.
+pub const EMBEDDED_STOP_SECONDS_MAX: u64 = 10;
+/// Starts of the embedded ClickHouse with free ports of which another process takes one in between.
+pub const EMBEDDED_STARTS_MAX: u32 = 4;
+/// Size at which the embedded ClickHouse's log is rotated; one older log is kept.
+pub const EMBEDDED_LOG_BYTES_MAX: u64 = 16 << 20;
+/// Lines of that log that an error quotes, and the bytes they may take.
+pub const EMBEDDED_LOG_TAIL_LINES: usize = 20;
+/// See [`EMBEDDED_LOG_TAIL_LINES`].
+pub const EMBEDDED_LOG_TAIL_BYTES: u64 = 4 << 10;
 
 const _: () = assert!(SLICE_BYTES_FLOOR <= SLICE_BYTES && SLICE_BYTES <= SLICE_BYTES_CEILING);
 const _: () = assert!(RECORD_BYTES_MAX <= RECORD_BYTES_CEILING && RECORD_BYTES_CEILING <= SLICE_BYTES_CEILING);
