@@ -1,9 +1,17 @@
 //! Columns: their declaration, and (in the modules below) how a record's values become typed Arrow columns.
 
+pub mod arrow;
+pub mod builder;
+mod convert;
 pub mod layout;
+pub mod mask;
+pub mod mismatch;
+pub mod path;
 pub mod value;
 
 use std::sync::Arc;
+
+pub use path::{Path, PathError, Step};
 
 /// A column as declared and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,19 +167,4 @@ impl std::fmt::Debug for Mask {
             Mask::IpPrefix { v4, v6 } => write!(f, "IpPrefix {{ v4: {v4}, v6: {v6} }}"),
         }
     }
-}
-
-/// Where a value stands in a record: `a.b.c`, `items[0].sku`.
-///
-/// For formats without nesting (access logs, CSV, TSV) the path is one key, the field's name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Path(pub Vec<Step>);
-
-/// One step of a [`Path`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// The member of an object with this key (unescaped).
-    Key(String),
-    /// The element of an array, from 0.
-    Index(usize),
 }

@@ -1,0 +1,115 @@
+//! Lists: a buffer of items and where each row's items end. A list is open from its beginning to its end; what an open
+//! list holds is not yet a row.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, ListArray};
+use arrow_buffer::NullBuffer;
+
+use crate::column::arrow::{item_field, item_type};
+use crate::column::mismatch::Cause;
+use crate::column::value::Value;
+use crate::column::{ColumnType, Mask};
+use crate::limits::LIST_ITEMS_MAX;
+
+use super::buffer::Buffer;
+use super::cells::{Cells, end_offset, take_offsets};
+
+pub(super) struct ListCells {
+    item: ColumnType,
+    items: Buffer,
+    /// `offsets[row]..offsets[row + 1]` are the row's items; items past the last offset belong to an open list.
+    offsets: Vec<i32>,
+    open: bool,
+}
+
+impl ListCells {
+    /// # Errors
+    /// A sentence, if there cannot be such a list.
+    pub(super) fn new(item: &ColumnType) -> Result<Self, String> {
+        if matches!(item, ColumnType::List(_) | ColumnType::Json) {
+            return Err("the items of a list must be scalars: neither lists nor json".to_owned());
+        }
+        let item = item_type(item).clone();
+        Ok(ListCells { items: Buffer::new(&item)?, item, offsets: vec![0], open: false })
+    }
+
+    pub(super) fn set_mask(&mut self, mask: &Mask) {
+        self.items.set_mask(mask);
+    }
+
+    /// Opens a list. One that was left open is dropped.
+    pub(super) fn begin(&mut self) {
+        self.abandon();
+        self.open = true;
+    }
+
+    /// Appends an item to the open list.
+    ///
+    /// # Errors
+    /// Why it does not fit; the list is no longer open and nothing of it is left.
+    pub(super) fn item(&mut self, value: Value<'_>) -> Result<(), Cause> {
+        assert!(self.open, "an item without a list");
+        let pushed = match value {
+            Value::Absent | Value::Null => Err(Cause::NullItem),
+            _ if self.items.len() - self.end() >= LIST_ITEMS_MAX => Err(Cause::ListLength),
+            value => end_offset(self.items.len() + 1).and_then(|_| self.items.push(value)),
+        };
+        if pushed.is_err() {
+            self.abandon();
+        }
+        pushed
+    }
+
+    /// Closes the open list: it is a row now.
+    pub(super) fn end_list(&mut self) {
+        assert!(self.open, "the end of a list without its beginning");
+        self.open = false;
+        self.offsets.push(self.items.len() as i32);
+    }
+
+    fn abandon(&mut self) {
+        self.open = false;
+        self.items.truncate(self.end());
+    }
+
+    /// Where the items of closed lists end.
+    fn end(&self) -> usize {
+        self.offsets[self.offsets.len() - 1] as usize
+    }
+
+    pub(super) fn finish(&mut self, nulls: Option<NullBuffer>) -> ArrayRef {
+        self.abandon();
+        let items = self.items.finish(None);
+        let field = Arc::new(item_field(&self.item));
+        Arc::new(ListArray::new(field, take_offsets(&mut self.offsets), items, nulls))
+    }
+}
+
+impl Cells for ListCells {
+    fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        if rows < self.len() {
+            self.offsets.truncate(rows + 1);
+        }
+        self.abandon();
+    }
+
+    fn push_zero(&mut self) {
+        self.abandon();
+        self.offsets.push(self.offsets[self.len()]);
+    }
+
+    fn push_fill(&mut self) -> Result<(), Cause> {
+        self.push_zero();
+        Ok(())
+    }
+
+    /// A list has no default but the empty one.
+    fn last_becomes_fill(&mut self) {
+        self.truncate(0);
+    }
+}

@@ -1,0 +1,277 @@
+//! Builders: a declared column's values of one batch, growing row by row in Arrow's layout.
+//!
+//! A decoder pushes one value a column for each record. If a column refuses its value, the record is a dead letter and
+//! every column is cut back to the rows before it ([`ColumnBuilder::truncate`]). The same values give the same array,
+//! byte by byte, whatever was pushed and cut back in earlier batches.
+
+mod buffer;
+mod cells;
+mod dictionary;
+mod list;
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_buffer::NullBuffer;
+
+use self::buffer::Buffer;
+use self::cells::Bits;
+use super::layout::LayoutColumn;
+use super::mask::check_mask;
+use super::mismatch::Mismatch;
+use super::value::Value;
+use super::{ColumnSpec, ColumnType, Mask};
+
+/// The growing column of one batch.
+pub struct ColumnBuilder {
+    buffer: Buffer,
+    /// Which rows are not null; only of nullable columns.
+    validity: Option<Bits>,
+    required: bool,
+    has_default: bool,
+    is_json: bool,
+    /// Values are checked and then dropped for the zero value.
+    zeroes: bool,
+    masked: bool,
+    name: Arc<str>,
+    ty: ColumnType,
+}
+
+impl ColumnBuilder {
+    /// An empty column.
+    ///
+    /// # Panics
+    /// If the declaration was not checked: see [`check_type`], [`check_text`] and [`check_mask`].
+    pub fn new(spec: &ColumnSpec) -> Self {
+        let mut builder = Self::plain(spec.name.clone(), &spec.ty, spec.nullable);
+        builder.required = spec.required;
+        if let Some(text) = &spec.default {
+            builder.has_default = true;
+            if let Err(error) = set_default(&mut builder.buffer, &spec.ty, text) {
+                panic!("the default of column {} was not checked: {error}", spec.name);
+            }
+        }
+        if let Some(mask) = &spec.mask {
+            if let Err(error) = check_mask(mask, &spec.ty) {
+                panic!("the mask of column {} was not checked: {error}", spec.name);
+            }
+            builder.masked = true;
+            builder.zeroes = *mask == Mask::Redact && !builder.ty.is_text();
+            builder.buffer.set_mask(mask);
+        }
+        builder
+    }
+
+    /// An empty column of the events table, for columns that the engine fills itself: no default, no mask.
+    ///
+    /// # Panics
+    /// If the type was not checked: see [`check_type`].
+    pub fn of_layout(column: &LayoutColumn) -> Self {
+        Self::plain(column.name.clone(), &column.ty, column.nullable)
+    }
+
+    fn plain(name: Arc<str>, ty: &ColumnType, nullable: bool) -> Self {
+        let buffer = match Buffer::new(ty) {
+            Ok(buffer) => buffer,
+            Err(error) => panic!("the type of column {name} was not checked: {error}"),
+        };
+        ColumnBuilder {
+            buffer,
+            validity: nullable.then(Bits::default),
+            required: false,
+            has_default: false,
+            is_json: *ty == ColumnType::Json,
+            zeroes: false,
+            masked: false,
+            name,
+            ty: ty.clone(),
+        }
+    }
+
+    /// Appends one row. Arrays for a list column come by [`ColumnBuilder::list_begin`] instead.
+    ///
+    /// # Errors
+    /// The value does not fit, or is missing and required: nothing was appended.
+    #[inline]
+    pub fn push(&mut self, value: Value<'_>) -> Result<(), Mismatch> {
+        match value {
+            Value::Absent | Value::Text("") => return self.push_missing(value, false),
+            Value::Null => return self.push_missing(value, true),
+            Value::Json("null") | Value::Text("null") if self.is_json => return self.push_missing(Value::Null, true),
+            _ => {}
+        }
+        if let Err(cause) = self.buffer.push(value) {
+            return Err(Mismatch::wrong(&self.name, &self.ty, self.masked, value, cause));
+        }
+        self.row_added();
+        Ok(())
+    }
+
+    /// The row that was just added counts, after its value has been dropped if it must be.
+    #[inline]
+    fn row_added(&mut self) {
+        if self.zeroes {
+            self.buffer.truncate(self.buffer.len() - 1);
+            self.buffer.push_zero();
+        }
+        if let Some(validity) = &mut self.validity {
+            validity.push(true);
+        }
+    }
+
+    fn push_missing(&mut self, value: Value<'_>, is_null: bool) -> Result<(), Mismatch> {
+        if self.required {
+            return Err(Mismatch::missing(&self.name, value));
+        }
+        match &mut self.validity {
+            Some(validity) if is_null || !self.has_default => {
+                validity.push(false);
+                self.buffer.push_zero();
+                return Ok(());
+            }
+            _ => {}
+        }
+        if let Err(cause) = self.buffer.push_fill() {
+            return Err(Mismatch::wrong(&self.name, &self.ty, self.masked, value, cause));
+        }
+        if let Some(validity) = &mut self.validity {
+            validity.push(true);
+        }
+        Ok(())
+    }
+
+    /// Whether the column takes arrays.
+    pub fn is_list(&self) -> bool {
+        matches!(self.buffer, Buffer::List { .. })
+    }
+
+    /// Opens a list: its items follow. A list that was left open is dropped.
+    ///
+    /// # Panics
+    /// If the column is not a list.
+    pub fn list_begin(&mut self) {
+        self.list().begin();
+    }
+
+    /// Appends an item to the open list.
+    ///
+    /// # Errors
+    /// The item does not fit: the list is dropped, the column is as it was before its beginning.
+    ///
+    /// # Panics
+    /// If no list is open.
+    pub fn list_item(&mut self, value: Value<'_>) -> Result<(), Mismatch> {
+        self.list().item(value).map_err(|cause| Mismatch::wrong(&self.name, &self.ty, self.masked, value, cause))
+    }
+
+    /// Closes the open list: one row was appended.
+    ///
+    /// # Panics
+    /// If no list is open.
+    pub fn list_end(&mut self) {
+        self.list().end_list();
+        self.row_added();
+    }
+
+    fn list(&mut self) -> &mut list::ListCells {
+        match &mut self.buffer {
+            Buffer::List { cells } => cells,
+            _ => panic!("column {} is not a list", self.name),
+        }
+    }
+
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// No rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keeps the first `rows` (all, if there are fewer) and drops an open list.
+    pub fn truncate(&mut self, rows: usize) {
+        self.buffer.truncate(rows);
+        if let Some(validity) = &mut self.validity {
+            validity.truncate(rows);
+        }
+    }
+
+    /// The rows as an array of [`super::arrow::arrow_type`]. The builder is empty afterwards and ready for the next
+    /// batch, with room for one like this.
+    pub fn finish(&mut self) -> ArrayRef {
+        let nulls = self.validity.as_mut().map(|validity| NullBuffer::new(validity.finish()));
+        self.buffer.finish(nulls.filter(|nulls| nulls.null_count() > 0))
+    }
+
+    /// The value of a row as text, as it is stored (after the mask): for conditions and product look-ups. `None` for
+    /// null, and for types other than text, low-cardinality text, booleans (`true`, `false`) and integers (decimal).
+    /// `scratch` is overwritten.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn text_at<'a>(&'a self, row: usize, scratch: &'a mut String) -> Option<&'a str> {
+        if self.is_null(row) { None } else { self.buffer.text_at(row, scratch) }
+    }
+
+    /// The dictionary key of a row of a low-cardinality column, stable until [`ColumnBuilder::finish`]: rows of equal
+    /// text have equal keys, and keys count from 0, so that what was found out about a text can be kept in a vector.
+    /// `None` for null and for other types.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn key_at(&self, row: usize) -> Option<usize> {
+        match &self.buffer {
+            Buffer::LowCardinality { cells, .. } if !self.is_null(row) => Some(cells.key(row)),
+            _ => None,
+        }
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        self.validity.as_ref().is_some_and(|validity| !validity.get(row))
+    }
+}
+
+impl ColumnType {
+    /// Stored as text that a mask can replace by other text. Raw JSON is not: what reads it expects JSON.
+    fn is_text(&self) -> bool {
+        matches!(self, ColumnType::String | ColumnType::LowCardinality)
+    }
+}
+
+/// Makes `text` the value of records that lack the field.
+fn set_default(buffer: &mut Buffer, ty: &ColumnType, text: &str) -> Result<(), String> {
+    let value = match ty {
+        ColumnType::Json => {
+            crate::json::validate(text.as_bytes()).map_err(|error| error.to_string())?;
+            Value::Json(text)
+        }
+        ColumnType::List(_) if text == "[]" => return Ok(()),
+        ColumnType::List(_) => return Err("a list has no default but []".to_owned()),
+        _ => Value::String(text),
+    };
+    buffer.push(value).map_err(|cause| super::mismatch::describe(ty, value, cause))?;
+    buffer.last_becomes_fill();
+    Ok(())
+}
+
+/// Checks that there can be such a column: a decimal's digits, a pattern's directives, a zone's name, a list's items.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn check_type(ty: &ColumnType) -> Result<(), String> {
+    Buffer::new(ty).map(drop)
+}
+
+/// Checks that `text` can be the default of a column of this type, by the rules that hold for a string in a record.
+/// For `json`: any JSON. For lists: only `[]`.
+///
+/// # Errors
+/// A sentence that says what is wrong with the text, or with the type.
+pub fn check_text(ty: &ColumnType, text: &str) -> Result<(), String> {
+    set_default(&mut Buffer::new(ty)?, ty, text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Timestamps and dates.
+
+use crate::column::mismatch::Cause;
+use crate::column::value::Value;
+use crate::column::{TimeFormat, TimePrecision};
+
+use super::civil::{self, DAY_SECONDS, Instant, checked_days, four, in_range, two};
+use super::number::{Excess, scaled, short_integer};
+use super::pattern::Pattern;
+use super::written;
+
+/// The rule of one timestamp column.
+pub(in crate::column) struct TimestampRule {
+    precision: TimePrecision,
+    source: Source,
+}
+
+enum Source {
+    Epoch(EpochRule),
+    Rfc3339,
+    Pattern(Box<Pattern>),
+}
+
+impl TimestampRule {
+    /// # Errors
+    /// A sentence, if a pattern or zone is not one.
+    pub(in crate::column) fn new(precision: TimePrecision, format: &TimeFormat) -> Result<Self, String> {
+        let source = match format {
+            TimeFormat::Epoch(unit) => Source::Epoch(EpochRule::new(*unit, precision)),
+            TimeFormat::Rfc3339 => Source::Rfc3339,
+            TimeFormat::Pattern { pattern, zone } => Source::Pattern(Box::new(Pattern::timestamp(pattern, zone)?)),
+        };
+        Ok(TimestampRule { precision, source })
+    }
+
+    pub(in crate::column) fn precision(&self) -> TimePrecision {
+        self.precision
+    }
+
+    /// Units of the column's precision since 1970-01-01T00:00:00Z.
+    #[inline]
+    pub(in crate::column) fn convert(&self, value: Value<'_>) -> Result<i64, Cause> {
+        let text = written(value)?;
+        match &self.source {
+            Source::Epoch(rule) => rule.convert(text.as_bytes()),
+            Source::Rfc3339 => rfc3339(text.as_bytes()).ok_or(Cause::Form)?.stored(self.precision),
+            Source::Pattern(pattern) => pattern.instant(text)?.stored(self.precision),
+        }
+    }
+}
+
+/// A count of units since 1970, exact down to the stored precision and floored below it.
+struct EpochRule {
+    /// Decimal digits from the unit written to the unit stored: positive if the stored one is finer.
+    shift: i32,
+    /// Ten to the magnitude of the shift.
+    power: i64,
+    first: i64,
+    last: i64,
+}
+
+impl EpochRule {
+    fn new(written: TimePrecision, stored: TimePrecision) -> Self {
+        let shift = i32::from(stored.digits()) - i32::from(written.digits());
+        let (first, last) = civil::range(stored);
+        EpochRule { shift, power: 10i64.pow(shift.unsigned_abs()), first, last }
+    }
+
+    #[inline]
+    fn convert(&self, text: &[u8]) -> Result<i64, Cause> {
+        let stored = match short_integer(text) {
+            Some(count) if self.shift >= 0 => count.checked_mul(self.power).ok_or(Cause::Range)?,
+            Some(count) => count.div_euclid(self.power),
+            None => i64::try_from(scaled(text, self.shift, Excess::Floor)?).map_err(|_| Cause::Range)?,
+        };
+        if (self.first..=self.last).contains(&stored) { Ok(stored) } else { Err(Cause::Range) }
+    }
+}
+
+/// `YYYY-MM-DDTHH:MM:SS[.digits](Z|+HH:MM|-HH:MM)`, `T` and `Z` in any case, a space for `T`; `None` if it is not that.
+///
+/// The second 60 stands only where a leap second can, at 23:59 UTC, and is kept in its minute and day: it counts as 59.
+fn rfc3339(text: &[u8]) -> Option<Instant> {
+    let (head, rest) = text.split_first_chunk::<19>()?;
+    let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T' | b't' | b' ', h0, h1, b':', i0, i1, b':', s0, s1] = head
+    else {
+        return None;
+    };
+    let day = checked_days(four([y0, y1, y2, y3])?, two([m0, m1])?, two([d0, d1])?)?;
+    let (hour, minute, second) = (two([h0, h1])?, two([i0, i1])?, two([s0, s1])?);
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let (nanos, zone) = fraction(rest)?;
+    let minute_start = i64::from(day) * DAY_SECONDS + i64::from(hour * 3600 + minute * 60) - offset(zone)?;
+    if second == 60 && minute_start.rem_euclid(DAY_SECONDS) != DAY_SECONDS - 60 {
+        return None;
+    }
+    Some(Instant { seconds: minute_start + i64::from(second.min(59)), nanos })
+}
+
+/// Nanoseconds of an optional `.digits`, and what follows it. Digits past the ninth are cut off.
+fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
+    let [b'.', text @ ..] = text else { return Some((0, text)) };
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if count == 0 {
+        return None;
+    }
+    let (digits, rest) = text.split_at(count);
+    let kept = &digits[..count.min(9)];
+    let value = kept.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
+    Some((value * 10u32.pow(9 - kept.len() as u32), rest))
+}
+
+/// Seconds east of UTC.
+fn offset(text: &[u8]) -> Option<i64> {
+    match *text {
+        [b'Z' | b'z'] => Some(0),
+        [sign @ (b'+' | b'-'), h0, h1, b':', m0, m1] => {
+            let (hours, minutes) = (two([h0, h1])?, two([m0, m1])?);
+            let seconds = i64::from(hours * 3600 + minutes * 60);
+            (hours <= 23 && minutes <= 59).then_some(if sign == b'-' { -seconds } else { seconds })
+        }
+        _ => None,
+    }
+}
+
+/// The rule of one date column.
+pub(in crate::column) struct DateRule(Option<Box<Pattern>>);
+
+impl DateRule {
+    /// # Errors
+    /// A sentence, if the pattern is not one.
+    pub(in crate::column) fn new(format: Option<&str>) -> Result<Self, String> {
+        Ok(DateRule(format.map(Pattern::date).transpose()?.map(Box::new)))
+    }
+
+    /// Days since 1970-01-01. The day is the one that is written: no zone moves it.
+    #[inline]
+    pub(in crate::column) fn convert(&self, value: Value<'_>) -> Result<i32, Cause> {
+        let text = written(value)?;
+        let day = match &self.0 {
+            None => iso_day(text.as_bytes()).ok_or(Cause::Form)?,
+            Some(pattern) => pattern.day(text)?,
+        };
+        in_range(day)
+    }
+}
+
+/// `YYYY-MM-DD` and nothing else.
+#[inline]
+fn iso_day(text: &[u8]) -> Option<i32> {
+    let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = text else { return None };
+    checked_days(four([y0, y1, y2, y3])?, two([m0, m1])?, two([d0, d1])?)
+}
+
+#[cfg(test)]
+mod tests;
