@@ -28,7 +28,7 @@ bench: clickhouse build ## End-to-end rate and memory, then the micro benches
 	$(CARGO) bench --locked -p longshore-benches
 
 clickhouse: ## Fetch ClickHouse's library into the cache (once)
-	@tools/fetch-clickhouse.sh
+	@$(PYTHON) tools/fetch-clickhouse.py
 
 build: ## Build the commands, optimised
 	$(CARGO) build --release --locked -p longshore -p loggen

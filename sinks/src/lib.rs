@@ -3,3 +3,4 @@
 //! Knows what was decoded, not how.
 
 pub mod clickhouse;
+pub mod embedded;

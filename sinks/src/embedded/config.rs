@@ -1,0 +1,75 @@
+//! What a server is told: its configuration file and its command line.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use longshore_core::limits::{EMBEDDED_LOG_BYTES_MAX, EMBEDDED_MARK_CACHE_BYTES};
+
+use super::folder::DataFolder;
+use super::ports::Ports;
+use super::xml::escape;
+
+/// What the server runs as `default` when it starts: three queries ([`super::users::BOOTSTRAP_QUERIES`]).
+/// The native port opens first, so that a server that answers HTTP has both. The last query never ends, and keeps
+/// the server up: a row of `system.numbers` every three seconds, read and thrown away.
+const BOOTSTRAP_QUERY: &str = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; \
+     SELECT sleepEachRow(3) FROM system.numbers FORMAT Null \
+     SETTINGS max_block_size=1, function_sleep_max_microseconds_per_block=10000000";
+
+/// The configuration file. `greeting` is what `GET /` answers: it is how a server is known to be ours.
+pub(super) fn config_xml(folder: &DataFolder, greeting: &str, memory_bytes_max: Option<u64>) -> String {
+    let memory = memory_bytes_max
+        .map(|bytes| format!("  <max_server_memory_usage>{bytes}</max_server_memory_usage>\n"))
+        .unwrap_or_default();
+    format!(
+        "<clickhouse>
+  <users_config>{users}</users_config>
+  <timezone>UTC</timezone>
+  <http_server_default_response>{greeting}</http_server_default_response>
+{memory}  <mark_cache_size>{EMBEDDED_MARK_CACHE_BYTES}</mark_cache_size>
+  <log-level>warning</log-level>
+  <logger>
+    <log>{log}</log>
+    <size>{EMBEDDED_LOG_BYTES_MAX}</size>
+    <count>1</count>
+  </logger>
+  <send_crash_reports><enabled>false</enabled></send_crash_reports>
+</clickhouse>
+",
+        users = escape(&folder.users_file()),
+        log = escape(&folder.server_log()),
+        greeting = escape(greeting),
+    )
+}
+
+/// The command line of `clickhouse local`, without the program and without secrets.
+pub(super) fn server_args(folder: &DataFolder, ports: Ports) -> Vec<OsString> {
+    let option = |name: &str, value: &str| [OsString::from(name), OsString::from(value)];
+    [
+        option("--path", &folder.store()),
+        option("--config-file", &folder.config_file()),
+        option("--tcp_port", &ports.tcp.to_string()),
+        option("--http_port", &ports.http.to_string()),
+        option("--listen_host", "127.0.0.1"),
+        // Outranks the second that the users file gives `default`, in the start's own session only.
+        option("--max_execution_time", "0"),
+        option("--query", BOOTSTRAP_QUERY),
+    ]
+    .concat()
+}
+
+/// A data folder's path is written into XML and given to ClickHouse as text.
+pub(super) fn is_plain_text(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| !text.chars().any(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::users::BOOTSTRAP_QUERIES;
+
+    #[test]
+    fn the_quota_is_what_the_start_uses_up() {
+        assert_eq!(BOOTSTRAP_QUERY.split(';').count(), BOOTSTRAP_QUERIES);
+    }
+}
