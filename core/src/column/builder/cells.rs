@@ -213,6 +213,11 @@ impl TextCells {
         &self.text[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
 
+    #[inline]
+    pub(super) fn bytes(&self, row: usize) -> &[u8] {
+        &self.text.as_bytes()[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    }
+
     pub(super) fn finish(&mut self, nulls: Option<NullBuffer>) -> StringArray {
         let text = String::with_capacity(room(self.text.len()));
         let text = std::mem::replace(&mut self.text, text).into_bytes();

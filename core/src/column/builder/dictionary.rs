@@ -21,8 +21,6 @@ const SLOTS_MIN: usize = 64;
 pub(super) struct DictionaryCells {
     keys: Vec<i32>,
     values: TextCells,
-    /// Key of the value that was pushed last: the first guess for the next one.
-    last: usize,
     slots: Slots,
     fill: String,
 }
@@ -32,7 +30,6 @@ impl Default for DictionaryCells {
         DictionaryCells {
             keys: Vec::new(),
             values: TextCells::default(),
-            last: 0,
             slots: Slots::new(SLOTS_MIN),
             fill: String::new(),
         }
@@ -44,16 +41,15 @@ impl DictionaryCells {
     /// [`Cause::BatchFull`]: nothing was appended.
     #[inline]
     pub(super) fn push(&mut self, value: &str) -> Result<(), Cause> {
-        if self.last >= self.values.len() || self.values.get(self.last) != value {
-            self.last = self.intern(value)?;
-        }
-        self.keys.push(self.last as i32);
+        let key = self.intern(value)?;
+        self.keys.push(key as i32);
         Ok(())
     }
 
+    #[inline]
     fn intern(&mut self, value: &str) -> Result<usize, Cause> {
         let hash = self.slots.hash(value.as_bytes());
-        if let Some(key) = self.slots.find(hash, |key| self.values.get(key) == value) {
+        if let Some(key) = self.slots.find(hash, |key| self.values.bytes(key) == value.as_bytes()) {
             return Ok(key);
         }
         let key = self.values.len();
@@ -72,7 +68,6 @@ impl DictionaryCells {
 
     pub(super) fn finish(&mut self, nulls: Option<NullBuffer>) -> ArrayRef {
         self.slots = Slots::new(self.values.len() * 2);
-        self.last = 0;
         let keys = Int32Array::new(take(&mut self.keys).into(), nulls);
         let values = Arc::new(self.values.finish(None));
         Arc::new(DictionaryArray::<Int32Type>::new(keys, values))
