@@ -1,7 +1,6 @@
 //! The config: what was typed in TOML, turned once into the validated types that everything else takes.
 
 mod context;
-mod default_value;
 mod diagnostic;
 mod interpolate;
 mod parse;
@@ -18,7 +17,6 @@ use std::path::PathBuf;
 use crate::column::ColumnSpec;
 use crate::rollup::{Condition, RollupSpec};
 
-pub use default_value::check_default;
 pub use diagnostic::Diagnostic;
 pub use parse::parse;
 

@@ -4,6 +4,7 @@ use jiff::civil::date;
 use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::{self, TimeZone};
 
+use crate::column::builder::check_type;
 use crate::column::{ColumnType, TimeFormat, TimePrecision};
 use crate::config::context::{At, quote};
 use crate::config::suggest;
@@ -79,7 +80,13 @@ pub(super) fn read(section: &Section<'_>) -> Option<ColumnType> {
             return None;
         }
     };
-    complete(section, outline)
+    let ty = complete(section, outline)?;
+    // What conversion itself asks of a type, so that a checked column can always be built.
+    if let Err(problem) = check_type(&ty) {
+        section.context.error(&written.place, problem);
+        return None;
+    }
+    Some(ty)
 }
 
 /// A type without what stands in other keys.

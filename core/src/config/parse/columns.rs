@@ -5,9 +5,9 @@ use toml::de::DeValue;
 use super::sources::Names;
 use super::{column_type, masks};
 use crate::access_log::Field;
+use crate::column::builder::check_text;
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step};
 use crate::config::context::{At, Context, quote};
-use crate::config::default_value::check_default;
 use crate::config::table::{Item, Section, integer_value};
 use crate::config::{Format, ProductsSpec, suggest, values};
 use crate::limits;
@@ -223,9 +223,8 @@ fn read_default(context: &Context<'_>, item: &Item<'_>, ty: Option<&ColumnType>)
             return None;
         }
     };
-    if let Err(wanted) = check_default(ty, &text) {
-        let message = format!("{} does not fit the type {}: {wanted}", quote(&text), type_name(ty));
-        context.error(&item.place, message);
+    if let Err(problem) = check_text(ty, &text) {
+        context.error(&item.place, problem);
     }
     Some(text)
 }

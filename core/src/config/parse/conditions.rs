@@ -6,7 +6,6 @@ use super::columns::{ColumnDraft, Columns, type_name};
 use crate::column::{ColumnType, Mask};
 use crate::config::FilterSpec;
 use crate::config::context::{At, quote};
-use crate::config::default_value::check_default;
 use crate::config::table::{Item, Section, integer_value};
 use crate::rollup::Condition;
 
@@ -90,8 +89,22 @@ fn is_text(ty: &ColumnType) -> bool {
 }
 
 fn is_integer(ty: &ColumnType) -> bool {
-    use ColumnType::{I8, I16, I32, I64, U8, U16, U32, U64};
-    matches!(ty, I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64)
+    integer_range(ty).is_some()
+}
+
+/// The least and the most that an integer column holds.
+fn integer_range(ty: &ColumnType) -> Option<(i128, i128)> {
+    Some(match ty {
+        ColumnType::I8 => (i8::MIN.into(), i8::MAX.into()),
+        ColumnType::I16 => (i16::MIN.into(), i16::MAX.into()),
+        ColumnType::I32 => (i32::MIN.into(), i32::MAX.into()),
+        ColumnType::I64 => (i64::MIN.into(), i64::MAX.into()),
+        ColumnType::U8 => (0, u8::MAX.into()),
+        ColumnType::U16 => (0, u16::MAX.into()),
+        ColumnType::U32 => (0, u32::MAX.into()),
+        ColumnType::U64 => (0, u64::MAX.into()),
+        _ => return None,
+    })
 }
 
 /// A value as the column's text has it. Of a type that is not known, only the form is checked.
@@ -111,10 +124,19 @@ fn value(section: &Section<'_>, item: &Item<'_>, ty: Option<&ColumnType>) -> Opt
         }
     };
     let ty = ty?;
-    if let Err(wanted) = check_default(ty, &text) {
-        section.context.error(&item.place, format!("{} is no value of the column: {wanted}", quote(&text)));
-        return None;
+    let (as_stored, wanted) = match integer_range(ty) {
+        // As the column has it: `007` and `-0` are 7 and 0.
+        Some((least, most)) => (
+            text.parse::<i128>().ok().filter(|value| (least..=most).contains(value)).map(|value| value.to_string()),
+            format!("a whole number from {least} to {most}"),
+        ),
+        None if matches!(ty, ColumnType::Bool) => {
+            (Some(text.clone()).filter(|text| text == "true" || text == "false"), "true or false".to_owned())
+        }
+        None => (Some(text.clone()), String::new()),
+    };
+    if as_stored.is_none() {
+        section.context.error(&item.place, format!("{} is no value of the column: wanted {wanted}", quote(&text)));
     }
-    // As the column has it: `007` and `-0` are 7 and 0.
-    if is_integer(ty) { text.parse::<i128>().ok().map(|value| value.to_string()) } else { Some(text) }
+    as_stored
 }

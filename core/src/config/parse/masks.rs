@@ -2,6 +2,7 @@
 
 use toml::de::DeValue;
 
+use crate::column::mask::check_mask;
 use crate::column::{ColumnType, Mask};
 use crate::config::table::{Item, Section};
 
@@ -39,42 +40,25 @@ fn read_table(column: &Section<'_>, item: &Item<'_>, ty: Option<&ColumnType>) ->
         return None;
     };
     let value = section.item(kind)?;
-    check_type(column, value, kind, ty);
-    match kind {
+    let mask = match kind {
         "hash" => {
             let salt = value.filled_string()?;
-            Some(Mask::Hash { salt: salt.value.into_bytes() })
+            Mask::Hash { salt: salt.value.into_bytes() }
         }
         "truncate" => {
             let chars = value.integer(1..=1 << 20)?;
-            Some(Mask::Truncate { chars: chars.value as usize })
+            Mask::Truncate { chars: chars.value as usize }
         }
-        _ => read_prefix(value, ty),
-    }
-}
-
-fn check_type(column: &Section<'_>, value: &Item<'_>, kind: &str, ty: Option<&ColumnType>) {
-    // A list takes the masks of its items.
-    let masked = match ty {
-        Some(ColumnType::List(item)) => item,
-        Some(other) => other,
-        None => return,
+        _ => read_prefix(value, ty)?,
     };
-    let (fits, wanted, help) = match kind {
-        "ip_prefix" => (
-            matches!(masked, ColumnType::Ipv4 | ColumnType::Ipv6),
-            "ipv4 and ipv6",
-            "declare the column as ipv4 or ipv6, or use \"redact\"",
-        ),
-        _ => (
-            matches!(masked, ColumnType::String | ColumnType::LowCardinality),
-            "string and low_cardinality",
-            "declare the column as string, or use \"redact\"",
-        ),
-    };
-    if !fits {
-        column.context.error_help(&value.place, format!("this mask is for columns of type {wanted}"), help);
+    if let Some(Err(problem)) = ty.map(|ty| check_mask(&mask, ty)) {
+        let help = match kind {
+            "ip_prefix" => "declare the column as ipv4 or ipv6, or use \"redact\"",
+            _ => "declare the column as string, or use \"redact\"",
+        };
+        column.context.error_help(&value.place, problem, help);
     }
+    Some(mask)
 }
 
 /// A lone number counts the bits of the column's own type; of an IPv4 address in an IPv6 column, whose 96 leading bits

@@ -493,3 +493,23 @@ fn paths_start_at_the_configs_folder() {
         assert_eq!(config.sources[0].paths, paths(&wanted), "{file}");
     }
 }
+
+#[test]
+fn the_configs_of_the_documentation_are_valid() {
+    let page = include_str!("../../../../docs/config.md");
+    let configs: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(configs.len(), 2);
+    for text in configs {
+        if let Err(found) = parse_as(text, "longshore.toml", &[("HOME", "/home/u")]) {
+            panic!("{found:#?}");
+        }
+    }
+}
+
+#[test]
+fn the_demos_config_is_valid() {
+    let text = include_str!("../../../../fixtures/demo/longshore.toml");
+    if let Err(found) = parse_as(text, "fixtures/demo/longshore.toml", &[]) {
+        panic!("{found:#?}");
+    }
+}

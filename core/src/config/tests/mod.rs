@@ -1,6 +1,7 @@
 //! Tests of the whole parse. Line and column of each expected message were counted by hand in [`BASE`].
 
 mod bad;
+mod bad_columns;
 mod bad_sections;
 mod good;
 mod many;

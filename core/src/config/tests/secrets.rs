@@ -23,6 +23,7 @@ fn no_diagnostic_shows_a_written_secret() {
         server("embedded = { http_prt = 1, analyst_password = \"hunter2\" }"),
         server("embedded = { analyst_pasword = \"hunter2\" }"),
         server("password = \"\"\"\nhunter2\n\"\"\"\nurll = 1"),
+        server("embedded = {\n  analyst_password = \"\"\"\nhunter2\"\"\", http_prt = 1 }"),
         server("password = \"hunter2${MISSING}\"\nurl = \"http://ch\""),
         server("password = \"hunter2${\"\nurl = \"http://ch\""),
         server("password = \"${MISSING:-hunter2\"\nurl = \"http://ch\""),
