@@ -196,7 +196,7 @@ fn show(value: Value<'_>) -> String {
     shown
 }
 
-/// Appends the head of `text` between `before` and `after`, with what cannot be printed (or would end the quotes) escaped.
+/// Appends the head of `text` between `before` and `after`; what cannot be printed, or would end the quotes, is escaped.
 fn excerpt(out: &mut String, before: &str, text: &str, after: &str) {
     out.push_str(before);
     let end = out.len() + SHOWN_BYTES;

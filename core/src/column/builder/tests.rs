@@ -368,6 +368,26 @@ fn lists() {
 }
 
 #[test]
+#[should_panic(expected = "the end of a list without its beginning")]
+fn a_list_with_a_refused_item_is_no_longer_open() {
+    let mut builder = ColumnBuilder::new(&spec(list(ColumnType::U8)));
+    builder.list_begin();
+    assert!(builder.list_item(Value::Number("300")).is_err());
+    builder.list_end();
+}
+
+#[test]
+fn a_default_that_no_row_has_is_not_in_the_dictionary() {
+    let default = Some("unknown".to_owned());
+    let mut builder = ColumnBuilder::new(&ColumnSpec { default, ..spec(ColumnType::LowCardinality) });
+    for _ in 0..2 {
+        push_all(&mut builder, &[Value::String("a")]);
+        let array = builder.finish();
+        assert_eq!(strings(array.as_dictionary::<Int32Type>().values()), [Some("a".to_owned())]);
+    }
+}
+
+#[test]
 fn lists_are_bounded() {
     let mut builder = ColumnBuilder::new(&spec(list(ColumnType::U8)));
     builder.list_begin();

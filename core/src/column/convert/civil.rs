@@ -10,8 +10,8 @@ pub(super) const FIRST_DAY: i32 = days(1900, 1, 1);
 /// Last day that is accepted, 2299-12-31: ClickHouse's last day.
 pub(super) const LAST_DAY: i32 = days(2299, 12, 31);
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible low-level date algorithms",
-/// `days_from_civil`). `month` 1..=12, `day` 1..=31; the day may lie past the month's end.
+/// Days since 1970-01-01 in the proleptic Gregorian calendar (`days_from_civil` of H. Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms"). `month` 1..=12, `day` 1..=31; the day may lie past the month's end.
 #[inline]
 pub(super) const fn days(year: i32, month: u32, day: u32) -> i32 {
     // Years begin in March, so that the leap day comes last.

@@ -132,7 +132,12 @@ fn run(spec: &ColumnSpec, absent: Option<&str>, steps: &[Step]) {
 
 proptest! {
     #[test]
-    fn columns_are_their_rows(which in 0usize..5, nullable in any::<bool>(), has_default in any::<bool>(), steps in steps()) {
+    fn columns_are_their_rows(
+        which in 0usize..5,
+        nullable in any::<bool>(),
+        has_default in any::<bool>(),
+        steps in steps(),
+    ) {
         // Type, zero value, default as written and as a row.
         let (ty, zero, written, default) = [
             (ColumnType::String, "", "d", "d"),
@@ -148,7 +153,12 @@ proptest! {
 
     /// Lists, some with an item that is refused, some left open, against a vector of vectors.
     #[test]
-    fn lists_are_their_items(lists in proptest::collection::vec((proptest::collection::vec(0u16..270, 0..6), any::<bool>(), 0usize..4), 0..40)) {
+    fn lists_are_their_items(
+        lists in proptest::collection::vec(
+            (proptest::collection::vec(0u16..270, 0..6), any::<bool>(), 0usize..4),
+            0..40,
+        ),
+    ) {
         let mut builder = ColumnBuilder::new(&spec(list(ColumnType::U8)));
         let mut model: Vec<Vec<u8>> = Vec::new();
         for (items, left_open, cut) in lists {
@@ -168,7 +178,8 @@ proptest! {
             prop_assert_eq!(builder.len(), model.len());
         }
         let array = builder.finish();
-        let got: Vec<Vec<u8>> = array.as_list::<i32>().iter().map(|row| row.expect("not null").as_primitive::<UInt8Type>().values().to_vec()).collect();
+        let items = |row: Option<ArrayRef>| row.expect("not null").as_primitive::<UInt8Type>().values().to_vec();
+        let got: Vec<Vec<u8>> = array.as_list::<i32>().iter().map(items).collect();
         prop_assert_eq!(got, model);
         prop_assert!(array.to_data().validate_full().is_ok());
     }

@@ -100,6 +100,7 @@ proptest! {
             let magnitude: i128 = format!("0{significant}").parse().expect("at most 38 digits");
             Ok(if negative { -magnitude } else { magnitude })
         };
-        prop_assert_eq!(decimal(precision, scale, &text).map_err(|_| ()), expected, "{} as decimal({}, {})", text, precision, scale);
+        let got = decimal(precision, scale, &text).map_err(|_| ());
+        prop_assert_eq!(got, expected, "{} as decimal({}, {})", text, precision, scale);
     }
 }

@@ -81,7 +81,7 @@ fn what_is_not_a_pattern() {
 }
 
 /// Patterns that are compiled, with a zone.
-const COMPILED: [(&str, &str); 7] = [
+const COMPILED: [(&str, &str); 9] = [
     (ACCESS_LOG, "UTC"),
     ("%Y-%m-%d %H:%M:%S", "UTC"),
     ("%F %T", "America/New_York"),
@@ -89,6 +89,8 @@ const COMPILED: [(&str, &str); 7] = [
     ("%Y/%m/%d %R %%", "UTC"),
     ("[%d-%b-%Y %T %z]", "UTC"),
     ("%Y-%m-%d", "Europe/Berlin"),
+    ("%z%F %T", "UTC"),
+    ("%z:%F", "UTC"),
 ];
 
 /// The compiled pattern and its twin that asks jiff every time must agree.
@@ -141,6 +143,7 @@ proptest! {
         let texts = [
             "20/Nov/2026:08:09:05 +0800", "2026-11-20 08:09:05", "2026-03-08 02:30:00", "20261120080905",
             "2026/11/20 08:09 %", "[20-Nov-2026 08:09:05 -0130]", "2026-11-20",
+            "+08002026-11-20 08:09:05", "+0800:2026-11-20",
         ];
         let (pattern, zone) = COMPILED[which];
         let mut text = texts[which].as_bytes().to_vec();

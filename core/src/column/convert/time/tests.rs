@@ -194,7 +194,11 @@ fn dates_by_a_pattern() {
 
 proptest! {
     #[test]
-    fn epochs_agree_with_division(count in -3_000_000_000_000i64..11_000_000_000_000, unit in 0usize..4, precision in 0usize..4) {
+    fn epochs_agree_with_division(
+        count in -3_000_000_000_000i64..11_000_000_000_000,
+        unit in 0usize..4,
+        precision in 0usize..4,
+    ) {
         let all = [Seconds, Millis, Micros, Nanos];
         let (unit, precision) = (all[unit], all[precision]);
         let power = |digits: u8| 10i128.pow(digits.into());
