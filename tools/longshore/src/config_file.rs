@@ -14,7 +14,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Config> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     config::parse(&text, path, &env).map_err(|diagnostics| {
-        let report: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render(&text)).collect();
+        let report: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render()).collect();
         let count = diagnostics.len();
         let plural = if count == 1 { "problem" } else { "problems" };
         anyhow!("{}\n{}: {count} {plural}", report.join("\n\n"), path.display())
