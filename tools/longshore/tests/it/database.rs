@@ -1,0 +1,93 @@
+//! A database of its own for each test, on the one server of the test run.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arrow_array::RecordBatch;
+use longshore_core::config::{self, Config, Env, Secret, WireCompression};
+use longshore_core::dead_letter::DeadLetter;
+use longshore_core::decode::DecodedSlice;
+use longshore_core::slice::SliceId;
+use longshore_ingest::sink::{LoadedSlice, SliceMeta};
+use longshore_sinks::clickhouse::{ClickHouse, Connection, quote_name};
+
+use crate::support;
+
+/// A connection to a database that no other test uses; the database itself is not there yet.
+pub(crate) struct TestDatabase {
+    pub(crate) clickhouse: ClickHouse,
+    pub(crate) name: String,
+}
+
+impl TestDatabase {
+    pub(crate) fn new(test: &str) -> Self {
+        Self::with_compression(test, WireCompression::Auto)
+    }
+
+    pub(crate) fn with_compression(test: &str, compression: WireCompression) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{test}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let server = support::server();
+        let connection = Connection {
+            url: server.url.clone(),
+            user: server.user.clone(),
+            password: Secret::new(server.password.as_str()),
+            database: name.clone(),
+            ca_file: None,
+            compression,
+        };
+        let clickhouse = ClickHouse::connect(&connection).expect("the test server answers");
+        TestDatabase { clickhouse, name }
+    }
+
+    /// A config of this database; `text` is everything but the version and the `[clickhouse]` section.
+    pub(crate) fn config(&self, text: &str) -> Config {
+        let text = format!(
+            "version = 1\n{text}\n[clickhouse]\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\ndatabase = \"{}\"\n",
+            self.name
+        );
+        config::parse(&text, Path::new("/nonexistent/test.toml"), &Env::default())
+            .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
+    }
+
+    /// Rows of a query as text; `{db}` is the database.
+    pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        self.clickhouse.rows(&sql.replace("{db}", &self.name)).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Rows of a query, each with its fields joined by one space, in order.
+    pub(crate) fn lines(&self, sql: &str) -> Vec<String> {
+        self.rows(sql).iter().map(|row| row.join(" ")).collect()
+    }
+
+    pub(crate) fn execute(&self, sql: &str) {
+        let sql = sql.replace("{db}", &self.name);
+        self.clickhouse.execute(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let dropped = self.clickhouse.execute(&format!("DROP DATABASE IF EXISTS {} SYNC", quote_name(&self.name)));
+        if let Err(error) = dropped {
+            eprintln!("{} stays behind: {error}", self.name);
+        }
+    }
+}
+
+/// A slice of `source_id` 1 with this id and content.
+pub(crate) fn loaded_slice(id: u64, batch: RecordBatch, dead: Vec<DeadLetter>) -> LoadedSlice {
+    let records = (batch.num_rows() + dead.len()) as u64;
+    LoadedSlice {
+        meta: SliceMeta {
+            id: SliceId(id),
+            source: Arc::from("app.log"),
+            source_id: 1,
+            start: id * 1000,
+            end: id * 1000 + 999,
+            hash: !id,
+        },
+        decoded: DecodedSlice { batch, dead, records, filtered: 0, rows_by_product: Vec::new() },
+    }
+}

@@ -1,0 +1,5 @@
+//! The embedded ClickHouse.
+
+mod life;
+mod refusals;
+mod rights;

@@ -1,0 +1,233 @@
+//! `longshore schema` against a server: what is missing is created, what differs is said, nothing is altered.
+
+use longshore_sinks::clickhouse::{ApplyError, ClickHouse, Connection, MISSING, Schema};
+use longshore_core::config::{Secret, WireCompression};
+use longshore_ingest::sink::{Sink, SinkError};
+use longshore_sinks::clickhouse::ClickHouseSink;
+
+use crate::database::{TestDatabase, loaded_slice};
+use crate::shop::{ROLLUPS, Shop, TABLE, batch, view};
+use crate::support;
+
+fn schema(database: &TestDatabase, text: &str) -> Schema {
+    Schema::from_config(&database.config(text))
+}
+
+/// The differences as `object: what`.
+fn differences(database: &TestDatabase, schema: &Schema) -> Vec<String> {
+    let differences = schema.check(&database.clickhouse).unwrap();
+    differences.iter().map(|difference| format!("{}: {}", difference.object, difference.what)).collect()
+}
+
+#[test]
+fn created_from_nothing_it_is_as_it_should_be() {
+    let database = TestDatabase::new("fresh");
+    let schema = schema(&database, &format!("{TABLE}{ROLLUPS}"));
+    assert!(schema.is_absent(&database.clickhouse).unwrap());
+    assert_eq!(differences(&database, &schema), [format!("{}: {MISSING}", database.name)]);
+    schema.apply(&database.clickhouse).unwrap();
+    assert!(!schema.is_absent(&database.clickhouse).unwrap());
+    assert_eq!(differences(&database, &schema), [""; 0]);
+    assert_eq!(schema.apply(&database.clickhouse).unwrap(), [""; 0], "nothing is left to do");
+    let tables = database.lines("SELECT name FROM system.tables WHERE database = '{db}' ORDER BY name");
+    assert_eq!(tables, [
+        "dead_letters",
+        "events",
+        "gmv_by_day",
+        "gmv_by_hour",
+        "gmv_by_minute",
+        "gmv_minutes",
+        "gmv_mv",
+        "ledger",
+        "new_users_by_day",
+        "new_users_by_hour",
+        "new_users_by_minute",
+        "new_users_cumulative",
+        "new_users_first_seen",
+        "new_users_mv",
+        "pv_uv_by_day",
+        "pv_uv_by_hour",
+        "pv_uv_by_minute",
+        "pv_uv_minutes",
+        "pv_uv_mv",
+        "requests_by_ip_by_day",
+        "requests_by_ip_by_hour",
+        "requests_by_ip_by_minute",
+        "requests_by_ip_minutes",
+        "requests_by_ip_mv",
+    ]);
+}
+
+#[test]
+fn the_printed_statements_make_the_same() {
+    let database = TestDatabase::new("printed");
+    let schema = schema(&database, &format!("{TABLE}{ROLLUPS}"));
+    for statement in schema.statements() {
+        database.execute(&statement);
+    }
+    assert_eq!(differences(&database, &schema), [""; 0]);
+}
+
+#[test]
+fn each_difference_is_said_and_none_is_altered() {
+    let shop = Shop::new("differs");
+    let database = &shop.database;
+    for change in [
+        "ALTER TABLE {db}.events MODIFY COLUMN amount Nullable(Decimal(18, 3))",
+        "ALTER TABLE {db}.events MODIFY COLUMN user_id CODEC(LZ4)",
+        "ALTER TABLE {db}.ledger MODIFY SETTING non_replicated_deduplication_window = 0",
+        "ALTER TABLE {db}.gmv_mv MODIFY QUERY SELECT e.app AS product, e.channel AS channel, \
+         toStartOfMinute(e.ts) AS minute, count() AS orders FROM {db}.events AS e GROUP BY ALL",
+        "CREATE OR REPLACE VIEW {db}.pv_uv_by_day AS SELECT 1 AS pv",
+        "ALTER TABLE {db}.pv_uv_minutes DROP COLUMN uv",
+        "DROP TABLE {db}.dead_letters SYNC",
+        "CREATE TABLE {db}.dead_letters (slice UInt64, row UInt32, source LowCardinality(String), offset UInt64, \
+         length UInt64, reason LowCardinality(String), column LowCardinality(String), detail String, record String, \
+         loaded_at DateTime('UTC')) ENGINE = ReplacingMergeTree PARTITION BY reason ORDER BY (source, offset)",
+    ] {
+        database.execute(change);
+    }
+    let schema = Schema::from_config(&shop.config);
+    let found = differences(database, &schema);
+    for expected in [
+        "events.amount: type",
+        "events.user_id: codec",
+        "ledger: table settings",
+        "gmv_mv: query",
+        "pv_uv_by_day: query",
+        "pv_uv_minutes.uv: missing",
+        "dead_letters: engine",
+        "dead_letters: partition key",
+        "dead_letters: sorting key",
+        "dead_letters: table settings",
+        "dead_letters.loaded_at: default",
+    ] {
+        assert!(found.contains(&expected.to_owned()), "{expected} is not among {found:#?}");
+    }
+    let error = schema.apply(&database.clickhouse).unwrap_err();
+    assert!(matches!(error, ApplyError::Differs(_)), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("expected Nullable(Decimal(18, 2))\n  actual   Nullable(Decimal(18, 3))"), "{text}");
+    assert_eq!(differences(database, &schema), found, "nothing was altered");
+}
+
+#[test]
+fn new_columns_are_added_in_their_place() {
+    let shop = Shop::new("columns");
+    shop.write(1, &[view("10:00:00.000", "web", "ann")]);
+    let text = TABLE.replace(
+        "[[column]]\nname = \"amount\"",
+        "[[column]]\nname = \"city\"\ntype = \"low_cardinality\"\n[[column]]\nname = \"age\"\ntype = \"u8\"\nnullable = true\n\
+         [[column]]\nname = \"amount\"",
+    );
+    // A rollup by the new column at the same time.
+    let text = format!("{text}{ROLLUPS}[[rollup]]\nname = \"cities\"\nkind = \"pv_uv\"\nuser = \"user_id\"\nby = [\"city\"]\n");
+    let schema = schema(&shop.database, &text);
+    let done = schema.apply(&shop.database.clickhouse).unwrap();
+    assert_eq!(done[..2], ["added column events.city", "added column events.age"], "{done:?}");
+    assert_eq!(differences(&shop.database, &schema), [""; 0]);
+    let columns = "SELECT name FROM system.columns WHERE database = '{db}' AND table = 'events' ORDER BY position";
+    assert_eq!(shop.database.lines(columns), [
+        "ts", "app", "event", "channel", "user_id", "city", "age", "amount", "addr", "_slice", "_row"
+    ]);
+    assert_eq!(shop.database.lines("SELECT concat('[', city, ']'), age FROM {db}.events"), ["[] \\N"]);
+    assert_eq!(shop.database.lines("SELECT product, pv FROM {db}.cities_by_day"), ["shop 1"]);
+}
+
+#[test]
+fn columns_of_the_users_own_are_left_alone() {
+    let shop = Shop::new("own");
+    shop.database.execute("ALTER TABLE {db}.events ADD COLUMN note String DEFAULT 'none' FIRST");
+    shop.database.execute("ALTER TABLE {db}.ledger ADD COLUMN note String");
+    assert_eq!(differences(&shop.database, &Schema::from_config(&shop.config)), [""; 0]);
+    shop.write(1, &[view("10:00:00.000", "web", "ann")]);
+    assert_eq!(shop.database.lines("SELECT note, user_id FROM {db}.events"), ["none ann"]);
+}
+
+#[test]
+fn an_interrupted_filling_is_made_anew() {
+    let shop = Shop::new("killed");
+    shop.write(1, &[view("10:00:00.000", "web", "ann"), view("24:00:00.000", "web", "bob")]);
+    // As a kill in the middle leaves it: marked, half filled, with or without its feed.
+    for leftover in ["DROP VIEW {db}.pv_uv_mv SYNC", "SELECT 1"] {
+        shop.database.execute("ALTER TABLE {db}.pv_uv_minutes MODIFY COMMENT 'longshore: backfill not finished'");
+        shop.database.execute("ALTER TABLE {db}.pv_uv_minutes DELETE WHERE minute >= '2026-11-21 00:00:00' SETTINGS mutations_sync = 2");
+        shop.database.execute(leftover);
+        let schema = Schema::from_config(&shop.config);
+        assert!(differences(&shop.database, &schema).contains(&"pv_uv_minutes: content".to_owned()));
+        schema.apply(&shop.database.clickhouse).unwrap();
+        assert_eq!(differences(&shop.database, &schema), [""; 0]);
+        assert_eq!(shop.database.lines("SELECT sum(pv) FROM {db}.pv_uv_by_day"), ["2"]);
+    }
+}
+
+#[test]
+fn a_rollup_that_lost_its_feed_is_not_guessed_at() {
+    let shop = Shop::new("unfed");
+    shop.write(1, &[view("10:00:00.000", "web", "ann")]);
+    shop.database.execute("DROP VIEW {db}.pv_uv_mv SYNC");
+    let schema = Schema::from_config(&shop.config);
+    let error = schema.apply(&shop.database.clickhouse).unwrap_err();
+    assert!(matches!(error, ApplyError::Unfed { .. }), "{error}");
+    let advice = format!("DROP TABLE `{}`.`pv_uv_minutes`", shop.database.name);
+    assert!(error.to_string().contains(&advice), "{error}");
+    shop.database.execute(&advice);
+    schema.apply(&shop.database.clickhouse).unwrap();
+    assert_eq!(shop.database.lines("SELECT sum(pv) FROM {db}.pv_uv_by_day"), ["1"]);
+}
+
+#[test]
+fn missing_tables_and_columns_end_a_load_with_what_to_do() {
+    let shop = Shop::new("gone");
+    let slice = loaded_slice(1, batch(1, &[view("10:00:00.000", "web", "ann")]), Vec::new());
+    for change in ["ALTER TABLE {db}.events DROP COLUMN addr", "DROP TABLE {db}.events SYNC", "DROP DATABASE {db} SYNC"] {
+        if change.contains("COLUMN") {
+            shop.database.execute("DROP VIEW {db}.requests_by_ip_mv SYNC");
+        }
+        shop.database.execute(change);
+        let error = shop.sink.write(&slice).unwrap_err();
+        let SinkError::Fatal { detail } = &error else { panic!("{change}: {error:?}") };
+        assert!(detail.contains("longshore schema"), "{change}: {detail}");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_one_clear_sentence() {
+    let server = support::server();
+    let connection = Connection {
+        url: server.url.clone(),
+        user: "nobody-of-this-name".to_owned(),
+        password: Secret::new("wr0ng"),
+        database: "x".to_owned(),
+        ca_file: None,
+        compression: WireCompression::Auto,
+    };
+    let error = ClickHouse::connect(&connection).unwrap_err().to_string();
+    assert!(error.contains("does not let user `nobody-of-this-name` in"), "{error}");
+    assert!(!error.contains("wr0ng") && !error.contains('\n'), "{error}");
+}
+
+#[test]
+fn a_user_who_may_not_set_settings_is_told_before_the_first_insert() {
+    let server = support::server();
+    if server.analyst_password.is_empty() {
+        return;
+    }
+    let shop = Shop::new("analyst");
+    shop.write(1, &[view("10:00:00.000", "web", "ann")]);
+    let connection = Connection {
+        url: server.url.clone(),
+        user: "analyst".to_owned(),
+        password: Secret::new(server.analyst_password.as_str()),
+        database: shop.database.name.clone(),
+        ca_file: None,
+        compression: WireCompression::Auto,
+    };
+    let analyst = ClickHouse::connect(&connection).unwrap();
+    // Analysts read every view, and nothing else.
+    for view in ["new_users_by_minute", "new_users_cumulative", "gmv_by_hour", "pv_uv_by_day", "requests_by_ip_by_minute"] {
+        analyst.rows(&format!("SELECT * FROM {}.{view}", shop.database.name)).unwrap();
+    }
+    assert!(ClickHouseSink::new(&analyst, &shop.config, false).is_err());
+    assert!(analyst.execute(&format!("TRUNCATE TABLE {}.events", shop.database.name)).is_err());
+}
