@@ -188,8 +188,10 @@ impl Schema {
 
     fn no_inserts_running(&self, run: &Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
         let sql = format!(
-            "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND position(query, {}) > 0",
-            quote_text(&self.events.name)
+            "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND position(query, {}) > 0 \
+             AND (current_database = {database} OR position(query, {database}) > 0)",
+            quote_text(&self.events.name),
+            database = quote_text(&self.database),
         );
         match run.ask(&sql, |clickhouse| clickhouse.value(&sql))?.as_str() {
             "0" => Ok(()),

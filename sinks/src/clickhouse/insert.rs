@@ -26,7 +26,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 const END_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What makes an insert exactly-once and one block, whatever the server's or the user's profile says.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: [(&str, &str); 14] = [
     // The token decides, in the table and in every rollup behind it, synchronously.
     ("insert_deduplicate", "1"),
     ("deduplicate_blocks_in_dependent_materialized_views", "1"),
@@ -45,8 +45,6 @@ const SETTINGS: [(&str, &str); 15] = [
     ("insert_null_as_default", "0"),
     ("date_time_overflow_behavior", "throw"),
     ("input_format_arrow_case_insensitive_column_matching", "0"),
-    // The answer comes when all is written.
-    ("wait_end_of_query", "1"),
 ];
 
 impl ClickHouse {

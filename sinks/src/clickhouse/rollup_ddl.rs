@@ -159,10 +159,15 @@ impl Builder<'_> {
         format!("Tuple(_time {}{})", self.type_of(self.events.time), by.concat())
     }
 
+    /// FINAL finishes the minimum of users whose rows are not merged yet.
+    ///
+    /// It would not on `r.first.channel`: a subcolumn is read alone, is no aggregate, and FINAL takes the first row's.
+    /// `materialize` has the tuple read whole.
     fn new_users_view(&self, target: &str, grain: Grain) -> View {
-        let time = grain.of("r.first._time");
-        let mut by = vec![("r.`product`".to_owned(), "product")];
-        by.extend(self.spec.by.iter().map(|name| (format!("r.first.{}", quote_name(name)), name.as_str())));
+        let part = |name: &str| format!("tupleElement(materialize(r.`first`), {})", quote_text(name));
+        let time = grain.of(&part("_time"));
+        let mut by = vec![(qualified("product"), "product")];
+        by.extend(self.spec.by.iter().map(|name| (part(name), name.as_str())));
         by.push((time, grain.name()));
         let list: Vec<String> = by.iter().map(|(sql, name)| format!("{sql} AS {}", quote_name(name))).collect();
         let keys: Vec<&str> = by.iter().map(|(sql, _)| sql.as_str()).collect();
