@@ -1,6 +1,6 @@
 //! The product dictionary: what is known of each product, by the id that records carry.
 //!
-//! Read once at start from CSV or TOML ([`parse`]), then only looked at. A table of texts, all in one string: 100,000
+//! Read once at start from CSV or TOML, then only looked at. A table of texts, all in one string: 100,000
 //! products take a few allocations, and each value is found by arithmetic.
 
 mod parse;
