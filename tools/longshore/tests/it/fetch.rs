@@ -9,6 +9,9 @@ use crate::support::process::{await_that, kill};
 
 const LIBRARY: &str = "this is the library\n";
 
+/// Hexadecimal on standard input, base64 on standard output: how npm writes a SHA-512.
+const TO_BASE64: &str = "import base64; print(base64.b64encode(bytes.fromhex(input())).decode())";
+
 /// A registry of one package, a cache, and the pins of both.
 struct Fixture {
     root: tempfile::TempDir,
@@ -51,8 +54,8 @@ impl Fixture {
         let archive = self.path("registry/lib.tgz");
         let library = self.path("registry/package/libchdb.so");
         let quoted = |text: String| format!("\"{text}\"");
-        let sha512 = format!("openssl dgst -sha512 -binary {} | base64 -w0", archive.display());
-        let mut pins = vec![
+        let sha512 = format!("sha512sum < {} | cut -c 1-128 | python3 -c {TO_BASE64:?}", archive.display());
+        let mut pins = [
             ("package", quoted("@example/lib".into())),
             ("tarball_bytes", archive.metadata().unwrap().len().to_string()),
             ("tarball_sha256", quoted(sha256(&archive))),

@@ -180,6 +180,25 @@ fn the_servers_environment_holds_nothing_of_ours() {
     assert!(names.iter().all(|name| allowed.contains(name)), "{names:?}");
 }
 
+/// The launcher is a script that at first ends as ClickHouse does when another process took the port.
+#[test]
+fn a_port_lost_between_choice_and_use_is_another_try() {
+    let root = tempfile::tempdir().unwrap();
+    let (launcher, tries) = (root.path().join("launcher"), root.path().join("tries"));
+    let script = format!(
+        "#!/bin/sh\necho >> {tries}\n[ $(wc -l < {tries}) -gt 2 ] && exec {longshore} \"$@\"\n\
+         echo 'Code: 210. DB::Exception: Listen [127.0.0.1]:9 failed: Net Exception: Address already in use' >&2\nexit 1\n",
+        tries = tries.display(),
+        longshore = longshore().display()
+    );
+    fs::write(&launcher, script).unwrap();
+    fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755)).unwrap();
+    let options = EmbeddedOptions { launcher, ..embedded_options(&root.path().join("data")) };
+    let server = EmbeddedServer::start(options).unwrap();
+    assert_eq!(fs::read_to_string(tries).unwrap().lines().count(), 3);
+    assert_eq!(sql(server.http_port(), engine(&server), "SELECT 1").unwrap(), "1");
+}
+
 #[test]
 fn a_path_with_markup_and_spaces_is_a_path() {
     let root = tempfile::tempdir().unwrap();
