@@ -1,8 +1,8 @@
 //! A database of its own for each test, on the one server of the test run.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow_array::RecordBatch;
 use longshore_core::config::{self, Config, Env, Secret, WireCompression};
@@ -10,14 +10,53 @@ use longshore_core::dead_letter::DeadLetter;
 use longshore_core::decode::DecodedSlice;
 use longshore_core::slice::SliceId;
 use longshore_ingest::sink::{LoadedSlice, SliceMeta};
-use longshore_sinks::clickhouse::{ClickHouse, Connection, quote_name};
+use longshore_sinks::clickhouse::{ClickHouse, ConnectError, Connection, quote_name};
+use longshore_sinks::embedded::EmbeddedServer;
+use tempfile::TempDir;
 
-use crate::support;
+use crate::support::start_embedded;
+
+/// A server that tests share as long as one of them runs; it and its folder are gone with the last.
+pub(crate) struct SharedServer {
+    pub(crate) embedded: EmbeddedServer,
+    _data: TempDir,
+}
+
+impl SharedServer {
+    fn get() -> Arc<Self> {
+        static SERVER: Mutex<Weak<SharedServer>> = Mutex::new(Weak::new());
+        let mut running = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+        running.upgrade().unwrap_or_else(|| {
+            let data = tempfile::tempdir().unwrap();
+            let server = Arc::new(SharedServer { embedded: start_embedded(data.path()), _data: data });
+            *running = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    /// Connects as this user to this database.
+    pub(crate) fn connect(
+        &self,
+        (user, password): (&str, &str),
+        database: &str,
+        compression: WireCompression,
+    ) -> Result<ClickHouse, ConnectError> {
+        ClickHouse::connect(&Connection {
+            url: self.embedded.http_url(),
+            user: user.to_owned(),
+            password: Secret::new(password),
+            database: database.to_owned(),
+            ca_file: None,
+            compression,
+        })
+    }
+}
 
 /// A connection to a database that no other test uses; the database itself is not there yet.
 pub(crate) struct TestDatabase {
     pub(crate) clickhouse: ClickHouse,
     pub(crate) name: String,
+    pub(crate) server: Arc<SharedServer>,
 }
 
 impl TestDatabase {
@@ -27,18 +66,11 @@ impl TestDatabase {
 
     pub(crate) fn with_compression(test: &str, compression: WireCompression) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{test}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let server = support::server();
-        let connection = Connection {
-            url: server.url.clone(),
-            user: server.user.clone(),
-            password: Secret::new(server.password.as_str()),
-            database: name.clone(),
-            ca_file: None,
-            compression,
-        };
-        let clickhouse = ClickHouse::connect(&connection).expect("the test server answers");
-        TestDatabase { clickhouse, name }
+        let name = format!("{test}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let server = SharedServer::get();
+        let login = (server.embedded.engine_user(), server.embedded.engine_password());
+        let clickhouse = server.connect(login, &name, compression).unwrap_or_else(|error| panic!("{error}"));
+        TestDatabase { clickhouse, name, server }
     }
 
     /// A config of this database; `text` is everything but the version and the `[clickhouse]` section.

@@ -1,6 +1,12 @@
 //! The command as a user has it: the real program against a real ClickHouse. One binary, so that all of it links
 //! once; each module is a subject.
 
+mod database;
+mod dedup;
 mod embedded;
 mod fetch;
+mod rollups;
+mod schema;
+mod shop;
 mod support;
+mod types;

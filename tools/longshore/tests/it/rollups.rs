@@ -1,7 +1,7 @@
 //! The rollups' answers, counted by hand, over records that come late, out of order, with ties, and more than once.
 
-use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 use longshore_ingest::sink::Sink;
+use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
 use crate::database::loaded_slice;
 use crate::shop::{ROLLUPS, Row, Shop, TABLE, batch, pay, view};
@@ -20,8 +20,12 @@ fn sightings() -> [Vec<Row>; 3] {
             view("10:06:00.000", "web", "ann"),
         ],
         // ann came at 10:01 by web, it turns out; dan at 10:05 by ads.
-        vec![view("10:01:00.000", "web", "ann"), view("10:05:30.000", "ads", "dan"), view("12:00:00.000", "ads", "bob")],
-        // ann at the very same moment by app, which is the smaller name; cat a day earlier... of the next day's order.
+        vec![
+            view("10:01:00.000", "web", "ann"),
+            view("10:05:30.000", "ads", "dan"),
+            view("12:00:00.000", "ads", "bob"),
+        ],
+        // ann at the very same moment by app, which is the smaller name; cat just before, by web; eve the next day.
         vec![
             view("10:01:00.000", "app", "ann"),
             view("34:00:00.000", "web", "eve"),
@@ -40,9 +44,9 @@ fn a_users_first_event_decides_in_any_order_of_arrival() {
             shop.write(index as u64 + 1, &slices[index]);
         }
         // ann app 10:01, bob web 10:05, cat web 10:59, dan ads 10:05, eve web next day 10:00.
-        let by_minute = shop.database.lines(
-            "SELECT product, channel, minute, new_users FROM {db}.new_users_by_minute ORDER BY minute, channel",
-        );
+        let by_minute = shop
+            .database
+            .lines("SELECT product, channel, minute, new_users FROM {db}.new_users_by_minute ORDER BY minute, channel");
         assert_eq!(
             by_minute,
             [
@@ -70,26 +74,32 @@ fn new_users_by_hour_day_and_cumulative() {
     for (index, slice) in sightings().iter().enumerate() {
         shop.write(index as u64 + 1, slice);
     }
-    let hours =
-        shop.database.lines("SELECT product, channel, hour, new_users FROM {db}.new_users_by_hour ORDER BY hour, channel");
-    assert_eq!(hours, [
-        "shop ads 2026-11-20 10:00:00 1",
-        "shop app 2026-11-20 10:00:00 1",
-        "shop web 2026-11-20 10:00:00 2",
-        "shop web 2026-11-21 10:00:00 1",
-    ]);
+    let hours = shop
+        .database
+        .lines("SELECT product, channel, hour, new_users FROM {db}.new_users_by_hour ORDER BY hour, channel");
+    assert_eq!(
+        hours,
+        [
+            "shop ads 2026-11-20 10:00:00 1",
+            "shop app 2026-11-20 10:00:00 1",
+            "shop web 2026-11-20 10:00:00 2",
+            "shop web 2026-11-21 10:00:00 1",
+        ]
+    );
     let days =
         shop.database.lines("SELECT product, channel, day, new_users FROM {db}.new_users_by_day ORDER BY day, channel");
-    assert_eq!(days, ["shop ads 2026-11-20 1", "shop app 2026-11-20 1", "shop web 2026-11-20 2", "shop web 2026-11-21 1"]);
+    assert_eq!(
+        days,
+        ["shop ads 2026-11-20 1", "shop app 2026-11-20 1", "shop web 2026-11-20 2", "shop web 2026-11-21 1"]
+    );
     let cumulative = shop.database.lines(
         "SELECT product, channel, minute, new_users, cumulative FROM {db}.new_users_cumulative \
          WHERE channel = 'web' ORDER BY minute",
     );
-    assert_eq!(cumulative, [
-        "shop web 2026-11-20 10:05:00 1 1",
-        "shop web 2026-11-20 10:59:00 1 2",
-        "shop web 2026-11-21 10:00:00 1 3",
-    ]);
+    assert_eq!(
+        cumulative,
+        ["shop web 2026-11-20 10:05:00 1 1", "shop web 2026-11-20 10:59:00 1 2", "shop web 2026-11-21 10:00:00 1 3",]
+    );
 }
 
 #[test]
@@ -118,19 +128,27 @@ fn gmv_adds_up_to_the_cent_and_buyers_are_not_summed() {
         ],
     );
     let columns = "product, channel";
-    let minutes = format!("SELECT {columns}, minute, orders, amount, buyers FROM {{db}}.gmv_by_minute ORDER BY minute, channel");
-    assert_eq!(shop.database.lines(&minutes), [
-        "shop web 2026-11-20 10:00:00 4 0.26 2",
-        "shop app 2026-11-20 10:01:00 1 99999999999999.99 1",
-        "shop web 2026-11-20 10:59:00 1 1 1",
-        "shop web 2026-11-21 00:00:00 1 0.01 1",
-    ]);
-    let hours = format!("SELECT {columns}, hour, orders, amount, buyers FROM {{db}}.gmv_by_hour ORDER BY hour, channel");
-    assert_eq!(shop.database.lines(&hours), [
-        "shop app 2026-11-20 10:00:00 1 99999999999999.99 1",
-        "shop web 2026-11-20 10:00:00 5 1.26 2",
-        "shop web 2026-11-21 00:00:00 1 0.01 1",
-    ]);
+    let minutes =
+        format!("SELECT {columns}, minute, orders, amount, buyers FROM {{db}}.gmv_by_minute ORDER BY minute, channel");
+    assert_eq!(
+        shop.database.lines(&minutes),
+        [
+            "shop web 2026-11-20 10:00:00 4 0.26 2",
+            "shop app 2026-11-20 10:01:00 1 99999999999999.99 1",
+            "shop web 2026-11-20 10:59:00 1 1 1",
+            "shop web 2026-11-21 00:00:00 1 0.01 1",
+        ]
+    );
+    let hours =
+        format!("SELECT {columns}, hour, orders, amount, buyers FROM {{db}}.gmv_by_hour ORDER BY hour, channel");
+    assert_eq!(
+        shop.database.lines(&hours),
+        [
+            "shop app 2026-11-20 10:00:00 1 99999999999999.99 1",
+            "shop web 2026-11-20 10:00:00 5 1.26 2",
+            "shop web 2026-11-21 00:00:00 1 0.01 1",
+        ]
+    );
     let days = "SELECT day, sum(orders), sum(amount) FROM {db}.gmv_by_day GROUP BY day ORDER BY day";
     assert_eq!(shop.database.lines(days), ["2026-11-20 6 100000000000001.25", "2026-11-21 1 0.01"]);
 }
@@ -147,13 +165,16 @@ fn a_sum_of_amounts_may_be_wider_than_an_amount() {
 #[test]
 fn views_and_visitors() {
     let shop = Shop::new("pv");
-    shop.write(1, &[
-        view("10:00:00.000", "web", "ann"),
-        view("10:00:01.000", "app", "ann"),
-        view("10:00:02.000", "web", "bob"),
-        view("10:01:00.000", "web", "ann"),
-        pay("10:01:00.000", "web", "cat", 1),
-    ]);
+    shop.write(
+        1,
+        &[
+            view("10:00:00.000", "web", "ann"),
+            view("10:00:01.000", "app", "ann"),
+            view("10:00:02.000", "web", "bob"),
+            view("10:01:00.000", "web", "ann"),
+            pay("10:01:00.000", "web", "cat", 1),
+        ],
+    );
     shop.write(2, &[view("10:00:03.000", "web", "bob"), view("10:00:04.000", "web", "cat")]);
     let minutes = shop.database.lines("SELECT product, minute, pv, uv FROM {db}.pv_uv_by_minute ORDER BY minute");
     assert_eq!(minutes, ["shop 2026-11-20 10:00:00 5 3", "shop 2026-11-20 10:01:00 1 1"]);
@@ -165,7 +186,10 @@ fn views_and_visitors() {
 fn requests_by_address() {
     let shop = Shop::new("ip");
     let from = |time, ip| Row { ip, ..view(time, "web", "ann") };
-    shop.write(1, &[from("10:00:00.000", 0x0a00_0001), from("10:00:59.000", 0x0a00_0001), from("10:01:00.000", 0x0a00_0002)]);
+    shop.write(
+        1,
+        &[from("10:00:00.000", 0x0a00_0001), from("10:00:59.000", 0x0a00_0001), from("10:01:00.000", 0x0a00_0002)],
+    );
     shop.write(2, &[from("10:00:01.000", 0x0a00_0001)]);
     let minutes = shop
         .database
@@ -247,17 +271,21 @@ fn a_rollup_added_later_counts_what_is_there() {
     assert_eq!(schema.check(&shop.database.clickhouse).unwrap(), []);
     let sink = ClickHouseSink::new(&shop.database.clickhouse, &config, false).unwrap();
     sink.write(&loaded_slice(3, batch(3, &slices[2]), Vec::new())).unwrap();
-    // Channel by channel over the three slices: web 4 + 1 - 1... counted in the slices above.
+    // web 3 + 1 + 3, app 1 + 0 + 1, ads 0 + 2 + 0.
     let views = "SELECT channel, sum(pv) FROM {db}.all_views_by_minute GROUP BY channel ORDER BY channel";
     assert_eq!(shop.database.lines(views), ["ads 2", "app 2", "web 7"]);
     for view in ["new_users", "arrivals"] {
         let sql = format!("SELECT channel, minute, new_users FROM {{db}}.{view}_by_minute ORDER BY minute, channel");
-        assert_eq!(shop.database.lines(&sql), [
-            "app 2026-11-20 10:01:00 1",
-            "ads 2026-11-20 10:05:00 1",
-            "web 2026-11-20 10:05:00 1",
-            "web 2026-11-20 10:59:00 1",
-            "web 2026-11-21 10:00:00 1",
-        ], "{view}");
+        assert_eq!(
+            shop.database.lines(&sql),
+            [
+                "app 2026-11-20 10:01:00 1",
+                "ads 2026-11-20 10:05:00 1",
+                "web 2026-11-20 10:05:00 1",
+                "web 2026-11-20 10:59:00 1",
+                "web 2026-11-21 10:00:00 1",
+            ],
+            "{view}"
+        );
     }
 }
