@@ -77,7 +77,7 @@ impl Schema {
             run.statement(self.create_database())?;
             run.done(format!("created database {}", self.database));
         }
-        let found = run.ask("reading system.tables", |clickhouse| Found::read(clickhouse))?;
+        let found = run.ask("reading system.tables", Found::read)?;
         let differences = run.ask("comparing tables", |clickhouse| self.differences(clickhouse, &found))?;
         let hopeless: Vec<Difference> = differences.into_iter().filter(|difference| !difference.can_apply()).collect();
         if !hopeless.is_empty() {

@@ -232,6 +232,8 @@ fn unescape(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     fn connection(url: &str) -> Connection {
@@ -269,12 +271,49 @@ mod tests {
         assert!(!text.contains('\n'));
     }
 
+    /// A server that gives this answer to one request; its URL.
+    fn answer_once(answer: &'static str) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"SELECT version()") {
+                let mut bytes = [0; 1024];
+                let read = stream.read(&mut bytes).unwrap();
+                request.extend_from_slice(&bytes[..read]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        url
+    }
+
+    #[test]
+    fn redirects_are_not_followed() {
+        let url = answer_once("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n");
+        let error = ClickHouse::connect(&connection(&url)).unwrap_err();
+        assert!(matches!(&error, ConnectError::NotClickHouse { detail, .. } if detail == "302 Found"), "{error:?}");
+    }
+
+    #[test]
+    fn an_old_server_is_refused_with_its_version() {
+        let url = answer_once("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n23.8.16.1\n");
+        let error = ClickHouse::connect(&connection(&url)).unwrap_err().to_string();
+        assert_eq!(error, format!("ClickHouse at {url} is version 23.8.16.1; 24.8 or later is needed"));
+    }
+
+    #[test]
+    fn another_service_on_the_port_is_said() {
+        let url = answer_once("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello\n");
+        let error = ClickHouse::connect(&connection(&url)).unwrap_err();
+        assert!(matches!(error, ConnectError::NotClickHouse { .. }), "{error:?}");
+    }
+
     #[test]
     fn https_to_a_port_without_tls_is_a_tls_error() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let server = std::thread::spawn(move || {
-            use std::io::{Read, Write};
             let (mut stream, _) = listener.accept().unwrap();
             let mut hello = [0; 512];
             let read = stream.read(&mut hello).unwrap();

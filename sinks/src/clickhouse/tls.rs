@@ -69,3 +69,6 @@ fn read_roots(path: &Path) -> Result<RootCertStore, String> {
     }
     Ok(roots)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,257 @@
+//! The text of the statements, written out by hand.
 
+use std::path::Path;
+
+use longshore_core::config::{self, Env};
+
+use super::Schema;
+
+const CONFIG: &str = r#"
+version = 1
+[[column]]
+name = "ts"
+type = "timestamp"
+required = true
+[[column]]
+name = "app"
+type = "low_cardinality"
+required = true
+[[column]]
+name = "channel"
+type = "low_cardinality"
+[[column]]
+name = "user_id"
+type = "low_cardinality"
+[[column]]
+name = "paid"
+type = "bool"
+[[column]]
+name = "amount"
+type = "decimal(18,2)"
+nullable = true
+[[column]]
+name = "addr"
+type = "ipv6"
+[products]
+column = "app"
+[table]
+name = "logs"
+time = "ts"
+order_by = ["channel"]
+[clickhouse]
+url = "http://h:8123"
+user = "u"
+database = "shop"
+"#;
+
+fn schema(rollups: &str) -> Schema {
+    let text = format!("{CONFIG}{rollups}");
+    let config = config::parse(&text, Path::new("/nonexistent/x.toml"), &Env::default()).unwrap();
+    Schema::from_config(&config)
+}
+
+/// The statements for one rollup: target, views, feed.
+fn rollup(text: &str) -> Vec<String> {
+    schema(text).statements().split_off(4)
+}
+
+#[test]
+fn tables_that_every_config_has() {
+    assert_eq!(
+        schema("").statements(),
+        [
+            "CREATE DATABASE IF NOT EXISTS `shop`",
+            "\
+CREATE TABLE IF NOT EXISTS `shop`.`logs`
+(
+    `ts` DateTime64(3, 'UTC') CODEC(T64, LZ4),
+    `app` LowCardinality(String) CODEC(ZSTD(1)),
+    `channel` LowCardinality(String) CODEC(ZSTD(1)),
+    `user_id` LowCardinality(String) CODEC(ZSTD(1)),
+    `paid` Bool CODEC(ZSTD(1)),
+    `amount` Nullable(Decimal(18, 2)) CODEC(T64, LZ4),
+    `addr` IPv6 CODEC(ZSTD(1)),
+    `_slice` UInt64 CODEC(ZSTD(1)),
+    `_row` UInt32 CODEC(T64, ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toDate(`ts`)
+ORDER BY (`app`, `channel`, `ts`)
+SETTINGS non_replicated_deduplication_window = 10000",
+            "\
+CREATE TABLE IF NOT EXISTS `shop`.`dead_letters`
+(
+    `slice` UInt64 CODEC(ZSTD(1)),
+    `row` UInt32 CODEC(T64, ZSTD(1)),
+    `source` LowCardinality(String),
+    `offset` UInt64 CODEC(T64, LZ4),
+    `length` UInt64 CODEC(T64, LZ4),
+    `reason` LowCardinality(String),
+    `column` LowCardinality(String),
+    `detail` String CODEC(ZSTD(1)),
+    `record` String CODEC(ZSTD(1)),
+    `loaded_at` DateTime('UTC') DEFAULT now()
+)
+ENGINE = MergeTree
+ORDER BY (`reason`, `source`, `offset`)
+SETTINGS non_replicated_deduplication_window = 10000",
+            "\
+CREATE TABLE IF NOT EXISTS `shop`.`ledger`
+(
+    `slice` UInt64,
+    `source_id` UInt64,
+    `source` String CODEC(ZSTD(1)),
+    `start` UInt64,
+    `end` UInt64,
+    `bytes` UInt64,
+    `hash` UInt64,
+    `records` UInt64,
+    `loaded` UInt64,
+    `dead` UInt64,
+    `filtered` UInt64,
+    `finished_at` DateTime64(3, 'UTC') DEFAULT now64(3),
+    CONSTRAINT balances CHECK records = loaded + dead + filtered
+)
+ENGINE = MergeTree
+ORDER BY (`source_id`, `start`, `slice`)
+SETTINGS non_replicated_deduplication_window = 10000",
+        ]
+    );
+}
+
+#[test]
+fn new_users() {
+    let text = "[[rollup]]\nkind = \"new_users\"\nuser = \"user_id\"\nby = [\"channel\"]\n";
+    let view = |grain: &str, time: &str| {
+        format!(
+            "\
+CREATE VIEW IF NOT EXISTS `shop`.`new_users_by_{grain}` AS
+SELECT r.`product` AS `product`, tupleElement(materialize(r.`first`), 'channel') AS `channel`, {time} AS `{grain}`, \
+             count() AS `new_users`
+FROM `shop`.`new_users_first_seen` AS r FINAL
+GROUP BY r.`product`, tupleElement(materialize(r.`first`), 'channel'), {time}"
+        )
+    };
+    assert_eq!(
+        rollup(text),
+        [
+            "\
+CREATE TABLE IF NOT EXISTS `shop`.`new_users_first_seen`
+(
+    `product` LowCardinality(String) CODEC(ZSTD(1)),
+    `user` LowCardinality(String) CODEC(ZSTD(1)),
+    `first` SimpleAggregateFunction(min, Tuple(_time DateTime64(3, 'UTC'), `channel` String)) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (`product`, `user`)
+SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
+             min_age_to_force_merge_on_partition_only = 1",
+            &view("minute", "toStartOfMinute(tupleElement(materialize(r.`first`), '_time'))"),
+            &view("hour", "toStartOfHour(tupleElement(materialize(r.`first`), '_time'))"),
+            &view("day", "toDate(tupleElement(materialize(r.`first`), '_time'))"),
+            "\
+CREATE VIEW IF NOT EXISTS `shop`.`new_users_cumulative` AS
+SELECT r.`product` AS `product`, r.`channel` AS `channel`, r.`minute` AS `minute`, r.`new_users` AS `new_users`, \
+             sum(r.`new_users`) OVER (PARTITION BY r.`product`, r.`channel` ORDER BY r.`minute` ASC \
+             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS `cumulative`
+FROM `shop`.`new_users_by_minute` AS r",
+            "\
+CREATE MATERIALIZED VIEW IF NOT EXISTS `shop`.`new_users_mv` TO `shop`.`new_users_first_seen` AS
+SELECT e.`app` AS `product`, e.`user_id` AS `user`, \
+             min(CAST((e.`ts`, e.`channel`), 'Tuple(_time DateTime64(3, \\'UTC\\'), `channel` String)')) AS `first`
+FROM `shop`.`logs` AS e
+GROUP BY e.`app`, e.`user_id`",
+        ]
+    );
+}
+
+#[test]
+fn gmv_with_conditions() {
+    let text = "[[rollup]]\nname = \"sales\"\nkind = \"gmv\"\namount = \"amount\"\nbuyer = \"user_id\"\n\
+                where = { channel = [\"web\", \"it's\"], paid = [true] }\n";
+    let statements = rollup(text);
+    assert_eq!(
+        statements[0],
+        "\
+CREATE TABLE IF NOT EXISTS `shop`.`sales_minutes`
+(
+    `product` LowCardinality(String) CODEC(ZSTD(1)),
+    `minute` DateTime('UTC') CODEC(T64, LZ4),
+    `orders` SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    `amount` SimpleAggregateFunction(sum, Decimal(38, 2)) CODEC(ZSTD(1)),
+    `buyers` AggregateFunction(uniqExact, String) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toDate(`minute`)
+ORDER BY (`product`, `minute`)
+SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
+         min_age_to_force_merge_on_partition_only = 1"
+    );
+    assert_eq!(
+        statements[2],
+        "\
+CREATE VIEW IF NOT EXISTS `shop`.`sales_by_hour` AS
+SELECT r.`product` AS `product`, toStartOfHour(r.`minute`) AS `hour`, sum(r.`orders`) AS `orders`, \
+         sum(r.`amount`) AS `amount`, uniqExactMerge(r.`buyers`) AS `buyers`
+FROM `shop`.`sales_minutes` AS r
+GROUP BY r.`product`, toStartOfHour(r.`minute`)"
+    );
+    assert_eq!(
+        statements[4],
+        "\
+CREATE MATERIALIZED VIEW IF NOT EXISTS `shop`.`sales_mv` TO `shop`.`sales_minutes` AS
+SELECT e.`app` AS `product`, toStartOfMinute(e.`ts`) AS `minute`, count() AS `orders`, \
+         sum(assumeNotNull(e.`amount`)) AS `amount`, uniqExactState(CAST(e.`user_id`, 'String')) AS `buyers`
+FROM `shop`.`logs` AS e
+WHERE e.`amount` IS NOT NULL AND e.`channel` IN ('web', 'it\\'s') AND toString(e.`paid`) IN ('true')
+GROUP BY e.`app`, toStartOfMinute(e.`ts`)"
+    );
+}
+
+#[test]
+fn requests_by_ip() {
+    let statements = rollup("[[rollup]]\nkind = \"requests_by_ip\"\nip = \"addr\"\nby = [\"channel\"]\n");
+    assert_eq!(
+        statements[0],
+        "\
+CREATE TABLE IF NOT EXISTS `shop`.`requests_by_ip_minutes`
+(
+    `product` LowCardinality(String) CODEC(ZSTD(1)),
+    `channel` LowCardinality(String) CODEC(ZSTD(1)),
+    `minute` DateTime('UTC') CODEC(T64, LZ4),
+    `ip` IPv6 CODEC(ZSTD(1)),
+    `requests` SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toDate(`minute`)
+ORDER BY (`product`, `channel`, `minute`, `ip`)
+SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
+         min_age_to_force_merge_on_partition_only = 1"
+    );
+    assert_eq!(
+        statements[1],
+        "\
+CREATE VIEW IF NOT EXISTS `shop`.`requests_by_ip_by_minute` AS
+SELECT r.`product` AS `product`, r.`channel` AS `channel`, r.`minute` AS `minute`, r.`ip` AS `ip`, \
+         sum(r.`requests`) AS `requests`
+FROM `shop`.`requests_by_ip_minutes` AS r
+GROUP BY r.`product`, r.`channel`, r.`minute`, r.`ip`"
+    );
+}
+
+#[test]
+fn the_fixed_product_is_the_product() {
+    let text = CONFIG.replace("column = \"app\"", "fixed = \"web\"")
+        + "[[rollup]]\nkind = \"pv_uv\"\nuser = \"user_id\"\nby = [\"app\"]\n";
+    let config = config::parse(&text, Path::new("/nonexistent/x.toml"), &Env::default()).unwrap();
+    let schema = Schema::from_config(&config);
+    assert_eq!(schema.events.order_by, ["product", "channel", "ts"]);
+    assert_eq!(
+        schema.rollups[0].feed.select.sql(None),
+        "\
+SELECT e.`product` AS `product`, e.`app` AS `app`, toStartOfMinute(e.`ts`) AS `minute`, count() AS `pv`, \
+         uniqExactState(CAST(e.`user_id`, 'String')) AS `uv`
+FROM `shop`.`logs` AS e
+GROUP BY e.`product`, e.`app`, toStartOfMinute(e.`ts`)"
+    );
+}
