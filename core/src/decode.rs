@@ -30,6 +30,7 @@ use arrow_schema::{Schema, SchemaRef};
 use self::fields::{Fields, FieldsScratch};
 use self::filters::Filter;
 use self::products::{Products, ProductsScratch};
+use crate::column::ColumnSpec;
 use crate::column::arrow::arrow_field;
 use crate::column::builder::ColumnBuilder;
 use crate::column::layout::{LayoutColumn, Origin, event_columns};
@@ -238,8 +239,13 @@ impl Decoder {
 impl Scratch {
     /// A scratch for slices of that decoder.
     pub fn new(decoder: &Decoder) -> Scratch {
+        let Config { columns, table, .. } = &decoder.config;
+        let builder = |spec: &ColumnSpec| match *spec.name == *table.time {
+            true => ColumnBuilder::event_time(spec),
+            false => ColumnBuilder::new(spec),
+        };
         Scratch {
-            columns: decoder.config.columns.iter().map(ColumnBuilder::new).collect(),
+            columns: columns.iter().map(builder).collect(),
             rows: Vec::new(),
             open: Vec::new(),
             text: String::new(),

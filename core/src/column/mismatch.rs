@@ -76,6 +76,8 @@ pub(super) enum Cause {
     Form,
     /// A value that the type cannot hold because of its size.
     Range,
+    /// A time that no minute of a rollup can hold.
+    EventRange,
     /// Digits after the point that the type cannot hold.
     Fraction,
     /// A null in a list.
@@ -92,6 +94,9 @@ impl fmt::Display for Cause {
             Cause::Kind => f.write_str("has the wrong type"),
             Cause::Form => f.write_str("does not have the right form"),
             Cause::Range => f.write_str("is out of range"),
+            Cause::EventRange => {
+                f.write_str("cannot be the event time, which is from 1970-01-01 to 2106-02-07T06:28:15Z")
+            }
             Cause::Fraction => f.write_str("has digits after the point that cannot be kept"),
             Cause::NullItem => f.write_str("stands in a list, which cannot hold it"),
             Cause::ListLength => write!(f, "is one item too many, a list holds at most {LIST_ITEMS_MAX}"),

@@ -15,7 +15,8 @@ pub(crate) fn run(args: &ClickhouseArgs) -> CommandResult {
         Some(path) => match config_file::read(path).or_exit(Exit::Config)?.clickhouse.server {
             ServerSpec::Embedded(spec) => spec,
             ServerSpec::Url(url) => {
-                let error = anyhow!("{}: clickhouse.url is {}, so there is no embedded server to run", path.display(), url.url);
+                let error =
+                    anyhow!("{}: clickhouse.url is {}, so there is no embedded server to run", path.display(), url.url);
                 return Err(Failure { exit: Exit::Config, error });
             }
         },

@@ -83,7 +83,11 @@ fn load(
     };
     println!("{}", if args.json { report.json() } else { report.text().trim_end().to_owned() });
     match refused {
-        Some(error) => Err(Failure { exit: Exit::Refused, error: anyhow!(error).context("ClickHouse refused; what was acknowledged is stored, load the same inputs again to go on") }),
+        Some(error) => Err(Failure {
+            exit: Exit::Refused,
+            error: anyhow!(error)
+                .context("ClickHouse refused; what was acknowledged is stored, load the same inputs again to go on"),
+        }),
         None => Ok(exit_of(&outcome, report.totals.dead, args.fail_on_dead_letters)),
     }
 }
@@ -100,8 +104,7 @@ fn known_slices(sink: &ClickHouseSink, inputs: &[Input]) -> Result<KnownSlices, 
 
 /// The worst of what happened decides.
 fn exit_of(outcome: &Outcome, dead: u64, fail_on_dead_letters: bool) -> Exit {
-    let unreadable =
-        |error: &InputError| matches!(error, InputError::Open { .. } | InputError::Read { .. });
+    let unreadable = |error: &InputError| matches!(error, InputError::Open { .. } | InputError::Read { .. });
     if outcome.stopped {
         Exit::Interrupted
     } else if outcome.input_errors.iter().any(unreadable) {

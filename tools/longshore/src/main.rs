@@ -1,31 +1,56 @@
-//! The `longshore` command.
+//! The `longshore` command. This file only says which command runs; each has a file of its own.
 
-use std::path::PathBuf;
+mod bar;
+mod cli;
+mod clickhouse;
+mod config_file;
+mod connect;
+mod exit;
+mod inputs;
+mod load;
+mod logging;
+mod report;
+mod schema;
+mod signals;
+mod validate;
+
 use std::process::ExitCode;
 
-use longshore_sinks::embedded::{self, EmbeddedOptions};
+use clap::Parser;
+use indicatif::MultiProgress;
+use longshore_sinks::embedded;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // The embedded server is this same program, started again.
     if let Some(exit) = embedded::child_main(std::env::args_os()) {
         return exit;
     }
-    let launcher = std::env::current_exe().expect("a running program has a path");
-    let mut options = EmbeddedOptions::new(launcher);
-    let mut args = std::env::args().skip(2);
-    while let (Some(name), Some(value)) = (args.next(), args.next()) {
-        match name.as_str() {
-            "--data" => options.data = Some(PathBuf::from(value)),
-            "--http-port" => options.http_port = value.parse().ok(),
-            "--tcp-port" => options.tcp_port = value.parse().ok(),
-            _ => return ExitCode::from(64),
-        }
-    }
-    match embedded::run_foreground(options) {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
-            eprintln!("longshore: {error}");
-            ExitCode::from(69)
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let bars = MultiProgress::new();
+    logging::init(cli.quiet, cli.verbose, &bars);
+    let outcome = match &cli.command {
+        Command::Load(args) => load::run(args, &bars),
+        Command::Validate(args) => validate::run(args),
+        Command::Schema(args) => schema::run(args),
+        Command::Clickhouse(args) => clickhouse::run(args),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(Failure { exit, error }) => {
+            eprintln!("longshore: {error:#}");
+            exit.into()
         }
     }
 }

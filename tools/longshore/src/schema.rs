@@ -6,9 +6,9 @@ use anyhow::anyhow;
 use longshore_sinks::clickhouse::{ClickHouse, Schema};
 
 use crate::cli::SchemaArgs;
+use crate::config_file;
 use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
-use crate::config_file;
 
 /// Prints, compares or applies.
 pub(crate) fn run(args: &SchemaArgs) -> CommandResult {

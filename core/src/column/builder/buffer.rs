@@ -126,6 +126,13 @@ impl Buffer {
         }
     }
 
+    /// From now on timestamps must be possible event times.
+    pub(super) fn narrow_to_event_time(&mut self) {
+        if let Buffer::Timestamp { rule, .. } = self {
+            rule.narrow_to_event_time();
+        }
+    }
+
     /// Appends a value that the record has.
     ///
     /// # Errors

@@ -13,7 +13,13 @@ use super::written;
 pub(in crate::column) struct TimestampRule {
     precision: TimePrecision,
     source: Source,
+    /// First and last value of an event time; of other columns, of an i64.
+    event: (i64, i64),
 }
+
+/// Last second of an event time, 2106-02-07T06:28:15Z; the first is 1970-01-01T00:00:00Z. What is counted by the minute
+/// must be a minute that ClickHouse's `DateTime` has: beyond, it would wrap around and be counted elsewhere.
+const EVENT_SECOND_LAST: i64 = u32::MAX as i64;
 
 enum Source {
     Epoch(EpochRule),
@@ -30,7 +36,13 @@ impl TimestampRule {
             TimeFormat::Rfc3339 => Source::Rfc3339,
             TimeFormat::Pattern { pattern, zone } => Source::Pattern(Box::new(Pattern::timestamp(pattern, zone)?)),
         };
-        Ok(TimestampRule { precision, source })
+        Ok(TimestampRule { precision, source, event: (i64::MIN, i64::MAX) })
+    }
+
+    /// From now on values must be possible event times.
+    pub(in crate::column) fn narrow_to_event_time(&mut self) {
+        let units = civil::units_per_second(self.precision);
+        self.event = (0, EVENT_SECOND_LAST * units + (units - 1));
     }
 
     pub(in crate::column) fn precision(&self) -> TimePrecision {
@@ -41,11 +53,12 @@ impl TimestampRule {
     #[inline]
     pub(in crate::column) fn convert(&self, value: Value<'_>) -> Result<i64, Cause> {
         let text = written(value)?;
-        match &self.source {
+        let stored = match &self.source {
             Source::Epoch(rule) => rule.convert(text.as_bytes()),
             Source::Rfc3339 => rfc3339(text.as_bytes()).ok_or(Cause::Form)?.stored(self.precision),
             Source::Pattern(pattern) => pattern.instant(text)?.stored(self.precision),
-        }
+        }?;
+        if (self.event.0..=self.event.1).contains(&stored) { Ok(stored) } else { Err(Cause::EventRange) }
     }
 }
 

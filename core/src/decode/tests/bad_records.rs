@@ -296,3 +296,19 @@ proptest! {
         prop_assert_eq!(positions.len() as u64 + decoded.filtered, decoded.records);
     }
 }
+
+#[test]
+fn a_time_that_no_minute_holds_is_dead_only_as_the_event_time() {
+    let sections = format!("{COLUMNS}[[column]]\nname = \"born\"\ntype = \"timestamp\"\n");
+    let record = |ts: &str, born: &str| format!("{{\"ts\":{ts},\"p\":\"a\",\"name\":\"{ts}\",\"born\":{born}}}\n");
+    // 2106-02-07T06:28:15.999Z is the last event time; 1969 and 2106-02-07T06:28:16Z are birthdays.
+    let text =
+        [record("0", "-1"), record("4294967295999", "4294967296000"), record("-1", "0"), record("4294967296000", "0")]
+            .concat();
+    let decoded = decode(&decoder(&sections), &slice(0, text));
+    assert_eq!(texts(&decoded.batch, "name"), ["0", "4294967295999"]);
+    let faults: Vec<_> = decoded.dead.iter().map(|dead| (dead.row, dead.fault.reason)).collect();
+    assert_eq!(faults, [(2, Reason::TypeMismatch), (3, Reason::TypeMismatch)]);
+    let detail = &decoded.dead[0].fault.detail;
+    assert!(detail.starts_with("the number -1 cannot be the event time, which is from 1970-01-01 to"), "{detail}");
+}
