@@ -52,6 +52,17 @@ impl RollupKind {
             RollupKind::RequestsByIp { .. } => "requests_by_ip",
         }
     }
+
+    /// What the answers call what they count. With `product`, `minute`, `hour` and `day` these are names that no `by`
+    /// column can have.
+    pub const fn measures(&self) -> &'static [&'static str] {
+        match self {
+            RollupKind::NewUsers { .. } => &["new_users", "cumulative"],
+            RollupKind::Gmv { .. } => &["orders", "amount", "buyers"],
+            RollupKind::PvUv { .. } => &["pv", "uv"],
+            RollupKind::RequestsByIp { .. } => &["ip", "requests"],
+        }
+    }
 }
 
 /// `column` is one of `values`. Values are compared as text, as they stand in the column.

@@ -248,7 +248,11 @@ impl Reader<'_, '_> {
             RollupKind::Gmv { amount, buyer } => amount == name || buyer == name,
             RollupKind::RequestsByIp { ip } => ip == name,
         };
-        is_counted.then_some(("is what this rollup counts", "leave it out of `by`"))
+        if is_counted {
+            return Some(("is what this rollup counts", "leave it out of `by`"));
+        }
+        let is_taken = ["product", "minute", "hour", "day"].contains(&name) || kind?.measures().contains(&name);
+        is_taken.then_some(("is a name that the rollup's views use themselves", "give the column another name"))
     }
 }
 

@@ -401,6 +401,15 @@ fn rollups() {
             ],
         ),
         (
+            30,
+            "by = [\"minute\", \"buyers\", \"uv\"]\n[[column]]\nname = \"minute\"\ntype = \"u8\"\n\
+             [[column]]\nname = \"buyers\"\ntype = \"string\"\n[[column]]\nname = \"uv\"\ntype = \"u8\"",
+            &[
+                "30:7: rollup[0].by[0]: `minute` is a name that the rollup's views use themselves; give the column another name",
+                "30:17: rollup[0].by[1]: `buyers` is a name that the rollup's views use themselves; give the column another name",
+            ],
+        ),
+        (
             29,
             "buyer = \"ts\"",
             &[

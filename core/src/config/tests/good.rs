@@ -87,7 +87,7 @@ type = "bool"
 default = false
 
 [[column]]
-name = "day"
+name = "visit_day"
 type = "date"
 format = "%d.%m.%Y"
 default = "01.01.1970"
@@ -131,7 +131,7 @@ order_by = ["event", "user_id"]
 kind = "new_users"
 name = "first_visits"
 user = "user_id"
-by = ["event", "day"]
+by = ["event", "visit_day"]
 
 [[rollup]]
 kind = "gmv"
@@ -245,7 +245,7 @@ fn columns() {
         ColumnSpec { default: Some("false".to_owned()), ..column("paid", ColumnType::Bool) },
         ColumnSpec {
             default: Some("01.01.1970".to_owned()),
-            ..column("day", ColumnType::Date { format: Some("%d.%m.%Y".to_owned()) })
+            ..column("visit_day", ColumnType::Date { format: Some("%d.%m.%Y".to_owned()) })
         },
         column("tags", ColumnType::List(Box::new(ColumnType::LowCardinality))),
         column(
@@ -297,7 +297,7 @@ fn products_filters_table_and_rollups() {
     assert_eq!(
         config.rollups,
         [
-            rollup("first_visits", RollupKind::NewUsers { user: user.clone() }, &["event", "day"], vec![]),
+            rollup("first_visits", RollupKind::NewUsers { user: user.clone() }, &["event", "visit_day"], vec![]),
             rollup(
                 "gmv",
                 RollupKind::Gmv { amount: "amount".to_owned(), buyer: user.clone() },
