@@ -1,8 +1,7 @@
 //! A database of its own for each test, on the one server of the test run.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use longshore_core::config::{self, Config, Env, Secret, WireCompression};
@@ -11,29 +10,10 @@ use longshore_core::decode::DecodedSlice;
 use longshore_core::slice::SliceId;
 use longshore_ingest::sink::{LoadedSlice, SliceMeta};
 use longshore_sinks::clickhouse::{ClickHouse, ConnectError, Connection, quote_name};
-use longshore_sinks::embedded::EmbeddedServer;
-use tempfile::TempDir;
 
-use crate::support::start_embedded;
-
-/// A server that tests share as long as one of them runs; it and its folder are gone with the last.
-pub(crate) struct SharedServer {
-    pub(crate) embedded: EmbeddedServer,
-    _data: TempDir,
-}
+use crate::support::shared::{SharedServer, database_name};
 
 impl SharedServer {
-    fn get() -> Arc<Self> {
-        static SERVER: Mutex<Weak<SharedServer>> = Mutex::new(Weak::new());
-        let mut running = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
-        running.upgrade().unwrap_or_else(|| {
-            let data = tempfile::tempdir().unwrap();
-            let server = Arc::new(SharedServer { embedded: start_embedded(data.path()), _data: data });
-            *running = Arc::downgrade(&server);
-            server
-        })
-    }
-
     /// Connects as this user to this database.
     pub(crate) fn connect(
         &self,
@@ -65,8 +45,7 @@ impl TestDatabase {
     }
 
     pub(crate) fn with_compression(test: &str, compression: WireCompression) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{test}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = database_name(test);
         let server = SharedServer::get();
         let login = (server.embedded.engine_user(), server.embedded.engine_password());
         let clickhouse = server.connect(login, &name, compression).unwrap_or_else(|error| panic!("{error}"));

@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod shared;
 
 use std::path::{Path, PathBuf};
 
