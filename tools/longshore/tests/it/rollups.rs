@@ -5,6 +5,7 @@ use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
 use crate::database::loaded_slice;
 use crate::shop::{ROLLUPS, Row, Shop, TABLE, batch, pay, view};
+use crate::support::http;
 
 /// Every order of three things.
 const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
@@ -288,4 +289,27 @@ fn a_rollup_added_later_counts_what_is_there() {
             "{view}"
         );
     }
+}
+
+#[test]
+fn the_queries_of_the_documentation_run_for_an_analyst() {
+    let shop = Shop::new("docs");
+    shop.write(1, &sightings()[0]);
+    let server = &shop.database.server.embedded;
+    let target = format!("/?database={}", shop.database.name);
+    let text = include_str!("../../../../docs/tables.md");
+    let blocks = text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut queries = 0;
+    for query in blocks.flat_map(|block| block.split(';')).filter(|query| !query.trim().is_empty()) {
+        let answer = http::request(server.http_port(), http::analyst(server), &target, query);
+        let answer = answer.unwrap_or_else(|error| panic!("{query}: {error}"));
+        if query.contains("Rows that the ledger knows") {
+            assert_eq!(answer, "", "nothing is missing or doubled");
+        }
+        if query.contains("Where a row comes from") {
+            assert_eq!(answer, "app.log\t1000\t1999");
+        }
+        queries += 1;
+    }
+    assert_eq!(queries, 8);
 }
