@@ -4,7 +4,7 @@
 //! `_CEILING` beside it say what the config may ask for.
 
 /// Bytes of a slice that the reader cuts from a source (the last record is never torn, so a slice is at most this).
-pub const SLICE_BYTES: usize = 16 << 20;
+pub const SLICE_BYTES: usize = 24 << 20;
 /// Smallest slice the config may ask for.
 pub const SLICE_BYTES_FLOOR: usize = 64 << 10;
 /// Largest slice the config may ask for: the memory budget of the pipeline is a multiple of it.
@@ -58,6 +58,9 @@ pub const SLICES_DECODED_QUEUED: usize = 1;
 pub const INSERTS_IN_FLIGHT: usize = 2;
 /// Most inserts under way at once that the config may ask for.
 pub const INSERTS_IN_FLIGHT_CEILING: usize = 16;
+/// Decoding threads unless the config says otherwise: one a core, up to this. Each decodes several times what a peak
+/// brings, and each costs two slices of memory.
+pub const WORKERS_DEFAULT_MAX: usize = 4;
 /// Most decoding threads the config may ask for.
 pub const WORKERS_CEILING: usize = 256;
 

@@ -268,7 +268,7 @@ pub enum WireCompression {
 pub struct PipelineSpec {
     /// Bytes of a slice.
     pub slice_bytes: usize,
-    /// Decoding threads; `None`: one a core.
+    /// Decoding threads; `None`: one a core, up to [`crate::limits::WORKERS_DEFAULT_MAX`].
     pub workers: Option<usize>,
 }
 

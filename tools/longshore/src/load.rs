@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use indicatif::MultiProgress;
 use longshore_core::config::Config;
 use longshore_core::decode::Decoder;
+use longshore_core::limits::WORKERS_DEFAULT_MAX;
 use longshore_ingest::input::{Input, InputError};
 use longshore_ingest::known::KnownSlices;
 use longshore_ingest::pipeline::{self, Outcome, PipelineOptions};
@@ -57,7 +58,7 @@ fn load(
         format: config.decode.format,
         slice_bytes: config.pipeline.slice_bytes,
         record_bytes_max: config.decode.record_bytes_max,
-        workers: config.pipeline.workers.unwrap_or_else(cores),
+        workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,
         retry: RetryPolicy::default(),
     };
@@ -92,8 +93,8 @@ fn load(
     }
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_DEFAULT_MAX)
 }
 
 /// The slices of these inputs that the ledger has.

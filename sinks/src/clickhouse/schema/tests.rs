@@ -77,7 +77,7 @@ CREATE TABLE IF NOT EXISTS `shop`.`logs`
 ENGINE = MergeTree
 PARTITION BY toDate(`ts`)
 ORDER BY (`app`, `channel`, `ts`)
-SETTINGS non_replicated_deduplication_window = 10000",
+SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728",
             "\
 CREATE TABLE IF NOT EXISTS `shop`.`dead_letters`
 (
