@@ -56,7 +56,12 @@ impl Case {
 
     fn check(&self) {
         let decoded = self.decoder.decode(&self.slice, &mut Scratch::new(&self.decoder));
-        assert_eq!((decoded.records, decoded.batch.num_rows() as u64), (RECORDS, RECORDS), "{:?}", decoded.dead.first());
+        assert_eq!(
+            (decoded.records, decoded.batch.num_rows() as u64),
+            (RECORDS, RECORDS),
+            "{:?}",
+            decoded.dead.first()
+        );
     }
 }
 

@@ -49,11 +49,15 @@ fn bench() -> anyhow::Result<()> {
     let mut results: Vec<Vec<Run>> = variants.iter().map(|_| Vec::new()).collect();
     for round in 0..runs {
         for (variant, results) in variants.iter().zip(&mut results) {
-            results.push(run(&root, &folder, variant, expected).with_context(|| format!("{}, run {round}", variant.name))?);
+            results.push(
+                run(&root, &folder, variant, expected).with_context(|| format!("{}, run {round}", variant.name))?,
+            );
         }
     }
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("{records} records, 17 columns, 3 rollups, embedded ClickHouse, {cores} cores, medians of {runs} (min to max)");
+    println!(
+        "{records} records, 17 columns, 3 rollups, embedded ClickHouse, {cores} cores, medians of {runs} (min to max)"
+    );
     println!("{:<22} {:>9} {:>18} {:>9} {:>15}", "input", "MB/s", "", "seconds", "peak RSS, MiB");
     for (variant, results) in variants.iter().zip(&results) {
         let rate = spread(results, |run| run.megabytes_per_second);
@@ -112,7 +116,8 @@ fn variant(root: &Path, folder: &Path, records: u64, name: &'static str, seal: &
         ensure!(status.success(), "loggen failed: {status}");
         std::fs::rename(&partial, &input)?;
     }
-    let envelope = if seal.is_empty() { "" } else { "[decode.envelope]\nlayout = \"tab\"\nkeyring = \"keyring.toml\"\n" };
+    let envelope =
+        if seal.is_empty() { "" } else { "[decode.envelope]\nlayout = \"tab\"\nkeyring = \"keyring.toml\"\n" };
     let template = std::fs::read_to_string(root.join("benches/configs/channel-log.toml"))?;
     let config = folder.join(format!("{name}.toml"));
     std::fs::write(&config, template.replace("# ENVELOPE\n", envelope))?;
