@@ -76,6 +76,8 @@ pub(super) fn users_xml(credentials: &Credentials) -> String {
     <engine/>
     <reader>
       <readonly>1</readonly>
+      <!-- Money keeps its cents: 1.50, not 1.5. -->
+      <output_format_decimal_trailing_zeros>1</output_format_decimal_trailing_zeros>
       <constraints>
 {changeable}      </constraints>
     </reader>
