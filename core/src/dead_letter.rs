@@ -102,7 +102,8 @@ impl Fault {
 pub struct DeadLetter {
     /// Position among the slice's records, from 0.
     pub row: u32,
-    /// Offset of the record in its source, bytes.
+    /// Offset of the record in its source, bytes; of a frame, that of its length prefix, which `length` and `record`
+    /// leave out.
     pub offset: u64,
     /// Length of the record in its source, bytes, without its line ending.
     pub length: u64,

@@ -5,6 +5,7 @@ mod database;
 mod dedup;
 mod embedded;
 mod fetch;
+mod load;
 mod rollups;
 mod schema;
 mod shop;

@@ -1,5 +1,6 @@
 //! What every subject needs: a server on a folder of its own, SQL over HTTP, processes that end with the test.
 
+pub(crate) mod channel_log;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod shared;
