@@ -1,6 +1,7 @@
 //! The command as a user has it: the real program against a real ClickHouse. One binary, so that all of it links
 //! once; each module is a subject.
 
+mod access_log;
 mod database;
 mod dedup;
 mod embedded;
