@@ -194,6 +194,7 @@ class AgainstFake(unittest.TestCase):
         self.assert_cannot_ask(r"broke off")
 
     def test_nobody_there(self):
+        self.server.shutdown()
         self.server.server_close()
         self.assert_cannot_ask(r"Connection refused.*while asking: SELECT")
 
