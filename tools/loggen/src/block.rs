@@ -2,9 +2,9 @@
 //! can therefore be made on any core in any order. Whatever ties records together (a repeated line, a user's
 //! second event in the same millisecond) stays within one block.
 
-use crate::delimited::{self, Dialect};
+use crate::delimited;
 use crate::json;
-use crate::options::{Format, Plan};
+use crate::options::Plan;
 use crate::record::{Defect, Event, Reason, Record, Row, Style};
 use crate::rng::{Chance, Rng};
 use crate::text;
@@ -213,13 +213,10 @@ impl Maker<'_> {
 }
 
 fn push_plain(out: &mut Vec<u8>, record: &Record, plan: &Plan, scratch: &mut Vec<u8>) {
-    let delimiter = match plan.format {
-        Format::Json => return push_json(out, record, plan.shuffle_keys, scratch),
-        Format::Csv => b',',
-        Format::Tsv => b'\t',
-    };
-    let dialect = Dialect { delimiter, quoted_newlines: plan.quoted_newlines };
-    delimited::push_record(out, record, dialect, scratch);
+    match plan.dialect() {
+        None => push_json(out, record, plan.shuffle_keys, scratch),
+        Some(dialect) => delimited::push_record(out, record, dialect, scratch),
+    }
 }
 
 fn push_json(out: &mut Vec<u8>, record: &Record, shuffle_keys: bool, scratch: &mut Vec<u8>) {

@@ -126,11 +126,8 @@ pub fn generate_watched(options: &Options, out: &mut dyn Write, watch: &mut dyn 
 /// The header line of a CSV or TSV file.
 fn header(plan: &Plan, no_final_newline: bool) -> Vec<u8> {
     let mut header = Vec::new();
-    match plan.format {
-        Format::Json => return header,
-        Format::Csv => delimited::push_header(&mut header, b','),
-        Format::Tsv => delimited::push_header(&mut header, b'\t'),
-    }
+    let Some(dialect) = plan.dialect() else { return header };
+    delimited::push_header(&mut header, dialect);
     if plan.records > 0 || !no_final_newline {
         header.extend_from_slice(plan.line_end);
     }

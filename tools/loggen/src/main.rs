@@ -61,7 +61,7 @@ struct Args {
     /// Each record's keys in an order of its own
     #[arg(long, help_heading = "Form")]
     shuffle_keys: bool,
-    /// CSV, TSV: keep line feeds inside quoted values (they are spaces otherwise)
+    /// CSV: keep line feeds inside quoted values (they are spaces otherwise)
     #[arg(long, help_heading = "Form")]
     quoted_newlines: bool,
     /// Compress the whole file

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::delimited::Dialect;
 use crate::envelope::Sealer;
 use crate::error::{Error, Result};
 use crate::keyring::Keyring;
@@ -29,7 +30,7 @@ pub enum Format {
     Json,
     /// Comma-separated with a header line, quoted as in RFC 4180; null and the empty string are both empty.
     Csv,
-    /// The same with tabs.
+    /// Tab-separated with a header line, nothing quoted: `\t` `\n` `\r` `\\` are escapes, `\N` is null.
     Tsv,
 }
 
@@ -115,7 +116,7 @@ pub struct Options {
     pub format: Format,
     /// JSON: each record's keys in an order of its own.
     pub shuffle_keys: bool,
-    /// CSV and TSV: keep line feeds inside quoted values; else they become spaces.
+    /// CSV: keep line feeds inside quoted values; else they become spaces.
     pub quoted_newlines: bool,
     /// Lines end in CR LF.
     pub crlf: bool,
@@ -225,6 +226,17 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// How the values of a line are told apart, for formats that have no keys.
+    pub(crate) fn dialect(&self) -> Option<Dialect> {
+        match self.format {
+            Format::Json => None,
+            Format::Csv => Some(Dialect::Csv { quoted_newlines: self.quoted_newlines }),
+            Format::Tsv => Some(Dialect::Tsv),
+        }
+    }
+}
+
 fn defects(format: Format, sealed: bool) -> Vec<&'static [Defect]> {
     let mut ways = match format {
         Format::Json => DEFECTS_JSON.to_vec(),
@@ -264,8 +276,8 @@ fn check(options: &Options) -> Result<()> {
     if options.format != Format::Json && options.shuffle_keys {
         return refuse("--shuffle-keys: only JSON has keys; leave out --format csv or tsv".to_owned());
     }
-    if options.format == Format::Json && options.quoted_newlines {
-        return refuse("--quoted-newlines: for --format csv or tsv; JSON escapes its line feeds".to_owned());
+    if options.format != Format::Csv && options.quoted_newlines {
+        return refuse("--quoted-newlines: for --format csv; JSON and TSV escape their line feeds".to_owned());
     }
     match &options.encryption {
         Some(encryption) => check_encryption(options, encryption),

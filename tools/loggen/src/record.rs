@@ -302,6 +302,11 @@ impl Record {
         }
     }
 
+    /// Whether the field is there and has no value.
+    pub(crate) fn is_null(&self, field: Field) -> bool {
+        matches!(field, Field::OrderId | Field::Amount | Field::Currency) && !self.is_order()
+    }
+
     /// Whether an order's fields have values.
     pub(crate) fn is_order(&self) -> bool {
         self.event == Event::OrderPaid
