@@ -28,6 +28,7 @@ struct Hit<'a> {
     minute: String,
     status: &'a str,
     bytes: u64,
+    referer: &'a str,
     agent: &'a str,
 }
 
@@ -40,12 +41,12 @@ fn read(line: &str) -> Option<Hit<'_>> {
     let (_, rest) = rest.split_once("\" ")?;
     let (status, rest) = rest.split_once(' ')?;
     let (bytes, rest) = rest.split_once(" \"")?;
-    let (_, agent) = rest.split_once("\" \"")?;
+    let (referer, agent) = rest.split_once("\" \"")?;
     let agent = agent.strip_suffix('"')?;
     let bytes = if bytes == "-" { 0 } else { bytes.parse().ok()? };
     // 17/May/2015:10:05:03; the whole log is of one month.
     let (day, rest) = time.split_once("/May/2015:")?;
-    Some(Hit { host, minute: format!("2015-05-{day} {}:00", &rest[..5]), status, bytes, agent })
+    Some(Hit { host, minute: format!("2015-05-{day} {}:00", &rest[..5]), status, bytes, referer, agent })
 }
 
 /// The log in one load.
@@ -89,7 +90,7 @@ fn a_real_access_log_gives_the_answers_of_a_naive_count() {
     totals(&loaded);
     minutes(&loaded);
     addresses(&loaded);
-    agents(&loaded);
+    clients(&loaded);
     the_bad_line(&loaded);
 }
 
@@ -142,10 +143,12 @@ fn addresses(loaded: &Loaded) {
     assert_eq!(loaded.site.ask(busiest), ["66.249.73.135\t482\t1753"]);
 }
 
-/// Every agent as it is written; no agent of this log has a quote or a backslash in it.
-fn agents(loaded: &Loaded) {
-    let right = loaded.counted(|hit| hit.agent.to_owned());
-    let asked = "SELECT ifNull(agent, '-') AS a, count() FROM {db}.events GROUP BY a ORDER BY a FORMAT TSVRaw";
+/// Every referer and agent as it is written, escapes such as `\xe4` included.
+fn clients(loaded: &Loaded) {
+    let right = loaded.counted(|hit| format!("{}\t{}", hit.referer, hit.agent));
+    assert_eq!(right.iter().filter(|line| line.contains(r"http://\xe4\xe5\xe3")).count(), 3);
+    let asked = "SELECT ifNull(referer, '-') AS r, ifNull(agent, '-') AS a, count() FROM {db}.events \
+                 GROUP BY r, a ORDER BY concat(r, '\t', a) FORMAT TSVRaw";
     assert_eq!(loaded.site.ask(asked), right);
 }
 
