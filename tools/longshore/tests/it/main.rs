@@ -2,6 +2,7 @@
 //! once; each module is a subject.
 
 mod access_log;
+mod bad_input;
 mod database;
 mod dedup;
 mod embedded;

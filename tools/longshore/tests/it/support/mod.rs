@@ -4,6 +4,7 @@ pub(crate) mod channel_log;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod shared;
+pub(crate) mod small;
 
 use std::path::{Path, PathBuf};
 
