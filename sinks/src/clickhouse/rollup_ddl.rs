@@ -120,7 +120,10 @@ impl Builder<'_> {
         let target = format!("{}_first_seen", self.spec.name);
         let first_type = self.first_type();
         let by: Vec<String> = self.spec.by.iter().map(|name| format!(", {}", source(name))).collect();
-        let first = format!("min(CAST(({}{}), {}))", source(self.events.time), by.concat(), quote_text(&first_type));
+        // In ClickHouse parentheses around a lone value are no tuple.
+        let tuple = if by.is_empty() { "tuple" } else { "" };
+        let time = source(self.events.time);
+        let first = format!("min(CAST({tuple}({time}{}), {}))", by.concat(), quote_text(&first_type));
         let columns = vec![
             self.product_column(),
             TableColumn::new("user", self.type_of(user)).with_codec(TEXT_CODEC),

@@ -3,7 +3,7 @@
 use longshore_ingest::sink::Sink;
 use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
-use crate::database::loaded_slice;
+use crate::database::{TestDatabase, loaded_slice};
 use crate::shop::{ROLLUPS, Row, Shop, TABLE, batch, pay, view};
 use crate::support::http;
 
@@ -100,6 +100,29 @@ fn new_users_by_hour_day_and_cumulative() {
     assert_eq!(
         cumulative,
         ["shop web 2026-11-20 10:05:00 1 1", "shop web 2026-11-20 10:59:00 1 2", "shop web 2026-11-21 10:00:00 1 3",]
+    );
+}
+
+#[test]
+fn new_users_without_a_column_to_group_by() {
+    let database = TestDatabase::new("ungrouped");
+    let config = database.config(&format!("{TABLE}[[rollup]]\nkind = \"new_users\"\nuser = \"user_id\"\n"));
+    let schema = Schema::from_config(&config);
+    schema.apply(&database.clickhouse).unwrap();
+    assert_eq!(schema.check(&database.clickhouse).unwrap(), []);
+    let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    for (index, slice) in sightings().iter().enumerate() {
+        sink.write(&loaded_slice(index as u64 + 1, batch(index as u64 + 1, slice), Vec::new())).unwrap();
+    }
+    // ann 10:01; bob and dan 10:05; cat 10:59; eve 10:00 the next day.
+    let minutes = database.lines("SELECT minute, new_users, cumulative FROM {db}.new_users_cumulative ORDER BY minute");
+    assert_eq!(
+        minutes,
+        ["2026-11-20 10:01:00 1 1", "2026-11-20 10:05:00 2 3", "2026-11-20 10:59:00 1 4", "2026-11-21 10:00:00 1 5",]
+    );
+    assert_eq!(
+        database.lines("SELECT day, new_users FROM {db}.new_users_by_day ORDER BY day"),
+        ["2026-11-20 4", "2026-11-21 1"]
     );
 }
 
@@ -202,7 +225,7 @@ fn requests_by_address() {
 
 #[test]
 fn columns_of_the_events_may_be_called_like_columns_of_a_view() {
-    let database = crate::database::TestDatabase::new("names");
+    let database = TestDatabase::new("names");
     // `amount`, `orders`, `minute`, `product`, `user`, `first` are columns of the record here, and mean something else.
     let config = database.config(
         r#"
