@@ -194,7 +194,8 @@ fn compare_table(table: &Table, found: &Found, extendable: bool, differences: &m
     differ(&table.name, "partition key", table.partition_by.as_deref().unwrap_or(""), &actual.partition_key);
     differ(&table.name, "sorting key", &table.order_by.join(", "), &actual.sorting_key);
     // Without a window retries double rows. The other settings are about speed: an operator may tune them.
-    let window = if replicated.is_some() { "replicated_deduplication_window" } else { "non_replicated_deduplication_window" };
+    let window =
+        if replicated.is_some() { "replicated_deduplication_window" } else { "non_replicated_deduplication_window" };
     // Replicated tables have one of 10,000 unless told otherwise, others have none.
     let unset = if replicated.is_some() { "10000" } else { "0" };
     if setting(&actual.engine_full, window).unwrap_or(unset) == "0" {
