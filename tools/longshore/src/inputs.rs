@@ -7,37 +7,57 @@ use anyhow::{Context, bail};
 use longshore_core::config::Config;
 use longshore_ingest::input::Input;
 
-/// The inputs in the order in which they are loaded. Those of a glob pattern come in order of their names.
-pub(crate) fn resolve(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<Input>> {
+/// What there is to load, and what there is not.
+pub(crate) struct Resolved {
+    /// In the order in which they are loaded. Those of a glob pattern come in order of their names.
+    pub(crate) inputs: Vec<Input>,
+    /// Why the others cannot be opened, one a path or pattern.
+    pub(crate) missing: Vec<anyhow::Error>,
+}
+
+impl Resolved {
+    fn from_results(results: impl IntoIterator<Item = anyhow::Result<Input>>) -> Self {
+        let mut resolved = Resolved { inputs: Vec::new(), missing: Vec::new() };
+        for result in results {
+            match result {
+                Ok(input) => resolved.inputs.push(input),
+                Err(error) => resolved.missing.push(error),
+            }
+        }
+        resolved.inputs = without_repeats(resolved.inputs);
+        resolved
+    }
+}
+
+/// Finds the inputs. An error if none were named; one that is not there does not keep the others from being loaded.
+pub(crate) fn resolve(named: &[PathBuf], config: &Config) -> anyhow::Result<Resolved> {
     if !named.is_empty() {
-        return resolve_named(named);
+        return Ok(resolve_named(named));
     }
     if config.sources.is_empty() {
         bail!("no input: name files on the command line, or a [[source]] in {}", config.path.display());
     }
-    let mut inputs = Vec::new();
+    let mut results = Vec::new();
     for source in &config.sources {
         for pattern in &source.paths {
-            for path in expand(pattern).with_context(|| format!("source \"{}\"", source.name))? {
-                inputs.push(Input::file(&path)?);
+            match expand(pattern).with_context(|| format!("source \"{}\"", source.name)) {
+                Ok(paths) => results.extend(paths.iter().map(|path| Ok(Input::file(path)?))),
+                Err(error) => results.push(Err(error)),
             }
         }
     }
-    Ok(without_repeats(inputs))
+    Ok(Resolved::from_results(results))
 }
 
-fn resolve_named(named: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
-    let mut inputs = Vec::with_capacity(named.len());
-    for path in named {
-        if path == Path::new("-") {
-            let run_id = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
-                ^ u64::from(std::process::id()).rotate_left(32);
-            inputs.push(Input::stdin(run_id));
-        } else {
-            inputs.push(Input::file(path)?);
+fn resolve_named(named: &[PathBuf]) -> Resolved {
+    Resolved::from_results(named.iter().map(|path| {
+        if path != Path::new("-") {
+            return Ok(Input::file(path)?);
         }
-    }
-    Ok(without_repeats(inputs))
+        let run_id = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+            ^ u64::from(std::process::id()).rotate_left(32);
+        Ok(Input::stdin(run_id))
+    }))
 }
 
 /// The files of a pattern; a path without wildcards stands for itself, so that its absence is an error of its own.
@@ -89,7 +109,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("a.log");
         std::fs::write(&file, "x").expect("written");
-        let inputs = resolve_named(&[file.clone(), folder.path().join("./a.log"), file]).expect("resolved");
-        assert_eq!(inputs.len(), 1);
+        let named = [file.clone(), folder.path().join("gone.log"), folder.path().join("./a.log"), file];
+        let resolved = resolve_named(&named);
+        assert_eq!((resolved.inputs.len(), resolved.missing.len()), (1, 1));
     }
 }

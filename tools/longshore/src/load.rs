@@ -19,6 +19,7 @@ use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 use crate::cli::LoadArgs;
 use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
+use crate::inputs::Resolved;
 use crate::report::{self, Report};
 use crate::{bar, config_file, inputs, schema, signals};
 
@@ -28,11 +29,18 @@ pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
     let keyring = config_file::keyring(&config).or_exit(Exit::Config)?;
     let dictionary = config_file::dictionary(&config).or_exit(Exit::Config)?;
     let decoder = Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?;
-    let inputs = inputs::resolve(&args.inputs, &config).or_exit(Exit::NoInput)?;
+    let resolved = inputs::resolve(&args.inputs, &config).or_exit(Exit::NoInput)?;
+    for error in &resolved.missing {
+        tracing::error!("{error:#}");
+    }
+    if resolved.inputs.is_empty() {
+        let error = anyhow!("none of the inputs can be opened; nothing was loaded");
+        return Err(Failure { exit: Exit::NoInput, error });
+    }
     let stop = signals::stop_on_interrupt().or_exit(Exit::Refused)?;
 
     let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
-    let loaded = load(args, &config, &decoder, &inputs, &server, (&stop, bars));
+    let loaded = load(args, &config, &decoder, &resolved, &server, (&stop, bars));
     let closed = server.close().or_exit(Exit::Refused);
     let exit = loaded?;
     closed?;
@@ -43,7 +51,7 @@ fn load(
     args: &LoadArgs,
     config: &Config,
     decoder: &Decoder,
-    inputs: &[Input],
+    Resolved { inputs, missing }: &Resolved,
     server: &Server,
     (stop, bars): (&Arc<AtomicBool>, &MultiProgress),
 ) -> CommandResult {
@@ -78,7 +86,11 @@ fn load(
         elapsed,
         retries: progress.retries.load(Ordering::Relaxed),
         stopped: outcome.stopped,
-        input_errors: outcome.input_errors.iter().map(ToString::to_string).collect(),
+        input_errors: missing
+            .iter()
+            .map(|error| format!("{error:#}"))
+            .chain(outcome.input_errors.iter().map(ToString::to_string))
+            .collect(),
         peak_resident_bytes: report::peak_resident_bytes(),
         dead_letters_table: format!("{}.dead_letters", config.clickhouse.database),
     };
@@ -89,7 +101,7 @@ fn load(
             error: anyhow!(error)
                 .context("ClickHouse refused; what was acknowledged is stored, load the same inputs again to go on"),
         }),
-        None => Ok(exit_of(&outcome, report.totals.dead, args.fail_on_dead_letters)),
+        None => Ok(exit_of(&outcome, !missing.is_empty(), report.totals.dead, args.fail_on_dead_letters)),
     }
 }
 
@@ -104,11 +116,11 @@ fn known_slices(sink: &ClickHouseSink, inputs: &[Input]) -> Result<KnownSlices, 
 }
 
 /// The worst of what happened decides.
-fn exit_of(outcome: &Outcome, dead: u64, fail_on_dead_letters: bool) -> Exit {
+fn exit_of(outcome: &Outcome, missing: bool, dead: u64, fail_on_dead_letters: bool) -> Exit {
     let unreadable = |error: &InputError| matches!(error, InputError::Open { .. } | InputError::Read { .. });
     if outcome.stopped {
         Exit::Interrupted
-    } else if outcome.input_errors.iter().any(unreadable) {
+    } else if missing || outcome.input_errors.iter().any(unreadable) {
         Exit::NoInput
     } else if !outcome.input_errors.is_empty() || (dead > 0 && fail_on_dead_letters) {
         Exit::Data

@@ -3,6 +3,7 @@
 
 mod access_log;
 mod bad_input;
+mod command;
 mod database;
 mod dedup;
 mod embedded;
