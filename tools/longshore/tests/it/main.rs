@@ -2,6 +2,7 @@
 //! once; each module is a subject.
 
 mod access_log;
+mod away;
 mod bad_input;
 mod command;
 mod database;

@@ -31,10 +31,22 @@ impl Foreground {
     /// Like [`Foreground::start`], with other environment variables.
     pub(crate) fn start_with(data: &Path, environment: &[(&str, String)]) -> Self {
         let mut command = Command::new(longshore());
-        command.args(["clickhouse", "--data"]).arg(data).stdout(Stdio::piped());
+        command.args(["clickhouse", "--data"]).arg(data);
         for (name, value) in environment {
             command.env(name, value);
         }
+        Foreground::spawn(command)
+    }
+
+    /// Like [`Foreground::start`], on this HTTP port: where one served before that is gone.
+    pub(crate) fn start_again(data: &Path, http_port: u16) -> Self {
+        let mut command = Command::new(longshore());
+        command.args(["clickhouse", "--data"]).arg(data).args(["--http-port", &http_port.to_string()]);
+        Foreground::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        command.stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut description = String::new();
