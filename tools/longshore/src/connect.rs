@@ -1,11 +1,13 @@
 //! From the config to a ClickHouse that answers: started by us or running already.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use longshore_core::config::{ClickHouseSpec, EmbeddedSpec, Secret, ServerSpec};
-use longshore_sinks::clickhouse::{ClickHouse, Connection};
-use longshore_sinks::embedded::{EmbeddedOptions, EmbeddedServer};
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+use longshore_sinks::clickhouse::{ClickHouse, ClickHouseSink, Connection};
+use longshore_sinks::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
 
 /// A ClickHouse that answers. An embedded server lives as long as this.
 pub(crate) struct Server {
@@ -46,6 +48,11 @@ impl Server {
         Ok(Server { client, embedded })
     }
 
+    /// Why the embedded server is gone, if there was one and it ended by itself: nobody starts it again.
+    fn end(&self) -> Option<EmbeddedError> {
+        self.embedded.as_ref()?.wait(Duration::ZERO)
+    }
+
     /// Stops the embedded server, if there is one, and waits for its end.
     pub(crate) fn close(self) -> anyhow::Result<()> {
         let Server { client, embedded } = self;
@@ -54,6 +61,21 @@ impl Server {
             Some(server) => server.stop().context("stopping the embedded ClickHouse"),
             None => Ok(()),
         }
+    }
+}
+
+/// A sink that does not wait for an embedded server that has ended.
+pub(crate) struct Watched<'a> {
+    pub(crate) sink: &'a ClickHouseSink,
+    pub(crate) server: &'a Server,
+}
+
+impl Sink for Watched<'_> {
+    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        self.sink.write(slice).map_err(|error| match (error, self.server.end()) {
+            (SinkError::Retry { .. }, Some(end)) => SinkError::Fatal { detail: end.to_string() },
+            (error, _) => error,
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use longshore_ingest::retry::RetryPolicy;
 use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
 use crate::cli::LoadArgs;
-use crate::connect::Server;
+use crate::connect::{Server, Watched};
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
 use crate::report::{self, Report};
@@ -72,8 +72,9 @@ fn load(
     };
     let stored_bytes = inputs.iter().map(Input::stored_bytes).sum::<Option<u64>>();
     let start = Instant::now();
+    let watched = Watched { sink: &sink, server };
     let outcome = bar::with_bar(bars, &progress, stored_bytes, || {
-        pipeline::run(inputs, &known, decoder, &sink, &options, (&progress, stop))
+        pipeline::run(inputs, &known, decoder, &watched, &options, (&progress, stop))
     });
     let elapsed = start.elapsed();
     let (outcome, refused) = match outcome {

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::http::{self, Login};
 use crate::support::longshore;
-use crate::support::process::{Foreground, await_that, kill};
+use crate::support::process::{Foreground, await_that, children_of, kill};
 use crate::support::small::{CONFIG, lines};
 
 const RECORDS: u64 = 20_000;
@@ -59,26 +59,7 @@ impl Place {
             self.http_port
         );
         fs::write(&config, text).unwrap();
-        let mut child = Command::new(longshore())
-            .args(["load", "--json", "-c"])
-            .arg(&config)
-            .arg("-")
-            .env("AWAY_PASSWORD", &self.password)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let mut stderr = child.stderr.take().unwrap();
-        let listening = said.clone();
-        let listener = thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            while let Ok(read @ 1..) = stderr.read(&mut chunk) {
-                listening.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..read]));
-            }
-        });
-        Load { child, said, listener }
+        Load::spawn(&config, &self.password)
     }
 
     /// Loads the first records and waits until some of them are there.
@@ -116,6 +97,30 @@ struct Load {
 }
 
 impl Load {
+    /// Starts a load from standard input.
+    fn spawn(config: &Path, password: &str) -> Self {
+        let mut child = Command::new(longshore())
+            .args(["load", "--json", "-c"])
+            .arg(config)
+            .arg("-")
+            .env("AWAY_PASSWORD", password)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let mut stderr = child.stderr.take().unwrap();
+        let listening = said.clone();
+        let listener = thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(read @ 1..) = stderr.read(&mut chunk) {
+                listening.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..read]));
+            }
+        });
+        Load { child, said, listener }
+    }
+
     fn feed(&mut self, numbers: std::ops::Range<u64>) {
         let stdin = self.child.stdin.as_mut().unwrap();
         stdin.write_all(lines(numbers).as_bytes()).unwrap();
@@ -175,6 +180,25 @@ fn a_server_that_is_frozen_is_waited_for() {
     let (summary, _) = load.finish();
     assert_eq!(summary["loaded"], RECORDS);
     place.assert_exact();
+}
+
+#[test]
+fn an_embedded_server_that_ends_by_itself_ends_the_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("longshore.toml");
+    let text = format!("version = 1\n{CONFIG}[clickhouse.embedded]\ndata = \"data\"\n");
+    fs::write(&config, text).unwrap();
+    let mut load = Load::spawn(&config, "");
+    load.await_said("created");
+    load.feed(0..10);
+    kill("KILL", children_of(load.child.id())[0]);
+    drop(load.child.stdin.take());
+    let Load { mut child, said, listener } = load;
+    let status = child.wait().unwrap();
+    listener.join().unwrap();
+    let said = said.lock().unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("ClickHouse refused") && said.contains("ended"), "{said}");
 }
 
 /// A file system of a fixed size, unmounted when dropped.
