@@ -47,8 +47,6 @@ pub const DICTIONARY_BYTES_MAX: usize = 32 << 20;
 pub const KEYS_MAX: usize = 1_024;
 /// Bytes of a key id.
 pub const KEY_ID_BYTES_MAX: usize = 64;
-/// Distinct values of a low-cardinality column in one slice before the batch falls back to more keys.
-pub const DICTIONARY_VALUES_MAX: usize = SLICE_RECORDS_MAX;
 
 /// Slices read ahead of the workers.
 pub const SLICES_READ_AHEAD: usize = 1;

@@ -243,7 +243,6 @@ impl Source<'_> {
         next.extend_from_slice(&self.buffer[rest]);
         let mut bytes = std::mem::replace(&mut self.buffer, next);
         bytes.truncate(end);
-        self.position = 0;
         (start, bytes)
     }
 
