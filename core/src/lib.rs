@@ -18,6 +18,7 @@ pub mod limits;
 mod place;
 pub mod product;
 pub mod rollup;
+pub mod simd;
 pub mod slice;
 
 #[cfg(test)]
