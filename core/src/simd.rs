@@ -6,6 +6,18 @@
 //!
 //! Every kernel gives the same bytes at every level; the tests run each at every level the machine has.
 
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod block;
+pub mod index;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod scalar;
+
 use std::fmt;
 
 /// Instructions that kernels may use, known to be there.

@@ -1,0 +1,82 @@
+//! The index against a walk byte by byte, at every level of the machine.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What the index says, found by its definition.
+fn naive(chunk: &[u8]) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
+    let mut quotes = Vec::new();
+    let mut is_escaped = false;
+    for (at, &byte) in (0..).zip(chunk) {
+        if byte == b'"' && !is_escaped {
+            quotes.push(at);
+        }
+        is_escaped = byte == b'\\' && !is_escaped;
+    }
+    let newlines = (0..).zip(chunk).filter(|&(_, &byte)| byte == b'\n').map(|(at, _)| at).collect();
+    let is_odd = |block: &[u8]| block.iter().any(|&byte| byte >= 0x80 || byte == b'\\' || byte < 0x20 && byte != b'\n');
+    let odd = (0..).step_by(64).zip(chunk.chunks(64)).filter(|(_, block)| is_odd(block)).map(|(at, _)| at).collect();
+    (quotes, newlines, odd)
+}
+
+fn check(chunk: &[u8]) {
+    let (quotes, newlines, odd) = naive(chunk);
+    let mut index = Index::default();
+    for kernels in Kernels::all() {
+        // Twice, so that the second run finds what the first one left.
+        for _ in 0..2 {
+            index.build(kernels, chunk);
+            let (found, sentinels) = index.quotes().split_at(index.quotes().len() - SENTINELS);
+            assert_eq!(found, quotes, "{kernels}: quotes of {:?}", chunk.escape_ascii().to_string());
+            assert_eq!(sentinels, [u32::MAX; SENTINELS]);
+            assert_eq!(index.newlines(), newlines, "{kernels}: newlines");
+            assert_eq!(index.odd(), odd, "{kernels}: odd blocks");
+        }
+    }
+}
+
+#[test]
+fn every_byte_at_every_place_of_a_block() {
+    for byte in 0..=255 {
+        for at in 0..64 {
+            let mut chunk = [b'x'; 64];
+            chunk[at] = byte;
+            check(&chunk);
+        }
+    }
+}
+
+#[test]
+fn every_length_up_to_three_blocks() {
+    for byte in [b'"', b'\n', b'\\', 0x80] {
+        for length in 0..=192 {
+            check(&vec![byte; length]);
+        }
+    }
+}
+
+#[test]
+fn runs_of_backslashes_across_blocks() {
+    for before in 60..68 {
+        for backslashes in 0..70 {
+            let mut chunk = vec![b'x'; before];
+            chunk.extend(std::iter::repeat_n(b'\\', backslashes));
+            chunk.extend(b"\"\"x\n\"");
+            check(&chunk);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_of_telling_bytes(chunk in proptest::collection::vec(
+        prop_oneof![
+            4 => Just(b'"'), 3 => Just(b'\\'), 1 => Just(b'\n'), 1 => Just(0x80), 1 => Just(0xFF), 1 => Just(0x1F),
+            1 => Just(b' '), 4 => any::<u8>(),
+        ],
+        0..400,
+    )) {
+        check(&chunk);
+    }
+}
