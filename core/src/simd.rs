@@ -17,6 +17,7 @@ pub mod index;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
+pub(crate) mod text;
 
 use std::fmt;
 

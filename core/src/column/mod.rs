@@ -7,6 +7,7 @@ pub mod layout;
 pub mod mask;
 pub mod mismatch;
 pub mod path;
+pub(crate) mod reused;
 pub mod span;
 pub mod value;
 

@@ -4,20 +4,18 @@ use std::sync::Arc;
 
 use crate::access_log::{self, Field};
 use crate::column::builder::ColumnBuilder;
-use crate::column::mismatch::Mismatch;
 use crate::column::value::Value;
-use crate::column::{ColumnSpec, ColumnType, Step};
+use crate::column::{ColumnSpec, Step};
 use crate::config::Format;
 use crate::dead_letter::{Fault, Reason};
 use crate::delimited::{Cells, Dialect};
-use crate::json::{Kind, Plan, RawValue, Slots};
+use crate::json::{Plan, Slots};
 
 /// Where the declared columns stand in a record of the declared format.
 #[derive(Debug)]
 pub(super) enum Fields {
     Json {
         plan: Plan,
-        shapes: Vec<Shape>,
     },
     AccessLog {
         fields: Vec<Field>,
@@ -27,17 +25,6 @@ pub(super) enum Fields {
         /// Name of each column's field in the header.
         names: Vec<String>,
     },
-}
-
-/// How a column takes JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// One value.
-    Scalar,
-    /// The elements of an array.
-    List,
-    /// Any value, as written.
-    Raw,
 }
 
 /// What the fields of one record need room for.
@@ -59,10 +46,7 @@ impl Fields {
     /// If a path does not name a field that the format has: a checked config does not have such paths.
     pub(super) fn new(format: Format, columns: &[ColumnSpec]) -> Fields {
         match format {
-            Format::Json => Fields::Json {
-                plan: Plan::new(columns.iter().map(|column| &column.path)),
-                shapes: columns.iter().map(|column| shape(&column.ty)).collect(),
-            },
+            Format::Json => Fields::Json { plan: Plan::new(columns.iter().map(|column| &column.path)) },
             Format::AccessLog => {
                 let field = |column| Field::from_name(single_key(column)).expect("the config checked the field's name");
                 Fields::AccessLog { fields: columns.iter().map(field).collect() }
@@ -92,10 +76,10 @@ impl Fields {
         text: &mut String,
     ) -> Result<(), Fault> {
         match (self, scratch) {
-            (Fields::Json { plan, shapes }, FieldsScratch::Json { slots }) => {
+            (Fields::Json { plan }, FieldsScratch::Json { slots }) => {
                 plan.extract(record, slots)?;
-                for (index, (column, shape)) in columns.iter_mut().zip(shapes).enumerate() {
-                    push_json(column, *shape, plan.value(index, record, slots), text)?;
+                for (index, column) in columns.iter_mut().enumerate() {
+                    column.push_json(plan.value(index, record, slots), text)?;
                 }
             }
             (Fields::AccessLog { fields }, FieldsScratch::AccessLog) => {
@@ -132,38 +116,6 @@ impl FieldsScratch {
             *places = names.iter().map(place).collect();
             *header = slice_header.cloned();
         }
-    }
-}
-
-fn shape(ty: &ColumnType) -> Shape {
-    match ty {
-        ColumnType::List(_) => Shape::List,
-        ColumnType::Json => Shape::Raw,
-        _ => Shape::Scalar,
-    }
-}
-
-#[inline]
-fn push_json(
-    column: &mut ColumnBuilder,
-    shape: Shape,
-    value: Option<RawValue<'_>>,
-    text: &mut String,
-) -> Result<(), Mismatch> {
-    let Some(raw) = value else { return column.push(Value::Absent) };
-    match (shape, raw.kind()) {
-        (Shape::List, Kind::Array) => {
-            column.list_begin();
-            for element in raw.elements() {
-                column.list_item(element.value(text))?;
-            }
-            column.list_end();
-            Ok(())
-        }
-        // For a column null means the same whatever its type.
-        (Shape::Raw, Kind::Null) => column.push(Value::Null),
-        (Shape::Raw, _) => column.push(Value::Json(raw.text())),
-        _ => column.push(raw.value(text)),
     }
 }
 

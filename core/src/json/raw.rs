@@ -1,6 +1,7 @@
 //! Found values: text of known kind whose grammar was checked, and what can be done with it.
 
 use super::scan;
+use crate::column::span::{Span, SpanKind};
 use crate::column::value::Value;
 
 /// Kind of a JSON value, by what a reader of its text must know.
@@ -47,6 +48,26 @@ pub struct RawValue<'a> {
 }
 
 impl<'a> RawValue<'a> {
+    /// The value at a span of a block; `None` where there is none.
+    ///
+    /// # Panics
+    /// If the span is not within the block, a string's quotes included, or is not UTF-8: the reader checked both.
+    pub(crate) fn at_span(block: &'a [u8], span: Span) -> Option<Self> {
+        let (kind, text) = match span.kind() {
+            SpanKind::Absent => return None,
+            SpanKind::Null => return Some(RawValue { kind: Kind::Null, text: "null" }),
+            SpanKind::True => return Some(RawValue { kind: Kind::True, text: "true" }),
+            SpanKind::False => return Some(RawValue { kind: Kind::False, text: "false" }),
+            SpanKind::Number => (Kind::Number, &block[span.start()..span.end()]),
+            SpanKind::Plain => (Kind::PlainString, &block[span.start() - 1..span.end() + 1]),
+            SpanKind::Escaped => (Kind::EscapedString, &block[span.start() - 1..span.end() + 1]),
+            SpanKind::Object => (Kind::Object, &block[span.start()..span.end()]),
+            SpanKind::Array => (Kind::Array, &block[span.start()..span.end()]),
+        };
+        let text = std::str::from_utf8(text).expect("the reader checked that the block is UTF-8");
+        Some(RawValue { kind, text })
+    }
+
     /// What kind of value it is.
     pub fn kind(self) -> Kind {
         self.kind

@@ -10,6 +10,7 @@ use arrow_array::types::{
 };
 use arrow_array::{ArrayRef, BooleanArray, FixedSizeBinaryArray, PrimitiveArray};
 use arrow_buffer::{Buffer as ArrowBuffer, NullBuffer, ScalarBuffer};
+use arrow_data::ArrayData;
 
 use crate::column::arrow::TIME_ZONE;
 use crate::column::convert::decimal::DecimalRule;
@@ -22,7 +23,7 @@ use crate::column::mismatch::Cause;
 use crate::column::value::Value;
 use crate::column::{ColumnType, Mask, TimePrecision};
 
-use super::cells::{BoolCells, Cells, FixedCells, TextCells};
+use super::cells::{BoolCells, Cells, FixedCells, TextCells, owned};
 use super::dictionary::DictionaryCells;
 use super::list::ListCells;
 
@@ -44,8 +45,8 @@ pub(super) enum Buffer {
     Timestamp { cells: FixedCells<i64>, rule: TimestampRule },
     Date { cells: FixedCells<i32>, rule: DateRule },
     Ipv4 { cells: FixedCells<u32>, mask: Option<AddressMask> },
-    Ipv6 { cells: FixedCells<[u8; 16]>, mask: Option<AddressMask> },
-    Uuid { cells: FixedCells<[u8; 16]> },
+    Ipv6 { cells: FixedCells<i128>, mask: Option<AddressMask> },
+    Uuid { cells: FixedCells<i128> },
     Json { cells: TextCells },
     List { cells: Box<ListCells> },
 }
@@ -184,12 +185,12 @@ impl Buffer {
         with_cells!(self, cells => cells.truncate(rows));
     }
 
-    pub(super) fn push_zero(&mut self) {
-        with_cells!(self, cells => cells.push_zero());
+    pub(super) fn push_zeros(&mut self, rows: usize) {
+        with_cells!(self, cells => cells.push_zeros(rows));
     }
 
-    pub(super) fn push_fill(&mut self) -> Result<(), Cause> {
-        with_cells!(self, cells => cells.push_fill())
+    pub(super) fn push_fills(&mut self, rows: usize) -> Result<(), Cause> {
+        with_cells!(self, cells => cells.push_fills(rows))
     }
 
     pub(super) fn last_becomes_fill(&mut self) {
@@ -221,10 +222,41 @@ impl Buffer {
             Buffer::Date { cells, .. } => primitive::<Date32Type>(cells.finish(), nulls),
             Buffer::Ipv4 { cells, .. } => primitive::<UInt32Type>(cells.finish(), nulls),
             Buffer::Ipv6 { cells, .. } | Buffer::Uuid { cells } => {
-                let bytes = ArrowBuffer::from_vec(cells.take().into_flattened());
-                Arc::new(FixedSizeBinaryArray::new(16, bytes, nulls))
+                Arc::new(FixedSizeBinaryArray::new(16, ArrowBuffer::from_vec(cells.take()), nulls))
             }
             Buffer::List { cells } => cells.finish(nulls),
+        }
+    }
+
+    /// Takes the buffers of a finished array back, to be filled again; those that somebody else holds are dropped.
+    pub(super) fn give_back(&mut self, buffers: Vec<ArrowBuffer>, children: Vec<ArrayData>) {
+        let mut buffers = buffers.into_iter();
+        let first = buffers.next();
+        match self {
+            Buffer::Text { cells, .. } | Buffer::Json { cells } => {
+                cells.rows.give_back(owned(first), owned(buffers.next()));
+            }
+            Buffer::LowCardinality { cells, .. } => {
+                let values = children.into_iter().next().map_or(Vec::new(), |values| values.into_parts().4);
+                let mut values = values.into_iter();
+                cells.give_back(first, values.next(), values.next());
+            }
+            Buffer::I8 { cells } => cells.give_back(first),
+            Buffer::I16 { cells } => cells.give_back(first),
+            Buffer::I32 { cells } => cells.give_back(first),
+            Buffer::I64 { cells } | Buffer::Timestamp { cells, .. } => cells.give_back(first),
+            Buffer::U8 { cells } => cells.give_back(first),
+            Buffer::U16 { cells } => cells.give_back(first),
+            Buffer::U32 { cells } | Buffer::Ipv4 { cells, .. } => cells.give_back(first),
+            Buffer::U64 { cells } => cells.give_back(first),
+            Buffer::F32 { cells } => cells.give_back(first),
+            Buffer::F64 { cells } => cells.give_back(first),
+            Buffer::Decimal { cells, .. } | Buffer::Ipv6 { cells, .. } | Buffer::Uuid { cells } => {
+                cells.give_back(first);
+            }
+            Buffer::Bool { cells } => cells.bits.give_back(first),
+            Buffer::Date { cells, .. } => cells.give_back(first),
+            Buffer::List { cells } => cells.give_back(first, children.into_iter().next()),
         }
     }
 

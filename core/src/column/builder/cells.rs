@@ -3,9 +3,11 @@
 //! Every buffer can be cut back to fewer rows: a record whose fifth column fails takes its first four back.
 
 use arrow_array::StringArray;
-use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 
 use crate::column::mismatch::Cause;
+use crate::column::reused::Reused;
+use crate::simd::text::{Full, TextRows};
 
 /// What a column does with rows, whatever they are made of.
 pub(super) trait Cells {
@@ -14,35 +16,17 @@ pub(super) trait Cells {
     /// Keeps the first `rows`; more than there are: all.
     fn truncate(&mut self, rows: usize);
 
-    /// Appends the type's zero value, which also stands under a null.
-    fn push_zero(&mut self);
+    /// Appends the type's zero value, which also stands under a null, this many times.
+    fn push_zeros(&mut self, rows: usize);
 
-    /// Appends the value of records that lack the field.
+    /// Appends the value of records that lack the field, this many times.
     ///
     /// # Errors
-    /// [`Cause::BatchFull`]: nothing was appended.
-    fn push_fill(&mut self) -> Result<(), Cause>;
+    /// [`Cause::BatchFull`]: some may have been appended.
+    fn push_fills(&mut self, rows: usize) -> Result<(), Cause>;
 
     /// Makes the one row there is the value of records that lack the field, and leaves no trace of it.
     fn last_becomes_fill(&mut self);
-}
-
-/// Room for a batch like the last one and an eighth more, so that batches of about the same size never grow a buffer.
-fn room(last: usize) -> usize {
-    last + last / 8
-}
-
-/// Takes what a buffer holds and leaves room for as much.
-pub(super) fn take<T>(values: &mut Vec<T>) -> Vec<T> {
-    let next = Vec::with_capacity(room(values.len()));
-    std::mem::replace(values, next)
-}
-
-/// Takes the offsets and leaves the first one.
-pub(super) fn take_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
-    let taken = take(offsets);
-    offsets.push(0);
-    OffsetBuffer::new(taken.into())
 }
 
 /// Where a value ends, as Arrow's offsets have it.
@@ -55,13 +39,18 @@ pub(super) fn end_offset(end: usize) -> Result<i32, Cause> {
 }
 
 /// Values of one size.
-#[derive(Default)]
 pub(super) struct FixedCells<T> {
-    values: Vec<T>,
-    fill: T,
+    pub(super) values: Reused<T>,
+    pub(super) fill: T,
 }
 
-impl<T: Copy> FixedCells<T> {
+impl<T: Default> Default for FixedCells<T> {
+    fn default() -> Self {
+        FixedCells { values: Reused::default(), fill: T::default() }
+    }
+}
+
+impl<T: ArrowNativeType> FixedCells<T> {
     #[inline]
     pub(super) fn push(&mut self, value: T) {
         self.values.push(value);
@@ -72,17 +61,27 @@ impl<T: Copy> FixedCells<T> {
     }
 
     pub(super) fn take(&mut self) -> Vec<T> {
-        take(&mut self.values)
+        self.values.take()
     }
-}
 
-impl<T: ArrowNativeType> FixedCells<T> {
     pub(super) fn finish(&mut self) -> ScalarBuffer<T> {
         self.take().into()
     }
+
+    /// Takes the buffer of a finished array back, unless somebody holds it.
+    pub(super) fn give_back(&mut self, buffer: Option<Buffer>) {
+        if let Some(values) = owned(buffer) {
+            self.values.give_back(values);
+        }
+    }
 }
 
-impl<T: Copy + Default> Cells for FixedCells<T> {
+/// The vector that a buffer was made of; `None` if somebody else holds the buffer, or it was made of something else.
+pub(super) fn owned<T: ArrowNativeType>(buffer: Option<Buffer>) -> Option<Vec<T>> {
+    buffer?.into_vec().ok()
+}
+
+impl<T: ArrowNativeType> Cells for FixedCells<T> {
     fn len(&self) -> usize {
         self.values.len()
     }
@@ -91,14 +90,12 @@ impl<T: Copy + Default> Cells for FixedCells<T> {
         self.values.truncate(rows);
     }
 
-    #[inline]
-    fn push_zero(&mut self) {
-        self.values.push(T::default());
+    fn push_zeros(&mut self, rows: usize) {
+        self.values.push_rows(rows, T::default());
     }
 
-    #[inline]
-    fn push_fill(&mut self) -> Result<(), Cause> {
-        self.values.push(self.fill);
+    fn push_fills(&mut self, rows: usize) -> Result<(), Cause> {
+        self.values.push_rows(rows, self.fill);
         Ok(())
     }
 
@@ -110,7 +107,7 @@ impl<T: Copy + Default> Cells for FixedCells<T> {
 /// Bits, least significant first.
 #[derive(Default)]
 pub(super) struct Bits {
-    bytes: Vec<u8>,
+    bytes: Reused<u8>,
     len: usize,
 }
 
@@ -123,6 +120,32 @@ impl Bits {
             _ => self.bytes.push(u8::from(bit)),
         }
         self.len += 1;
+    }
+
+    /// Appends the lowest `count` bits of `word`, at most 64. Bits above are not looked at.
+    #[inline]
+    pub(super) fn push_word(&mut self, word: u64, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let place = self.len % 8;
+        let mut bits = u128::from(word & (u64::MAX >> (64 - count))) << place;
+        if place != 0 {
+            bits |= u128::from(self.bytes.pop().expect("bits are in bytes"));
+        }
+        self.bytes.extend_from_slice(&bits.to_le_bytes()[..(place + count).div_ceil(8)]);
+        self.len += count;
+    }
+
+    /// Appends the same bit `count` times.
+    pub(super) fn push_run(&mut self, bit: bool, count: usize) {
+        let word = if bit { u64::MAX } else { 0 };
+        let mut left = count;
+        while left > 0 {
+            let some = left.min(64);
+            self.push_word(word, some);
+            left -= some;
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -148,7 +171,14 @@ impl Bits {
 
     pub(super) fn finish(&mut self) -> BooleanBuffer {
         let len = std::mem::take(&mut self.len);
-        BooleanBuffer::new(Buffer::from_vec(take(&mut self.bytes)), 0, len)
+        BooleanBuffer::new(Buffer::from_vec(self.bytes.take()), 0, len)
+    }
+
+    /// Takes the buffer of a finished array back, unless somebody holds it.
+    pub(super) fn give_back(&mut self, buffer: Option<Buffer>) {
+        if let Some(bytes) = owned(buffer) {
+            self.bytes.give_back(bytes);
+        }
     }
 }
 
@@ -156,7 +186,7 @@ impl Bits {
 #[derive(Default)]
 pub(super) struct BoolCells {
     pub(super) bits: Bits,
-    fill: bool,
+    pub(super) fill: bool,
 }
 
 impl Cells for BoolCells {
@@ -168,12 +198,12 @@ impl Cells for BoolCells {
         self.bits.truncate(rows);
     }
 
-    fn push_zero(&mut self) {
-        self.bits.push(false);
+    fn push_zeros(&mut self, rows: usize) {
+        self.bits.push_run(false, rows);
     }
 
-    fn push_fill(&mut self) -> Result<(), Cause> {
-        self.bits.push(self.fill);
+    fn push_fills(&mut self, rows: usize) -> Result<(), Cause> {
+        self.bits.push_run(self.fill, rows);
         Ok(())
     }
 
@@ -183,17 +213,16 @@ impl Cells for BoolCells {
     }
 }
 
-/// Text: all of it in one piece, and where each value ends.
+/// Text as it is.
+#[derive(Default)]
 pub(super) struct TextCells {
-    /// `offsets[row]..offsets[row + 1]` is the row's text: always one more than there are rows.
-    offsets: Vec<i32>,
-    text: String,
-    fill: String,
+    pub(super) rows: TextRows,
+    pub(super) fill: String,
 }
 
-impl Default for TextCells {
-    fn default() -> Self {
-        TextCells { offsets: vec![0], text: String::new(), fill: String::new() }
+impl From<Full> for Cause {
+    fn from(Full: Full) -> Self {
+        Cause::BatchFull
     }
 }
 
@@ -202,52 +231,36 @@ impl TextCells {
     /// [`Cause::BatchFull`]: nothing was appended.
     #[inline]
     pub(super) fn push(&mut self, value: &str) -> Result<(), Cause> {
-        let end = end_offset(self.text.len() + value.len())?;
-        self.text.push_str(value);
-        self.offsets.push(end);
-        Ok(())
+        Ok(self.rows.push(value)?)
     }
 
     #[inline]
     pub(super) fn get(&self, row: usize) -> &str {
-        &self.text[self.offsets[row] as usize..self.offsets[row + 1] as usize]
-    }
-
-    #[inline]
-    pub(super) fn bytes(&self, row: usize) -> &[u8] {
-        &self.text.as_bytes()[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+        self.rows.get(row)
     }
 
     pub(super) fn finish(&mut self, nulls: Option<NullBuffer>) -> StringArray {
-        let text = String::with_capacity(room(self.text.len()));
-        let text = std::mem::replace(&mut self.text, text).into_bytes();
-        StringArray::new(take_offsets(&mut self.offsets), Buffer::from_vec(text), nulls)
+        self.rows.finish(nulls)
     }
 }
 
 impl Cells for TextCells {
     #[inline]
     fn len(&self) -> usize {
-        self.offsets.len() - 1
+        self.rows.len()
     }
 
     fn truncate(&mut self, rows: usize) {
-        if rows < self.len() {
-            self.offsets.truncate(rows + 1);
-            self.text.truncate(self.offsets[rows] as usize);
-        }
+        self.rows.truncate(rows);
     }
 
     #[inline]
-    fn push_zero(&mut self) {
-        self.offsets.push(self.offsets[self.len()]);
+    fn push_zeros(&mut self, rows: usize) {
+        self.rows.push_empty(rows);
     }
 
-    fn push_fill(&mut self) -> Result<(), Cause> {
-        let fill = std::mem::take(&mut self.fill);
-        let pushed = self.push(&fill);
-        self.fill = fill;
-        pushed
+    fn push_fills(&mut self, rows: usize) -> Result<(), Cause> {
+        (0..rows).try_for_each(|_| self.rows.push(&self.fill).map_err(Cause::from))
     }
 
     fn last_becomes_fill(&mut self) {

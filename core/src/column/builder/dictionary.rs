@@ -9,28 +9,35 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array};
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{Buffer, NullBuffer};
 
 use crate::column::mismatch::Cause;
+use crate::column::reused::Reused;
+use crate::simd::text::TextRows;
 
-use super::cells::{Cells, TextCells, take};
+use super::cells::{Cells, owned};
 
 /// Slots of the smallest table.
 const SLOTS_MIN: usize = 64;
+/// A table is kept for the next batch if it has at most this many slots for each value of the last one.
+const SLOTS_KEPT_A_VALUE: usize = 16;
 
 pub(super) struct DictionaryCells {
-    keys: Vec<i32>,
-    values: TextCells,
+    pub(super) keys: Reused<i32>,
+    values: TextRows,
+    /// The word of each value, see [`Word`].
+    words: Vec<Word>,
     slots: Slots,
-    fill: String,
+    pub(super) fill: String,
 }
 
 impl Default for DictionaryCells {
     fn default() -> Self {
         DictionaryCells {
-            keys: Vec::new(),
-            values: TextCells::default(),
-            slots: Slots::new(SLOTS_MIN),
+            keys: Reused::default(),
+            values: TextRows::default(),
+            words: Vec::new(),
+            slots: Slots::new(),
             fill: String::new(),
         }
     }
@@ -42,20 +49,47 @@ impl DictionaryCells {
     #[inline]
     pub(super) fn push(&mut self, value: &str) -> Result<(), Cause> {
         let key = self.intern(value)?;
-        self.keys.push(key as i32);
+        self.keys.push(key);
         Ok(())
     }
 
+    /// The key of a value, a new one if it is new.
     #[inline]
-    fn intern(&mut self, value: &str) -> Result<usize, Cause> {
-        let hash = self.slots.hash(value.as_bytes());
-        if let Some(key) = self.slots.find(hash, |key| self.values.bytes(key) == value.as_bytes()) {
-            return Ok(key);
+    pub(super) fn intern(&mut self, value: &str) -> Result<i32, Cause> {
+        match Word::of(value.as_bytes()) {
+            Some(word) => self.intern_word(word, || value),
+            None => self.intern_long(value.as_bytes(), || value),
         }
+    }
+
+    /// The same for a value of at most 16 bytes; `text` is asked for only if it is new.
+    #[inline(always)]
+    pub(super) fn intern_word<'t>(&mut self, word: Word, text: impl FnOnce() -> &'t str) -> Result<i32, Cause> {
+        let hash = self.slots.hash_word(word);
+        match self.slots.find(hash, |key| self.words[key] == word) {
+            Some(key) => Ok(key as i32),
+            None => self.add(hash, word, text()),
+        }
+    }
+
+    /// The same for a longer value.
+    #[inline]
+    pub(super) fn intern_long<'t>(&mut self, value: &[u8], text: impl FnOnce() -> &'t str) -> Result<i32, Cause> {
+        let hash = self.slots.hash(value);
+        let is_equal = |key| self.words[key] == Word::LONG && self.values.get(key).as_bytes() == value;
+        match self.slots.find(hash, is_equal) {
+            Some(key) => Ok(key as i32),
+            None => self.add(hash, Word::LONG, text()),
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, hash: u32, word: Word, value: &str) -> Result<i32, Cause> {
         let key = self.values.len();
         self.values.push(value)?;
+        self.words.push(word);
         self.slots.insert(hash, key);
-        Ok(key)
+        Ok(key as i32)
     }
 
     pub(super) fn key(&self, row: usize) -> usize {
@@ -67,10 +101,19 @@ impl DictionaryCells {
     }
 
     pub(super) fn finish(&mut self, nulls: Option<NullBuffer>) -> ArrayRef {
-        self.slots = Slots::new(self.values.len() * 2);
-        let keys = Int32Array::new(take(&mut self.keys).into(), nulls);
+        self.slots.clear(self.values.len());
+        self.words.clear();
+        let keys = Int32Array::new(self.keys.take().into(), nulls);
         let values = Arc::new(self.values.finish(None));
         Arc::new(DictionaryArray::<Int32Type>::new(keys, values))
+    }
+
+    /// Takes the buffers of a finished array back, unless somebody holds them.
+    pub(super) fn give_back(&mut self, keys: Option<Buffer>, offsets: Option<Buffer>, text: Option<Buffer>) {
+        if let Some(keys) = owned(keys) {
+            self.keys.give_back(keys);
+        }
+        self.values.give_back(owned(offsets), owned(text));
     }
 }
 
@@ -84,20 +127,82 @@ impl Cells for DictionaryCells {
     }
 
     /// The empty text: also under a null, so that every key has its value.
-    fn push_zero(&mut self) {
-        self.push("").expect("the empty text needs no room");
+    fn push_zeros(&mut self, rows: usize) {
+        if rows > 0 {
+            let key = self.intern("").expect("the empty text needs no room");
+            self.keys.push_rows(rows, key);
+        }
     }
 
-    fn push_fill(&mut self) -> Result<(), Cause> {
-        let fill = std::mem::take(&mut self.fill);
-        let pushed = self.push(&fill);
-        self.fill = fill;
-        pushed
+    fn push_fills(&mut self, rows: usize) -> Result<(), Cause> {
+        if rows > 0 {
+            let key = self.intern_fill()?;
+            self.keys.push_rows(rows, key);
+        }
+        Ok(())
     }
 
     fn last_becomes_fill(&mut self) {
         let fill = self.get(self.len() - 1).to_owned();
         *self = DictionaryCells { fill, ..DictionaryCells::default() };
+    }
+}
+
+impl DictionaryCells {
+    /// The key of the value of records that lack the field.
+    pub(super) fn intern_fill(&mut self) -> Result<i32, Cause> {
+        let fill = std::mem::take(&mut self.fill);
+        let key = self.intern(&fill);
+        self.fill = fill;
+        key
+    }
+}
+
+/// A text of at most 16 bytes as one word, filled up with 0xFF, which no UTF-8 text has: equal words are equal texts,
+/// lengths included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Word(u128);
+
+impl Word {
+    /// Longest text that is a word, bytes.
+    pub(super) const BYTES: usize = size_of::<u128>();
+    /// What stands for every longer text. Not the word of any: one that begins with 0xFF is 0xFF throughout.
+    const LONG: Word = Word(0xFF);
+
+    /// By length: the bytes after the text.
+    const FILLS: [u128; Word::BYTES + 1] = {
+        let mut fills = [u128::MAX; Word::BYTES + 1];
+        let mut len = 1;
+        while len < Word::BYTES {
+            fills[len] = u128::MAX << (8 * len);
+            len += 1;
+        }
+        fills[Word::BYTES] = 0;
+        fills
+    };
+
+    /// The word of a text; `None` if it is longer.
+    #[inline(always)]
+    pub(super) fn of(text: &[u8]) -> Option<Word> {
+        let len = text.len();
+        let bytes = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            _ if len > Word::BYTES => return None,
+            (Some(first), Some(last)) => {
+                let last = u128::from(u64::from_le_bytes(*last));
+                u128::from(u64::from_le_bytes(*first)) | last << (8 * (len - 8))
+            }
+            _ => text.iter().rev().fold(0, |word, &byte| word << 8 | u128::from(byte)),
+        };
+        Some(Word(bytes | Word::FILLS[len]))
+    }
+
+    /// The same for `bytes[start..start + len]`, in one load unless it stands at the very end.
+    #[inline(always)]
+    pub(super) fn at(bytes: &[u8], start: usize, len: usize) -> Option<Word> {
+        match bytes[start..].first_chunk::<{ Word::BYTES }>() {
+            Some(chunk) => Some(Word(u128::from_le_bytes(*chunk) | *Word::FILLS.get(len)?)),
+            None => Word::of(&bytes[start..start + len]),
+        }
     }
 }
 
@@ -112,10 +217,27 @@ struct Slots {
 }
 
 impl Slots {
-    fn new(slots: usize) -> Self {
+    fn new() -> Self {
         let random = RandomState::new();
         let seeds = [random.hash_one(0u8), random.hash_one(1u8)];
-        Slots { slots: vec![0; slots.next_power_of_two().max(SLOTS_MIN)], used: 0, seeds }
+        Slots { slots: vec![0; SLOTS_MIN], used: 0, seeds }
+    }
+
+    /// Empties the table, and gives most of it up if it is far too large for `values`.
+    fn clear(&mut self, values: usize) {
+        let slots_max = (values * SLOTS_KEPT_A_VALUE).max(SLOTS_MIN);
+        if self.slots.len() > slots_max {
+            self.slots = vec![0; (values * 2).next_power_of_two().max(SLOTS_MIN)];
+        } else {
+            self.slots.fill(0);
+        }
+        self.used = 0;
+    }
+
+    #[inline(always)]
+    fn hash_word(&self, Word(word): Word) -> u32 {
+        let [state, seed] = self.seeds;
+        (fold(word as u64 ^ state, (word >> 64) as u64 ^ seed) >> 32) as u32
     }
 
     /// Multiplies 64 by 64 bits and folds the halves, 16 bytes a step, as wyhash and foldhash do.
@@ -135,7 +257,7 @@ impl Slots {
         (fold(low ^ state, high ^ seed) >> 32) as u32
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, hash: u32, is_equal: impl Fn(usize) -> bool) -> Option<usize> {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;

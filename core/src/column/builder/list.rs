@@ -4,22 +4,24 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, ListArray};
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{Buffer as ArrowBuffer, NullBuffer, OffsetBuffer};
+use arrow_data::ArrayData;
 
 use crate::column::arrow::{item_field, item_type};
 use crate::column::mismatch::Cause;
+use crate::column::reused::Reused;
 use crate::column::value::Value;
 use crate::column::{ColumnType, Mask};
 use crate::limits::LIST_ITEMS_MAX;
 
 use super::buffer::Buffer;
-use super::cells::{Cells, end_offset, take_offsets};
+use super::cells::{Cells, end_offset, owned};
 
 pub(super) struct ListCells {
     item: ColumnType,
     items: Buffer,
     /// `offsets[row]..offsets[row + 1]` are the row's items; items past the last offset belong to an open list.
-    offsets: Vec<i32>,
+    offsets: Reused<i32>,
     open: bool,
 }
 
@@ -31,7 +33,9 @@ impl ListCells {
             return Err("the items of a list must be scalars: neither lists nor json".to_owned());
         }
         let item = item_type(item).clone();
-        Ok(ListCells { items: Buffer::new(&item)?, item, offsets: vec![0], open: false })
+        let mut offsets = Reused::default();
+        offsets.push(0);
+        Ok(ListCells { items: Buffer::new(&item)?, item, offsets, open: false })
     }
 
     pub(super) fn set_mask(&mut self, mask: &Mask) {
@@ -82,7 +86,19 @@ impl ListCells {
         self.abandon();
         let items = self.items.finish(None);
         let field = Arc::new(item_field(&self.item));
-        Arc::new(ListArray::new(field, take_offsets(&mut self.offsets), items, nulls))
+        let offsets = OffsetBuffer::new(self.offsets.take_but(0).into());
+        Arc::new(ListArray::new(field, offsets, items, nulls))
+    }
+
+    /// Takes the buffers of a finished array back, unless somebody holds them.
+    pub(super) fn give_back(&mut self, offsets: Option<ArrowBuffer>, items: Option<ArrayData>) {
+        if let Some(offsets) = owned(offsets) {
+            self.offsets.give_back(offsets);
+        }
+        if let Some(items) = items {
+            let (_, _, _, _, buffers, children) = items.into_parts();
+            self.items.give_back(buffers, children);
+        }
     }
 }
 
@@ -98,13 +114,14 @@ impl Cells for ListCells {
         self.abandon();
     }
 
-    fn push_zero(&mut self) {
+    fn push_zeros(&mut self, rows: usize) {
         self.abandon();
-        self.offsets.push(self.offsets[self.len()]);
+        let end = self.offsets[self.len()];
+        self.offsets.push_rows(rows, end);
     }
 
-    fn push_fill(&mut self) -> Result<(), Cause> {
-        self.push_zero();
+    fn push_fills(&mut self, rows: usize) -> Result<(), Cause> {
+        self.push_zeros(rows);
         Ok(())
     }
 

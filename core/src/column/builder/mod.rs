@@ -4,6 +4,7 @@
 //! every column is cut back to the rows before it ([`ColumnBuilder::truncate`]). The same values give the same array,
 //! byte by byte, whatever was pushed and cut back in earlier batches.
 
+mod block;
 mod buffer;
 mod cells;
 mod dictionary;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_buffer::NullBuffer;
 
+pub use self::block::Refused;
 use self::buffer::Buffer;
 use self::cells::Bits;
 use super::layout::LayoutColumn;
@@ -21,6 +23,7 @@ use super::mask::check_mask;
 use super::mismatch::Mismatch;
 use super::value::Value;
 use super::{ColumnSpec, ColumnType, Mask};
+use crate::json::{Kind, RawValue};
 
 /// The growing column of one batch.
 pub struct ColumnBuilder {
@@ -96,6 +99,30 @@ impl ColumnBuilder {
         }
     }
 
+    /// Appends one row of a JSON record: what stands at the column's path, `None` if nothing does. `text` is room for an
+    /// unescaped string.
+    ///
+    /// # Errors
+    /// See [`ColumnBuilder::push`].
+    #[inline]
+    pub(crate) fn push_json(&mut self, value: Option<RawValue<'_>>, text: &mut String) -> Result<(), Mismatch> {
+        let Some(raw) = value else { return self.push(Value::Absent) };
+        match raw.kind() {
+            Kind::Array if self.is_list() => {
+                self.list_begin();
+                for element in raw.elements() {
+                    self.list_item(element.value(text))?;
+                }
+                self.list_end();
+                Ok(())
+            }
+            // For a column null means the same whatever its type.
+            Kind::Null => self.push(Value::Null),
+            _ if self.is_json => self.push(Value::Json(raw.text())),
+            _ => self.push(raw.value(text)),
+        }
+    }
+
     /// Appends one row. Arrays for a list column come by [`ColumnBuilder::list_begin`] instead.
     ///
     /// # Errors
@@ -120,7 +147,7 @@ impl ColumnBuilder {
     fn row_added(&mut self) {
         if self.zeroes {
             self.buffer.truncate(self.buffer.len() - 1);
-            self.buffer.push_zero();
+            self.buffer.push_zeros(1);
         }
         if let Some(validity) = &mut self.validity {
             validity.push(true);
@@ -134,12 +161,12 @@ impl ColumnBuilder {
         match &mut self.validity {
             Some(validity) if is_null || !self.has_default => {
                 validity.push(false);
-                self.buffer.push_zero();
+                self.buffer.push_zeros(1);
                 return Ok(());
             }
             _ => {}
         }
-        if let Err(cause) = self.buffer.push_fill() {
+        if let Err(cause) = self.buffer.push_fills(1) {
             return Err(Mismatch::wrong(&self.name, &self.ty, self.masked, value, cause));
         }
         if let Some(validity) = &mut self.validity {
@@ -210,7 +237,33 @@ impl ColumnBuilder {
     /// batch, with room for one like this.
     pub fn finish(&mut self) -> ArrayRef {
         let nulls = self.validity.as_mut().map(|validity| NullBuffer::new(validity.finish()));
-        self.buffer.finish(nulls.filter(|nulls| nulls.null_count() > 0))
+        match nulls {
+            Some(nulls) if nulls.null_count() == 0 => {
+                self.give_back_nulls(nulls);
+                self.buffer.finish(None)
+            }
+            nulls => self.buffer.finish(nulls),
+        }
+    }
+
+    /// Takes back an array that this builder made, so that the next batch is written where this one was: memory that was
+    /// touched before costs a fraction of fresh memory. What somebody else still holds, what the last batch would not
+    /// have needed, and what comes when the next batch has begun, is dropped.
+    pub fn recycle(&mut self, array: ArrayRef) {
+        let data = array.to_data();
+        // What is left are the data's own references: if nobody else has one, the buffers are free.
+        drop(array);
+        let (_, _, nulls, _, buffers, children) = data.into_parts();
+        if let Some(nulls) = nulls {
+            self.give_back_nulls(nulls);
+        }
+        self.buffer.give_back(buffers, children);
+    }
+
+    fn give_back_nulls(&mut self, nulls: NullBuffer) {
+        if let Some(validity) = &mut self.validity {
+            validity.give_back(Some(nulls.into_inner().into_inner()));
+        }
     }
 
     /// The value of a row as text, as it is stored (after the mask): for conditions and product look-ups. `None` for

@@ -9,6 +9,7 @@ pub(super) mod decimal;
 pub(super) mod net;
 pub(super) mod number;
 mod pattern;
+pub(super) mod quick;
 pub(super) mod time;
 
 use super::mismatch::Cause;

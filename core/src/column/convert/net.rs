@@ -80,16 +80,16 @@ pub(in crate::column) mod stored {
         address.to_bits()
     }
 
-    /// Network byte order.
+    /// Network byte order. Sixteen bytes as they lie in memory, in the one type of that size that Arrow has vectors of.
     #[inline]
-    pub(in crate::column) fn ipv6(address: Ipv6Addr) -> [u8; 16] {
-        address.octets()
+    pub(in crate::column) fn ipv6(address: Ipv6Addr) -> i128 {
+        i128::from_ne_bytes(address.octets())
     }
 
-    /// The order in which the UUID is written (RFC 9562).
+    /// The order in which the UUID is written (RFC 9562), as [`ipv6`] has it.
     #[inline]
-    pub(in crate::column) fn uuid(bytes: [u8; 16]) -> [u8; 16] {
-        bytes
+    pub(in crate::column) fn uuid(bytes: [u8; 16]) -> i128 {
+        i128::from_ne_bytes(bytes)
     }
 }
 

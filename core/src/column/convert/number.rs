@@ -185,10 +185,16 @@ fn eight_digits(block: [u8; 8]) -> Option<u64> {
     if (word & HIGH) != 0x3030_3030_3030_3030 || (carried & HIGH) != 0x3030_3030_3030_3030 {
         return None;
     }
+    Some(eight_digits_word(word))
+}
+
+/// The same for eight bytes that are known to be digits, the first one lowest.
+#[inline(always)]
+pub(super) const fn eight_digits_word(word: u64) -> u64 {
     let word = word & 0x0f0f_0f0f_0f0f_0f0f;
     let pairs = (word * 10 + (word >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
+    (fours * 10_000 + (fours >> 32)) & 0xffff_ffff
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Timestamps and dates.
 
 use crate::column::mismatch::Cause;
+use crate::column::span::Span;
 use crate::column::value::Value;
 use crate::column::{TimeFormat, TimePrecision};
 
 use super::civil::{self, DAY_SECONDS, Instant, checked_days, four, in_range, two};
 use super::number::{Excess, scaled, short_integer};
 use super::pattern::Pattern;
+use super::quick;
 use super::written;
 
 /// The rule of one timestamp column.
@@ -62,6 +64,20 @@ impl TimestampRule {
     }
 }
 
+impl TimestampRule {
+    /// The same for a time of the common shape in a block of records: an integer, or RFC 3339. `None` says nothing about
+    /// others.
+    #[inline(always)]
+    pub(in crate::column) fn quick(&self, block: &[u8], span: Span) -> Option<i64> {
+        let stored = match &self.source {
+            Source::Epoch(rule) => rule.stored(quick::short_integer(block, span)?).ok()?,
+            Source::Rfc3339 => rfc3339(&block[span.start()..span.end()])?.stored(self.precision).ok()?,
+            Source::Pattern(_) => return None,
+        };
+        (self.event.0..=self.event.1).contains(&stored).then_some(stored)
+    }
+}
+
 /// A count of units since 1970, exact down to the stored precision and floored below it.
 struct EpochRule {
     /// Decimal digits from the unit written to the unit stored: positive if the stored one is finer.
@@ -81,11 +97,23 @@ impl EpochRule {
 
     #[inline]
     fn convert(&self, text: &[u8]) -> Result<i64, Cause> {
-        let stored = match short_integer(text) {
-            Some(count) if self.shift >= 0 => count.checked_mul(self.power).ok_or(Cause::Range)?,
-            Some(count) => count.div_euclid(self.power),
-            None => i64::try_from(scaled(text, self.shift, Excess::Floor)?).map_err(|_| Cause::Range)?,
-        };
+        match short_integer(text) {
+            Some(count) => self.stored(count),
+            None => self.in_range(i64::try_from(scaled(text, self.shift, Excess::Floor)?).map_err(|_| Cause::Range)?),
+        }
+    }
+
+    /// The time of a count of the unit that is written.
+    #[inline]
+    fn stored(&self, count: i64) -> Result<i64, Cause> {
+        self.in_range(match self.shift {
+            0.. => count.checked_mul(self.power).ok_or(Cause::Range)?,
+            _ => count.div_euclid(self.power),
+        })
+    }
+
+    #[inline]
+    fn in_range(&self, stored: i64) -> Result<i64, Cause> {
         if (self.first..=self.last).contains(&stored) { Ok(stored) } else { Err(Cause::Range) }
     }
 }

@@ -81,7 +81,7 @@ fn uuids() {
 fn stored_bytes() {
     assert_eq!(stored::ipv4(Ipv4Addr::new(192, 0, 2, 1)), 0xc000_0201);
     let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-    assert_eq!(stored::ipv6(address), [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(stored::ipv6(address).to_ne_bytes(), [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 }
 
 proptest! {

@@ -1,0 +1,348 @@
+//! Filling a column from a block of records: one loop over the spans of one column, instead of a push for each record.
+//!
+//! The rules are those of [`ColumnBuilder::push_json`], which stays the truth: the loops below know the common shapes of
+//! the common types, and give every other value to the conversions that row by row pushes use.
+
+use super::ColumnBuilder;
+use super::buffer::Buffer;
+use super::cells::{Bits, BoolCells, Cells, FixedCells, TextCells};
+use super::dictionary::{DictionaryCells, Word};
+use crate::column::convert::net::{self, stored};
+use crate::column::convert::number::{double, integer, single};
+use crate::column::convert::{boolean, json, quick, text as as_text};
+use crate::column::mismatch::Cause;
+use crate::column::span::{Span, SpanKind};
+use crate::column::value::Value;
+use crate::json::RawValue;
+use crate::simd::Kernels;
+
+/// A column refused a row of a block, for which no more is known: pushed row by row, the same records say which and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;
+
+impl From<Cause> for Refused {
+    fn from(_: Cause) -> Self {
+        Refused
+    }
+}
+
+impl ColumnBuilder {
+    /// Appends a row for each span: what a record has at the column's path. `text` is room for unescaped strings.
+    ///
+    /// The rows are those that [`ColumnBuilder::push`] would make of the same values, one after the other; the kernels
+    /// do not change them.
+    ///
+    /// # Errors
+    /// One of the rows is refused: the column is as it was before the call (but a dictionary may know values that no row
+    /// has, as it does after a record is cut back).
+    ///
+    /// # Panics
+    /// If a span is not within the block or does not hold what its kind says. The block is UTF-8.
+    pub fn push_spans(
+        &mut self,
+        block: &[u8],
+        spans: &[Span],
+        kernels: Kernels,
+        text: &mut String,
+    ) -> Result<(), Refused> {
+        let rows = self.len();
+        let block = Block { bytes: block, spans, kinds: Kinds::of(spans), kernels };
+        let pushed = self.push_block(&block, text);
+        if pushed.is_err() {
+            self.truncate(rows);
+        }
+        pushed
+    }
+
+    fn push_block(&mut self, block: &Block<'_>, text: &mut String) -> Result<(), Refused> {
+        let has_missing = block.kinds.has_any(Kinds::MISSING);
+        if has_missing && self.required {
+            return Err(Refused);
+        }
+        let null = Nulls { absent: self.validity.is_some() && !self.has_default, null: self.validity.is_some() };
+        let is_uniform = null.absent == null.null || block.kinds.is_one();
+        if block.kinds.are_only(Kinds::MISSING) && is_uniform {
+            return self.push_missing_rows(block, null);
+        }
+        if self.masked || self.is_list() {
+            return self.push_one_by_one(block, text);
+        }
+        if !self.buffer.push_block(block, null, text)? {
+            return self.push_one_by_one(block, text);
+        }
+        if let Some(validity) = &mut self.validity {
+            push_validity(validity, block, null);
+        }
+        Ok(())
+    }
+
+    /// Rows that all lack the field, and all become the same.
+    fn push_missing_rows(&mut self, block: &Block<'_>, null: Nulls) -> Result<(), Refused> {
+        let rows = block.spans.len();
+        let Some(first) = block.spans.first() else { return Ok(()) };
+        let is_null = null.is_null(first.kind());
+        match is_null {
+            true => self.buffer.push_zeros(rows),
+            false => self.buffer.push_fills(rows)?,
+        }
+        if let Some(validity) = &mut self.validity {
+            validity.push_run(!is_null, rows);
+        }
+        Ok(())
+    }
+
+    fn push_one_by_one(&mut self, block: &Block<'_>, text: &mut String) -> Result<(), Refused> {
+        for &span in block.spans {
+            self.push_json(RawValue::at_span(block.bytes, span), text).map_err(|_| Refused)?;
+        }
+        Ok(())
+    }
+}
+
+/// The values of one column in a block of records.
+pub(super) struct Block<'b> {
+    bytes: &'b [u8],
+    spans: &'b [Span],
+    /// Which kinds the spans have.
+    kinds: Kinds,
+    kernels: Kernels,
+}
+
+/// A set of kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kinds(u16);
+
+impl Kinds {
+    const MISSING: Kinds = Kinds::from([SpanKind::Absent, SpanKind::Null]);
+    /// Values that a text column keeps as they are written.
+    const TEXT: Kinds = Kinds::from([SpanKind::Plain, SpanKind::Number]);
+    /// Values that a JSON column keeps as their span has them.
+    const JSON: Kinds = Kinds::from([SpanKind::Number, SpanKind::Object, SpanKind::Array]);
+
+    const fn from<const N: usize>(kinds: [SpanKind; N]) -> Kinds {
+        let mut set = 0;
+        let mut at = 0;
+        while at < N {
+            set |= 1 << kinds[at] as u16;
+            at += 1;
+        }
+        Kinds(set)
+    }
+
+    #[inline]
+    fn of(spans: &[Span]) -> Kinds {
+        Kinds(spans.iter().fold(0, |set, span| set | 1 << span.kind() as u16))
+    }
+
+    const fn and(self, other: Kinds) -> Kinds {
+        Kinds(self.0 | other.0)
+    }
+
+    const fn has(self, kind: SpanKind) -> bool {
+        self.0 >> kind as u16 & 1 == 1
+    }
+
+    const fn has_any(self, of: Kinds) -> bool {
+        self.0 & of.0 != 0
+    }
+
+    const fn are_only(self, of: Kinds) -> bool {
+        self.0 & !of.0 == 0
+    }
+
+    const fn is_one(self) -> bool {
+        self.0.count_ones() == 1
+    }
+}
+
+/// Which missing values become null; the others become the column's default, or else its zero value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Nulls {
+    absent: bool,
+    null: bool,
+}
+
+impl Nulls {
+    /// Whether a span of that kind is a null.
+    #[inline(always)]
+    fn is_null(self, kind: SpanKind) -> bool {
+        match kind {
+            SpanKind::Absent => self.absent,
+            SpanKind::Null => self.null,
+            _ => false,
+        }
+    }
+}
+
+/// Notes which rows of the block are not null.
+fn push_validity(validity: &mut Bits, block: &Block<'_>, null: Nulls) {
+    if !block.kinds.has_any(Kinds::MISSING) {
+        return validity.push_run(true, block.spans.len());
+    }
+    for spans in block.spans.chunks(64) {
+        let bit = |word, (place, span): (usize, &Span)| word | u64::from(!null.is_null(span.kind())) << place;
+        validity.push_word(spans.iter().enumerate().fold(0, bit), spans.len());
+    }
+}
+
+impl Buffer {
+    /// Appends a block; `Ok(false)` if there is no loop for the type, and nothing was appended.
+    fn push_block(&mut self, block: &Block<'_>, null: Nulls, text: &mut String) -> Result<bool, Refused> {
+        match self {
+            Buffer::Text { cells, .. } => cells.push_block(block, null, text, Kinds::TEXT)?,
+            Buffer::Json { cells } => cells.push_block(block, null, text, Kinds::JSON)?,
+            Buffer::LowCardinality { cells, .. } => cells.push_block(block, null, text)?,
+            Buffer::I8 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
+            Buffer::I16 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
+            Buffer::I32 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
+            Buffer::I64 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
+            Buffer::U8 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
+            Buffer::U16 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
+            Buffer::U32 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
+            Buffer::U64 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
+            Buffer::F32 { cells } => cells.push_block(block, null, text, quick::single, single)?,
+            Buffer::F64 { cells } => cells.push_block(block, null, text, quick::double, double)?,
+            Buffer::Decimal { cells, rule } => {
+                let rule = *rule;
+                cells.push_block(block, null, text, |bytes, span| rule.quick(bytes, span), |v| rule.convert(v))?;
+            }
+            Buffer::Bool { cells } => cells.push_block(block, null, text)?,
+            Buffer::Timestamp { cells, rule } => {
+                cells.push_block(block, null, text, |bytes, span| rule.quick(bytes, span), |v| rule.convert(v))?;
+            }
+            Buffer::Uuid { cells } => {
+                let convert = |value: Value<'_>| net::uuid(value).map(stored::uuid);
+                cells.push_block(block, null, text, |_, _| None, convert)?;
+            }
+            Buffer::Ipv4 { cells, .. } => {
+                let convert = |value: Value<'_>| net::ipv4(value).map(stored::ipv4);
+                cells.push_block(block, null, text, |_, _| None, convert)?;
+            }
+            Buffer::Date { .. } | Buffer::Ipv6 { .. } | Buffer::List { .. } => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl<T: arrow_buffer::ArrowNativeType> FixedCells<T> {
+    /// Appends a block of values. `quick` converts numbers and plain strings of the common shape; what it does not know
+    /// is left to `convert`.
+    #[inline(always)]
+    fn push_block(
+        &mut self,
+        block: &Block<'_>,
+        nulls: Nulls,
+        text: &mut String,
+        quick: impl Fn(&[u8], Span) -> Option<T>,
+        convert: impl Fn(Value<'_>) -> Result<T, Cause>,
+    ) -> Result<(), Refused> {
+        let absent = if nulls.absent { T::default() } else { self.fill };
+        let null = if nulls.null { T::default() } else { self.fill };
+        let rows = self.values.push_rows(block.spans.len(), T::default());
+        for (row, &span) in rows.iter_mut().zip(block.spans) {
+            *row = match span.kind() {
+                SpanKind::Absent => absent,
+                SpanKind::Null => null,
+                SpanKind::Number | SpanKind::Plain => match quick(block.bytes, span) {
+                    Some(value) => value,
+                    None => convert(value_at(block.bytes, span, text))?,
+                },
+                _ => convert(value_at(block.bytes, span, text))?,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// The value at a span, as columns take it.
+#[cold]
+fn value_at<'v>(bytes: &'v [u8], span: Span, text: &'v mut String) -> Value<'v> {
+    RawValue::at_span(bytes, span).map_or(Value::Absent, |raw| raw.value(text))
+}
+
+impl BoolCells {
+    fn push_block(&mut self, block: &Block<'_>, nulls: Nulls, text: &mut String) -> Result<(), Refused> {
+        for spans in block.spans.chunks(64) {
+            let mut word = 0;
+            for (place, &span) in spans.iter().enumerate() {
+                let bit = match span.kind() {
+                    SpanKind::True => true,
+                    SpanKind::False => false,
+                    kind @ (SpanKind::Absent | SpanKind::Null) => self.fill && !nulls.is_null(kind),
+                    _ => boolean(value_at(block.bytes, span, text))?,
+                };
+                word |= u64::from(bit) << place;
+            }
+            self.bits.push_word(word, spans.len());
+        }
+        Ok(())
+    }
+}
+
+impl TextCells {
+    /// Appends a block of texts. Spans of the kinds `as_written` are copied as they are, whole runs at once.
+    fn push_block(
+        &mut self,
+        block: &Block<'_>,
+        nulls: Nulls,
+        text: &mut String,
+        as_written: Kinds,
+    ) -> Result<(), Refused> {
+        let mut copied = as_written;
+        if self.fill.is_empty() || nulls.absent {
+            copied = copied.and(Kinds::from([SpanKind::Absent]));
+        }
+        if self.fill.is_empty() || nulls.null {
+            copied = copied.and(Kinds::from([SpanKind::Null]));
+        }
+        let mut rest = block.spans;
+        if !block.kinds.are_only(copied) {
+            while let Some(at) = rest.iter().position(|span| !copied.has(span.kind())) {
+                self.rows.push_spans(block.bytes, &rest[..at], block.kernels).map_err(Cause::from)?;
+                self.push_span(block.bytes, rest[at], text, as_written == Kinds::JSON)?;
+                rest = &rest[at + 1..];
+            }
+        }
+        Ok(self.rows.push_spans(block.bytes, rest, block.kernels).map_err(Cause::from)?)
+    }
+
+    /// Appends a value that is not kept as its span has it.
+    fn push_span(&mut self, bytes: &[u8], span: Span, text: &mut String, is_json: bool) -> Result<(), Refused> {
+        let Some(raw) = RawValue::at_span(bytes, span) else { return Ok(self.push_fills(1)?) };
+        match span.kind() {
+            SpanKind::Null => self.push_fills(1)?,
+            _ if is_json => self.push(json(Value::Json(raw.text()))?)?,
+            _ => self.push(as_text(raw.value(text))?)?,
+        }
+        Ok(())
+    }
+}
+
+impl DictionaryCells {
+    fn push_block(&mut self, block: &Block<'_>, nulls: Nulls, text: &mut String) -> Result<(), Refused> {
+        let before = self.keys.len();
+        self.keys.push_rows(block.spans.len(), 0);
+        for (row, &span) in block.spans.iter().enumerate() {
+            let key = match span.kind() {
+                SpanKind::Plain | SpanKind::Number => self.intern_span(block.bytes, span)?,
+                kind @ (SpanKind::Absent | SpanKind::Null) if nulls.is_null(kind) => self.intern("")?,
+                SpanKind::Absent | SpanKind::Null => self.intern_fill()?,
+                _ => self.intern(as_text(value_at(block.bytes, span, text))?)?,
+            };
+            self.keys.as_vec()[before + row] = key;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn intern_span(&mut self, bytes: &[u8], span: Span) -> Result<i32, Cause> {
+        let written = || std::str::from_utf8(&bytes[span.start()..span.end()]).expect("the block is UTF-8");
+        match Word::at(bytes, span.start(), span.len()) {
+            Some(word) => self.intern_word(word, written),
+            None => self.intern_long(&bytes[span.start()..span.end()], written),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

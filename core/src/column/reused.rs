@@ -1,0 +1,163 @@
+//! Vectors whose memory comes back: the first touch of a fresh page costs more than filling it, so a finished batch's
+//! buffers are filled again as soon as nobody holds them.
+
+use std::ops::Deref;
+
+/// A buffer given back is kept if it is at most this many times what the last batch needed: one huge batch must not pin
+/// its memory for good.
+const KEPT_TIMES_MAX: usize = 4;
+/// Up to this many values a buffer is kept whatever the last batch was.
+const KEPT_VALUES_MIN: usize = 4_096;
+
+/// A growing vector of one batch. It allocates when the first value comes, as much as the batch before needed, so that
+/// what is given back between two batches saves that allocation.
+#[derive(Debug)]
+pub(crate) struct Reused<T> {
+    values: Vec<T>,
+    /// Values to make room for when the vector grows the first time.
+    room: usize,
+}
+
+impl<T> Default for Reused<T> {
+    fn default() -> Self {
+        Reused { values: Vec::new(), room: 0 }
+    }
+}
+
+impl<T> Deref for Reused<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        &self.values
+    }
+}
+
+impl<T: Copy> Reused<T> {
+    #[inline(always)]
+    pub(crate) fn push(&mut self, value: T) {
+        self.reserve(1);
+        self.values.push(value);
+    }
+
+    /// Makes room for that many more.
+    #[inline(always)]
+    pub(crate) fn reserve(&mut self, more: usize) {
+        if self.values.capacity() - self.values.len() < more {
+            self.grow(more);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        self.values.reserve(more.max(self.room.saturating_sub(self.values.len())));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.values.pop()
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+    }
+
+    #[inline]
+    pub(crate) fn extend_from_slice(&mut self, values: &[T]) {
+        self.reserve(values.len());
+        self.values.extend_from_slice(values);
+    }
+
+    /// Appends `rows` times `value` and gives them out to be overwritten.
+    #[inline]
+    pub(crate) fn push_rows(&mut self, rows: usize, value: T) -> &mut [T] {
+        self.reserve(rows);
+        let before = self.values.len();
+        self.values.resize(before + rows, value);
+        &mut self.values[before..]
+    }
+
+    #[inline(always)]
+    pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
+        self.values.last_mut()
+    }
+
+    /// The vector itself, for what writes into its spare capacity.
+    #[inline(always)]
+    pub(crate) fn as_vec(&mut self) -> &mut Vec<T> {
+        &mut self.values
+    }
+
+    /// Takes what there is. The next batch will have room for as much and an eighth more, so that batches of about the
+    /// same size never grow a buffer.
+    pub(crate) fn take(&mut self) -> Vec<T> {
+        self.room = self.values.len() + self.values.len() / 8;
+        std::mem::take(&mut self.values)
+    }
+
+    /// Takes what there is and begins the next batch with `first`, for which nothing large is allocated.
+    pub(crate) fn take_but(&mut self, first: T) -> Vec<T> {
+        let taken = self.take();
+        self.values = vec![first];
+        taken
+    }
+
+    /// Gives back what [`Reused::take`] gave out, to be filled again. Dropped if the next batch has already begun, or if
+    /// it is far more than the last batch needed.
+    pub(crate) fn give_back(&mut self, mut values: Vec<T>) {
+        let kept_max = self.room.saturating_mul(KEPT_TIMES_MAX).max(KEPT_VALUES_MIN);
+        let is_wanted = self.values.len() <= 1 && values.capacity() > self.values.capacity();
+        if is_wanted && values.capacity() <= kept_max {
+            values.clear();
+            values.extend_from_slice(&self.values);
+            self.values = values;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_is_filled_again() {
+        let mut reused = Reused::default();
+        reused.extend_from_slice(&[1u32; 10_000]);
+        let taken = reused.take();
+        let place = taken.as_ptr();
+        reused.give_back(taken);
+        reused.push(7);
+        assert_eq!((&*reused, reused.as_ptr()), (&[7][..], place));
+    }
+
+    #[test]
+    fn the_first_value_of_the_next_batch_survives() {
+        let mut offsets = Reused::default();
+        offsets.extend_from_slice(&[0, 5, 9]);
+        let taken = offsets.take_but(0);
+        assert_eq!(taken, [0, 5, 9]);
+        offsets.give_back(taken);
+        assert_eq!(&*offsets, [0]);
+    }
+
+    #[test]
+    fn what_comes_too_late_or_is_far_too_large_is_dropped() {
+        let mut reused = Reused::default();
+        reused.extend_from_slice(&[1, 2]);
+        reused.give_back(Vec::with_capacity(100));
+        assert_eq!(&*reused, [1, 2], "a batch has begun");
+        reused.take();
+        reused.give_back(Vec::with_capacity(KEPT_VALUES_MIN + 1));
+        assert_eq!(reused.values.capacity(), 0, "two values were needed");
+        reused.give_back(Vec::with_capacity(KEPT_VALUES_MIN));
+        assert_eq!(reused.values.capacity(), KEPT_VALUES_MIN);
+    }
+
+    #[test]
+    fn the_first_growth_is_to_the_last_batch() {
+        let mut reused = Reused::default();
+        reused.extend_from_slice(&[0u8; 8_000]);
+        drop(reused.take());
+        reused.push(1);
+        assert!((9_000..10_000).contains(&reused.values.capacity()));
+    }
+}
