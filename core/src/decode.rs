@@ -41,6 +41,7 @@ use crate::envelope::{Keyring, Opener};
 use crate::frame::Records;
 use crate::limits::{DEAD_LETTER_DETAIL_BYTES, DEAD_LETTER_HEAD_BYTES};
 use crate::product::{Dictionary, DictionaryError};
+use crate::simd::Kernels;
 use crate::slice::Slice;
 
 /// What became of a slice. `records == batch.num_rows() + dead.len() + filtered`.
@@ -120,7 +121,9 @@ impl Decoder {
         let opener = match (&config.decode.envelope, keyring) {
             (None, _) => None,
             (Some(_), None) => return Err(DecoderError::NoKeyring),
-            (Some(envelope), Some(keyring)) => Some(Opener::new(envelope.layout.clone(), Arc::new(keyring))),
+            (Some(envelope), Some(keyring)) => {
+                Some(Opener::new(envelope.layout.clone(), Arc::new(keyring), Kernels::widest()))
+            }
         };
         let layout = event_columns(config);
         Ok(Decoder {

@@ -1,22 +1,19 @@
 //! Base64 of envelopes and keyrings: the standard alphabet of RFC 4648, canonical, padding whole or absent.
 //!
+//! Records are decoded by the kernels of [`crate::simd::base64`], which say yes or no. This is for keyrings, and for what is
+//! wrong with a record's text, and where.
+//!
 //! Strict on purpose: one text for one value of bytes, so that damage is found here and not further on. Unused bits of
 //! the last symbol must be zero, white space is not skipped, and half of a padding (`QQ=`) is none.
 
-use std::sync::LazyLock;
-
-use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, DecodeSliceError, Engine};
 
-const CONFIG: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-
-/// SIMD where the library has it (chosen at run time), scalar elsewhere.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-static ENGINE: LazyLock<base64::engine::Simd> = LazyLock::new(|| base64::engine::Simd::standard(CONFIG));
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-static ENGINE: LazyLock<base64::engine::GeneralPurpose> =
-    LazyLock::new(|| base64::engine::GeneralPurpose::new(&base64::alphabet::STANDARD, CONFIG));
+const ENGINE: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Why a text is not base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +117,6 @@ mod tests {
         assert_eq!(decoded("Zm9="), Err(BadBase64 { offset: 2, what: Fault::Bits }), "bits to spare");
     }
 
-    /// Texts this long go through the library's SIMD.
     #[test]
     fn finds_the_bad_byte_anywhere_in_a_long_text() {
         let good = "Zm9v".repeat(100);

@@ -96,18 +96,6 @@ impl Key {
         let nonce = Nonce::assume_unique_for_key(nonce);
         self.expanded.open_in_place_separate_tag(nonce, Aad::empty(), tag, text).is_ok()
     }
-
-    /// As [`Key::open`], from `sealed` into `text` of the same length.
-    pub(super) fn open_into(
-        &self,
-        nonce: [u8; NONCE_BYTES],
-        tag: &[u8; TAG_BYTES],
-        sealed: &[u8],
-        text: &mut [u8],
-    ) -> bool {
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        self.expanded.open_separate_gather(nonce, Aad::empty(), sealed, tag, text).is_ok()
-    }
 }
 
 impl fmt::Debug for Key {

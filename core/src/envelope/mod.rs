@@ -8,7 +8,7 @@
 //! - [`EnvelopeLayout::Frame`]: u8 length of the key id, key id, nonce, ciphertext, tag (the frame's own length in front
 //!   is [`crate::frame`]'s business)
 //!
-//! Invariant: no byte of a plaintext leaves [`Opener::open`] before its tag has been checked. `docs/envelopes.md` is
+//! Invariant: no byte of a plaintext leaves an [`Opener`] before its tag has been checked. `docs/envelopes.md` is
 //! the same for people who write senders.
 
 mod base64;
@@ -25,6 +25,7 @@ pub use keyring::{Cipher, Key, Keyring, KeyringError, KeyringProblem};
 use crate::config::EnvelopeLayout;
 use crate::dead_letter::{Fault, Reason};
 use crate::limits::KEY_ID_BYTES_MAX;
+use crate::simd::{self, Kernels};
 
 /// Bytes of a nonce, for every cipher.
 pub const NONCE_BYTES: usize = 12;
@@ -37,97 +38,106 @@ pub const FRAME_BYTES_MIN: usize = 1 + 1 + NONCE_BYTES + TAG_BYTES;
 const IDS_SHOWN: usize = 5;
 const IDS_SHOWN_BYTES: usize = 120;
 
-/// Opens the envelopes of one source. Shared by all workers; each brings its own scratch.
+/// Opens the envelopes of one source. Shared by all workers; each brings its own buffer.
 #[derive(Debug, Clone)]
 pub struct Opener {
     layout: EnvelopeLayout,
     keyring: Arc<Keyring>,
+    kernels: Kernels,
 }
 
 impl Opener {
-    /// An opener for that layout with those keys.
-    pub fn new(layout: EnvelopeLayout, keyring: Arc<Keyring>) -> Self {
-        Opener { layout, keyring }
+    /// An opener for that layout with those keys, which decodes base64 by those kernels.
+    pub fn new(layout: EnvelopeLayout, keyring: Arc<Keyring>, kernels: Kernels) -> Self {
+        Opener { layout, keyring, kernels }
     }
 
-    /// Opens one record: a line without its ending, or a frame without its length.
+    /// Opens one record, a line without its ending or a frame without its length, alone in `scratch`.
     ///
-    /// The plaintext lies in `scratch`, which grows to the longest record and is reused; it may be empty.
+    /// # Errors
+    /// As [`Opener::open_into`]; then `scratch` is empty.
+    pub fn open<'s>(&self, sealed: &[u8], scratch: &'s mut Vec<u8>) -> Result<&'s [u8], Fault> {
+        scratch.clear();
+        let plaintext = self.open_into(sealed, scratch)?;
+        Ok(&scratch[plaintext])
+    }
+
+    /// Opens one record, a line without its ending or a frame without its length, behind what `arena` has; returns its
+    /// place there, which is the arena's end and may be empty.
+    ///
+    /// The record is decoded straight to its place and opened there. The arena grows to what is put into it and some
+    /// hundred bytes; a caller that clears and reuses it allocates nothing in the long run.
     ///
     /// # Errors
     /// [`Reason::BadEnvelope`], [`Reason::UnknownKey`] or [`Reason::TagMismatch`], in the order in which they are found
-    /// out; then `scratch` is empty.
-    pub fn open<'s>(&self, sealed: &[u8], scratch: &'s mut Vec<u8>) -> Result<&'s [u8], Fault> {
+    /// out; then `arena` is as it was.
+    pub fn open_into(&self, sealed: &[u8], arena: &mut Vec<u8>) -> Result<Range<usize>, Fault> {
+        let start = arena.len();
         let opened = match &self.layout {
-            EnvelopeLayout::Tab => self.open_tab(sealed, scratch),
-            EnvelopeLayout::Json { key, nonce, data } => self.open_json(sealed, [key, nonce, data], scratch),
-            EnvelopeLayout::Frame => self.open_frame(sealed, scratch),
+            EnvelopeLayout::Tab => self.open_tab(sealed, arena),
+            EnvelopeLayout::Json { key, nonce, data } => self.open_json(sealed, [key, nonce, data], arena),
+            EnvelopeLayout::Frame => self.open_frame(sealed, arena),
         };
         match opened {
-            Ok(plaintext) => Ok(&scratch[plaintext]),
+            Ok(()) => Ok(start..arena.len()),
             Err(fault) => {
-                scratch.clear();
+                arena.truncate(start);
                 Err(fault)
             }
         }
     }
 
-    fn open_tab(&self, line: &[u8], scratch: &mut Vec<u8>) -> Result<Range<usize>, Fault> {
+    fn open_tab(&self, line: &[u8], arena: &mut Vec<u8>) -> Result<(), Fault> {
         let front = &line[..line.len().min(KEY_ID_BYTES_MAX + 1)];
-        let tab = memchr(b'\t', front).ok_or_else(|| {
-            bad(format!("no tab after a key id in the first {} bytes: is this record sealed as key-id TAB base64?", {
-                KEY_ID_BYTES_MAX + 1
-            }))
-        })?;
+        let tab = memchr(b'\t', front).ok_or_else(no_tab)?;
         let key = self.key(&line[..tab])?;
-        let text = &line[tab + 1..];
-        let packed = room(scratch, base64::decoded_bytes_max(text.len()));
-        let packed_bytes = base64::decode(text, packed).map_err(|wrong| {
-            bad(format!("bad base64 at offset {} of the line: {}", tab + 1 + wrong.offset, wrong.what))
-        })?;
-        let packed = &mut packed[..packed_bytes];
-        let Some((nonce, text, tag)) = split_packed_mut(packed) else {
-            return Err(too_short("nonce and tag", packed_bytes, NONCE_BYTES + TAG_BYTES));
-        };
-        let end = packed_bytes - TAG_BYTES;
-        if key.open(*nonce, tag, text) { Ok(NONCE_BYTES..end) } else { Err(tag_mismatch(key)) }
+        let packed = &line[tab + 1..];
+        let start = arena.len();
+        // The nonce takes a whole number of quads, so the arena need not hold it.
+        let nonce = packed.split_first_chunk().and_then(|(nonce, sealed)| {
+            simd::base64::append(sealed, arena, self.kernels)?;
+            simd::base64::decode_16(nonce, self.kernels)
+        });
+        match nonce {
+            Some(nonce) if arena.len() - start >= TAG_BYTES => open_last(key, nonce, start, arena),
+            _ => Err(bad_packed(packed, tab + 1)),
+        }
     }
 
-    fn open_json(&self, line: &[u8], names: [&str; 3], scratch: &mut Vec<u8>) -> Result<Range<usize>, Fault> {
+    fn open_json(&self, line: &[u8], names: [&str; 3], arena: &mut Vec<u8>) -> Result<(), Fault> {
         let found = object::find(line, names).map_err(|malformed| {
             bad(format!("not an envelope object at offset {}: {}", malformed.offset, malformed.what))
         })?;
-        let field = |index: usize| {
-            found[index].map(object::Text::unescaped).ok_or_else(|| {
-                bad(format!(
-                    "no field \"{:.64}\": does [decode.envelope] name the fields as the sender does?",
-                    names[index]
-                ))
-            })
-        };
+        let field = |index: usize| found[index].map(object::Text::unescaped).ok_or_else(|| no_field(names[index]));
         let (key, nonce_text, data_text) = (field(0)?, field(1)?, field(2)?);
         let key = self.key(&key)?;
-        let nonce = decode_nonce(&nonce_text, names[1])?;
-        let data = room(scratch, base64::decoded_bytes_max(data_text.len()));
-        let data_bytes = base64::decode(&data_text, data).map_err(|wrong| bad_field(names[2], wrong))?;
-        let Some((text, tag)) = data[..data_bytes].split_last_chunk_mut() else {
-            return Err(too_short("the tag", data_bytes, TAG_BYTES));
-        };
-        let end = text.len();
-        if key.open(nonce, tag, text) { Ok(0..end) } else { Err(tag_mismatch(key)) }
+        let nonce = self.decode_nonce(&nonce_text, names[1])?;
+        let start = arena.len();
+        match simd::base64::append(&data_text, arena, self.kernels) {
+            Some(()) if arena.len() - start >= TAG_BYTES => open_last(key, nonce, start, arena),
+            _ => Err(bad_data(&data_text, names[2])),
+        }
     }
 
-    fn open_frame(&self, frame: &[u8], scratch: &mut Vec<u8>) -> Result<Range<usize>, Fault> {
+    fn open_frame(&self, frame: &[u8], arena: &mut Vec<u8>) -> Result<(), Fault> {
         let (id_bytes, rest) = frame.split_first().ok_or_else(|| too_short("the frame", 0, FRAME_BYTES_MIN))?;
         let (id, packed) = rest.split_at_checked(usize::from(*id_bytes)).ok_or_else(|| {
             bad(format!("the key id should have {id_bytes} bytes, the frame has {} after it says so", rest.len()))
         })?;
         let key = self.key(id)?;
-        let Some((nonce, text, tag)) = split_packed(packed) else {
-            return Err(too_short("nonce and tag", packed.len(), NONCE_BYTES + TAG_BYTES));
-        };
-        let out = room(scratch, text.len());
-        if key.open_into(*nonce, tag, text, out) { Ok(0..text.len()) } else { Err(tag_mismatch(key)) }
+        match packed.split_first_chunk() {
+            Some((nonce, sealed)) if sealed.len() >= TAG_BYTES => {
+                let start = arena.len();
+                arena.extend_from_slice(sealed);
+                open_last(key, *nonce, start, arena)
+            }
+            _ => Err(too_short("nonce and tag", packed.len(), NONCE_BYTES + TAG_BYTES)),
+        }
+    }
+
+    fn decode_nonce(&self, text: &[u8], name: &str) -> Result<Nonce, Fault> {
+        let nonce = text.try_into().ok().and_then(|text| simd::base64::decode_16(text, self.kernels));
+        nonce.ok_or_else(|| bad_nonce(text, name))
     }
 
     fn key(&self, id: &[u8]) -> Result<&Key, Fault> {
@@ -136,6 +146,7 @@ impl Opener {
             .ok_or_else(|| if id.is_empty() { bad("the key id is empty") } else { self.unknown_key(id) })
     }
 
+    #[cold]
     fn unknown_key(&self, id: &[u8]) -> Fault {
         let keys = self.keyring.keys();
         let mut known = String::new();
@@ -157,54 +168,76 @@ impl Opener {
     }
 }
 
-/// The first `bytes` of the scratch, which only ever grows: what it holds is written over before it is read.
-fn room(scratch: &mut Vec<u8>, bytes: usize) -> &mut [u8] {
-    if scratch.len() < bytes {
-        scratch.resize(bytes, 0);
-    }
-    &mut scratch[..bytes]
-}
-
 type Nonce = [u8; NONCE_BYTES];
-type Tag = [u8; TAG_BYTES];
 
-/// Nonce, ciphertext and tag.
-fn split_packed(packed: &[u8]) -> Option<(&Nonce, &[u8], &Tag)> {
-    let (nonce, rest) = packed.split_first_chunk()?;
-    let (text, tag) = rest.split_last_chunk()?;
-    Some((nonce, text, tag))
+/// Opens what the arena has from `start`, ciphertext and tag, in place, and takes the tag off.
+fn open_last(key: &Key, nonce: Nonce, start: usize, arena: &mut Vec<u8>) -> Result<(), Fault> {
+    let (text, tag) = arena[start..].split_last_chunk_mut().expect("the caller has seen to the tag");
+    if !key.open(nonce, tag, text) {
+        return Err(tag_mismatch(key));
+    }
+    arena.truncate(arena.len() - TAG_BYTES);
+    Ok(())
 }
 
-fn split_packed_mut(packed: &mut [u8]) -> Option<(&Nonce, &mut [u8], &Tag)> {
-    let (nonce, rest) = packed.split_first_chunk_mut()?;
-    let (text, tag) = rest.split_last_chunk_mut()?;
-    Some((nonce, text, tag))
-}
-
-fn decode_nonce(text: &[u8], name: &str) -> Result<Nonce, Fault> {
+/// What is wrong with a nonce that is not 16 symbols.
+#[cold]
+fn bad_nonce(text: &[u8], name: &str) -> Fault {
     /// Base64 of the 12 bytes; one quantum more is decoded to tell too long from malformed.
     const TEXT_BYTES_MAX: usize = NONCE_BYTES / 3 * 4 + 4;
-    let wrong_length = || bad(format!("the nonce in \"{name:.64}\" must have {NONCE_BYTES} bytes before base64"));
     let mut nonce = [0; base64::decoded_bytes_max(TEXT_BYTES_MAX)];
-    if text.len() > TEXT_BYTES_MAX {
-        return Err(wrong_length());
+    match (text.len() <= TEXT_BYTES_MAX).then(|| base64::decode(text, &mut nonce)) {
+        Some(Err(wrong)) => bad_field(name, wrong),
+        _ => bad(format!("the nonce in \"{name:.64}\" must have {NONCE_BYTES} bytes before base64")),
     }
-    let nonce_bytes = base64::decode(text, &mut nonce).map_err(|wrong| bad_field(name, wrong))?;
-    nonce[..nonce_bytes].try_into().map_err(|_| wrong_length())
 }
 
+/// What is wrong with a text that is no base64 of nonce, ciphertext and tag; it starts at `offset` of its line.
+#[cold]
+fn bad_packed(text: &[u8], offset: usize) -> Fault {
+    match base64::decode(text, &mut vec![0; base64::decoded_bytes_max(text.len())]) {
+        Ok(bytes) => too_short("nonce and tag", bytes, NONCE_BYTES + TAG_BYTES),
+        Err(wrong) => bad(format!("bad base64 at offset {} of the line: {}", offset + wrong.offset, wrong.what)),
+    }
+}
+
+/// What is wrong with a field that is no base64 of ciphertext and tag.
+#[cold]
+fn bad_data(text: &[u8], name: &str) -> Fault {
+    match base64::decode(text, &mut vec![0; base64::decoded_bytes_max(text.len())]) {
+        Ok(bytes) => too_short("the tag", bytes, TAG_BYTES),
+        Err(wrong) => bad_field(name, wrong),
+    }
+}
+
+#[cold]
+fn no_tab() -> Fault {
+    bad(format!("no tab after a key id in the first {} bytes: is this record sealed as key-id TAB base64?", {
+        KEY_ID_BYTES_MAX + 1
+    }))
+}
+
+#[cold]
+fn no_field(name: &str) -> Fault {
+    bad(format!("no field \"{name:.64}\": does [decode.envelope] name the fields as the sender does?"))
+}
+
+#[cold]
 fn bad(detail: impl Into<String>) -> Fault {
     Fault::new(Reason::BadEnvelope, detail)
 }
 
+#[cold]
 fn bad_field(name: &str, wrong: base64::BadBase64) -> Fault {
     bad(format!("bad base64 in \"{name:.64}\" at its character {}: {}", wrong.offset, wrong.what))
 }
 
+#[cold]
 fn too_short(what: &str, found: usize, needed: usize) -> Fault {
     bad(format!("{found} bytes are too few for {what}, which take {needed}: the record is cut short"))
 }
 
+#[cold]
 fn tag_mismatch(key: &Key) -> Fault {
     let (id, cipher) = (key.id(), key.cipher().name());
     Fault::new(Reason::TagMismatch, format!("wrong key or changed bytes; key id {id}, {cipher}"))

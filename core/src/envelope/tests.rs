@@ -8,6 +8,9 @@ use super::{Keyring, Opener};
 use crate::config::EnvelopeLayout;
 use crate::dead_letter::{Fault, Reason};
 use crate::limits::DEAD_LETTER_DETAIL_BYTES;
+use crate::simd::Kernels;
+
+mod twin;
 
 /// A message that somebody else sealed.
 struct Vector {
@@ -141,11 +144,15 @@ fn keyring() -> Arc<Keyring> {
 }
 
 fn tab() -> Opener {
-    Opener::new(EnvelopeLayout::Tab, keyring())
+    Opener::new(EnvelopeLayout::Tab, keyring(), Kernels::widest())
 }
 
 fn json_named(key: &str, nonce: &str, data: &str) -> Opener {
-    Opener::new(EnvelopeLayout::Json { key: key.into(), nonce: nonce.into(), data: data.into() }, keyring())
+    Opener::new(
+        EnvelopeLayout::Json { key: key.into(), nonce: nonce.into(), data: data.into() },
+        keyring(),
+        Kernels::widest(),
+    )
 }
 
 fn json() -> Opener {
@@ -153,7 +160,7 @@ fn json() -> Opener {
 }
 
 fn frame() -> Opener {
-    Opener::new(EnvelopeLayout::Frame, keyring())
+    Opener::new(EnvelopeLayout::Frame, keyring(), Kernels::widest())
 }
 
 fn open(opener: &Opener, sealed: &[u8]) -> Result<Vec<u8>, Fault> {
@@ -284,7 +291,7 @@ fn an_unknown_key_is_escaped_and_cut_and_five_ids_are_named_at_most() {
     };
     let opener = |bytes: usize| {
         let text: String = (0..9).map(|index| key(index, bytes)).collect();
-        Opener::new(EnvelopeLayout::Frame, Arc::new(Keyring::parse(&text, "keys.toml").unwrap()))
+        Opener::new(EnvelopeLayout::Frame, Arc::new(Keyring::parse(&text, "keys.toml").unwrap()), Kernels::widest())
     };
     let sealed = [&[255][..], &[0x1B; 255], &[0; 28]].concat();
     let detail = |ids: &str| {
@@ -431,7 +438,8 @@ fn the_documents_examples_open() {
     let line = |start: &str| document.lines().find(|line| line.starts_with(start)).expect(start).as_bytes();
     let keyring = "key = [{ id = \"doc-1\", cipher = \"aes-128-gcm\", secret = \"AAECAwQFBgcICQoLDA0ODw==\" }]";
     let keyring = Arc::new(Keyring::parse(keyring, "docs").unwrap());
-    let opened = |layout, sealed: &[u8]| open(&Opener::new(layout, keyring.clone()), sealed).unwrap();
+    let opened =
+        |layout, sealed: &[u8]| open(&Opener::new(layout, keyring.clone(), Kernels::widest()), sealed).unwrap();
     let record = b"{\"user\":\"u1\",\"amount\":\"9.99\"}";
 
     assert_eq!(opened(EnvelopeLayout::Tab, line("doc-1\t")), record);
