@@ -17,6 +17,8 @@ mod block;
 pub mod index;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub(crate) mod net;
+pub(crate) mod numbers;
 mod scalar;
 pub(crate) mod text;
 

@@ -2,7 +2,7 @@
 
 pub mod arrow;
 pub mod builder;
-mod convert;
+pub(crate) mod convert;
 pub mod layout;
 pub mod mask;
 pub mod mismatch;

@@ -3,18 +3,23 @@
 //! The rules are those of [`ColumnBuilder::push_json`], which stays the truth: the loops below know the common shapes of
 //! the common types, and give every other value to the conversions that row by row pushes use.
 
+use arrow_buffer::ArrowNativeType;
+
 use super::ColumnBuilder;
 use super::buffer::Buffer;
 use super::cells::{Bits, BoolCells, Cells, FixedCells, TextCells};
-use super::dictionary::{DictionaryCells, Word};
+use super::dictionary::{DictionaryCells, Interned, Word};
 use crate::column::convert::net::{self, stored};
 use crate::column::convert::number::{double, integer, single};
-use crate::column::convert::{boolean, json, quick, text as as_text};
+use crate::column::convert::quick::Short;
+use crate::column::convert::{boolean, json, text as as_text};
 use crate::column::mismatch::Cause;
 use crate::column::span::{Span, SpanKind};
 use crate::column::value::Value;
 use crate::json::RawValue;
 use crate::simd::Kernels;
+use crate::simd::net::{ipv4s, uuids};
+use crate::simd::numbers::{ROWS_MAX, decimals, integers};
 
 /// A column refused a row of a block, for which no more is known: pushed row by row, the same records say which and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,63 +197,147 @@ impl Buffer {
             Buffer::Text { cells, .. } => cells.push_block(block, null, text, Kinds::TEXT)?,
             Buffer::Json { cells } => cells.push_block(block, null, text, Kinds::JSON)?,
             Buffer::LowCardinality { cells, .. } => cells.push_block(block, null, text)?,
-            Buffer::I8 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
-            Buffer::I16 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
-            Buffer::I32 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
-            Buffer::I64 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
-            Buffer::U8 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
-            Buffer::U16 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
-            Buffer::U32 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
-            Buffer::U64 { cells } => cells.push_block(block, null, text, quick::integer, integer)?,
-            Buffer::F32 { cells } => cells.push_block(block, null, text, quick::single, single)?,
-            Buffer::F64 { cells } => cells.push_block(block, null, text, quick::double, double)?,
+            Buffer::I8 { cells } => cells.push_integers(block, null, text)?,
+            Buffer::I16 { cells } => cells.push_integers(block, null, text)?,
+            Buffer::I32 { cells } => cells.push_integers(block, null, text)?,
+            Buffer::I64 { cells } => cells.push_integers(block, null, text)?,
+            Buffer::U8 { cells } => cells.push_integers(block, null, text)?,
+            Buffer::U16 { cells } => cells.push_integers(block, null, text)?,
+            Buffer::U32 { cells } => cells.push_integers(block, null, text)?,
+            Buffer::U64 { cells } => cells.push_integers(block, null, text)?,
+            Buffer::F32 { cells } => {
+                cells.push_block(
+                    block,
+                    null,
+                    text,
+                    |spans, rows| block.decimals(spans, rows, Short::single),
+                    single,
+                )?;
+            }
+            Buffer::F64 { cells } => {
+                cells.push_block(
+                    block,
+                    null,
+                    text,
+                    |spans, rows| block.decimals(spans, rows, Short::double),
+                    double,
+                )?;
+            }
             Buffer::Decimal { cells, rule } => {
-                let rule = *rule;
-                cells.push_block(block, null, text, |bytes, span| rule.quick(bytes, span), |v| rule.convert(v))?;
+                let read = |spans: &[Span], rows: &mut [i128]| block.decimals(spans, rows, |short| rule.quick(short));
+                cells.push_block(block, null, text, read, |value| rule.convert(value))?;
             }
             Buffer::Bool { cells } => cells.push_block(block, null, text)?,
+            Buffer::Timestamp { cells, rule } if rule.is_epoch() => {
+                let read =
+                    |spans: &[Span], rows: &mut [i64]| block.integers(spans, rows, |count| rule.quick_count(count));
+                cells.push_block(block, null, text, read, |value| rule.convert(value))?;
+            }
             Buffer::Timestamp { cells, rule } => {
-                cells.push_block(block, null, text, |bytes, span| rule.quick(bytes, span), |v| rule.convert(v))?;
+                let read = |spans: &[Span], rows: &mut [i64]| block.texts(spans, rows, |text| rule.quick_text(text));
+                cells.push_block(block, null, text, read, |value| rule.convert(value))?;
+            }
+            Buffer::Date { cells, rule } => {
+                let read = |spans: &[Span], rows: &mut [i32]| block.texts(spans, rows, |text| rule.quick_text(text));
+                cells.push_block(block, null, text, read, |value| rule.convert(value))?;
             }
             Buffer::Uuid { cells } => {
-                let convert = |value: Value<'_>| net::uuid(value).map(stored::uuid);
-                cells.push_block(block, null, text, |_, _| None, convert)?;
+                let read = |spans: &[Span], rows: &mut [i128]| uuids(block.bytes, spans, rows, block.kernels);
+                cells.push_block(block, null, text, read, |value| net::uuid(value).map(stored::uuid))?;
             }
             Buffer::Ipv4 { cells, .. } => {
-                let convert = |value: Value<'_>| net::ipv4(value).map(stored::ipv4);
-                cells.push_block(block, null, text, |_, _| None, convert)?;
+                let read = |spans: &[Span], rows: &mut [u32]| ipv4s(block.bytes, spans, rows, block.kernels);
+                cells.push_block(block, null, text, read, |value| net::ipv4(value).map(stored::ipv4))?;
             }
-            Buffer::Date { .. } | Buffer::Ipv6 { .. } | Buffer::List { .. } => return Ok(false),
+            Buffer::Ipv6 { .. } | Buffer::List { .. } => return Ok(false),
         }
         Ok(true)
     }
 }
 
-impl<T: arrow_buffer::ArrowNativeType> FixedCells<T> {
-    /// Appends a block of values. `quick` converts numbers and plain strings of the common shape; what it does not know
-    /// is left to `convert`.
+impl Block<'_> {
+    /// Reads integers of the common shape and makes of each what `of` says; which ones were read.
+    #[inline(always)]
+    fn integers<T>(&self, spans: &[Span], rows: &mut [T], of: impl Fn(i64) -> Option<T>) -> u64 {
+        let mut values = [0; ROWS_MAX];
+        let values = &mut values[..spans.len()];
+        let done = integers(self.bytes, spans, values, self.kernels);
+        keep(done, values, rows, of)
+    }
+
+    /// The same for numbers with a point.
+    #[inline(always)]
+    fn decimals<T>(&self, spans: &[Span], rows: &mut [T], of: impl Fn(Short) -> Option<T>) -> u64 {
+        let mut values = [Short::default(); ROWS_MAX];
+        let values = &mut values[..spans.len()];
+        let done = decimals(self.bytes, spans, values, self.kernels);
+        keep(done, values, rows, of)
+    }
+
+    /// The same for strings without escapes.
+    #[inline(always)]
+    fn texts<T>(&self, spans: &[Span], rows: &mut [T], of: impl Fn(&[u8]) -> Option<T>) -> u64 {
+        let mut done = 0;
+        for (at, (span, row)) in spans.iter().zip(rows).enumerate() {
+            if let (SpanKind::Plain, Some(text)) = (span.kind(), self.bytes.get(span.start()..span.end()))
+                && let Some(value) = of(text)
+            {
+                *row = value;
+                done |= 1 << at;
+            }
+        }
+        done
+    }
+}
+
+/// Makes rows of the values whose bits are set in `done`; which ones became rows.
+#[inline(always)]
+fn keep<V: Copy, T>(mut done: u64, values: &[V], rows: &mut [T], of: impl Fn(V) -> Option<T>) -> u64 {
+    let all = done;
+    for (at, (&value, row)) in values.iter().zip(rows).enumerate() {
+        if all >> at & 1 == 1 {
+            match of(value) {
+                Some(value) => *row = value,
+                None => done &= !(1 << at),
+            }
+        }
+    }
+    done
+}
+
+impl<T: ArrowNativeType + TryFrom<i64> + TryFrom<i128>> FixedCells<T> {
+    fn push_integers(&mut self, block: &Block<'_>, nulls: Nulls, text: &mut String) -> Result<(), Refused> {
+        let read = |spans: &[Span], rows: &mut [T]| block.integers(spans, rows, |value| T::try_from(value).ok());
+        self.push_block(block, nulls, text, read, integer)
+    }
+}
+
+impl<T: ArrowNativeType> FixedCells<T> {
+    /// Appends a block of values. `read` converts what is of the common shape, and says of which rows it did; what is
+    /// left goes to `convert`.
     #[inline(always)]
     fn push_block(
         &mut self,
         block: &Block<'_>,
         nulls: Nulls,
         text: &mut String,
-        quick: impl Fn(&[u8], Span) -> Option<T>,
+        read: impl Fn(&[Span], &mut [T]) -> u64,
         convert: impl Fn(Value<'_>) -> Result<T, Cause>,
     ) -> Result<(), Refused> {
         let absent = if nulls.absent { T::default() } else { self.fill };
         let null = if nulls.null { T::default() } else { self.fill };
         let rows = self.values.push_rows(block.spans.len(), T::default());
-        for (row, &span) in rows.iter_mut().zip(block.spans) {
-            *row = match span.kind() {
-                SpanKind::Absent => absent,
-                SpanKind::Null => null,
-                SpanKind::Number | SpanKind::Plain => match quick(block.bytes, span) {
-                    Some(value) => value,
-                    None => convert(value_at(block.bytes, span, text))?,
-                },
-                _ => convert(value_at(block.bytes, span, text))?,
-            };
+        for (spans, rows) in block.spans.chunks(ROWS_MAX).zip(rows.chunks_mut(ROWS_MAX)) {
+            let mut left = !read(spans, rows) & (u64::MAX >> (ROWS_MAX - spans.len()));
+            while left != 0 {
+                let at = left.trailing_zeros() as usize;
+                left &= left - 1;
+                rows[at] = match spans[at].kind() {
+                    SpanKind::Absent => absent,
+                    SpanKind::Null => null,
+                    _ => convert(value_at(block.bytes, spans[at], text))?,
+                };
+            }
         }
         Ok(())
     }
@@ -320,20 +409,21 @@ impl TextCells {
 
 impl DictionaryCells {
     fn push_block(&mut self, block: &Block<'_>, nulls: Nulls, text: &mut String) -> Result<(), Refused> {
-        let before = self.keys.len();
-        self.keys.push_rows(block.spans.len(), 0);
-        for (row, &span) in block.spans.iter().enumerate() {
-            let key = match span.kind() {
-                SpanKind::Plain | SpanKind::Number => self.intern_span(block.bytes, span)?,
-                kind @ (SpanKind::Absent | SpanKind::Null) if nulls.is_null(kind) => self.intern("")?,
-                SpanKind::Absent | SpanKind::Null => self.intern_fill()?,
-                _ => self.intern(as_text(value_at(block.bytes, span, text))?)?,
+        let DictionaryCells { keys, values, fill } = self;
+        let keys = keys.push_rows(block.spans.len(), 0);
+        for (key, &span) in keys.iter_mut().zip(block.spans) {
+            *key = match span.kind() {
+                SpanKind::Plain | SpanKind::Number => values.intern_span(block.bytes, span)?,
+                kind @ (SpanKind::Absent | SpanKind::Null) if nulls.is_null(kind) => values.intern("")?,
+                SpanKind::Absent | SpanKind::Null => values.intern(fill)?,
+                _ => values.intern(as_text(value_at(block.bytes, span, text))?)?,
             };
-            self.keys.as_vec()[before + row] = key;
         }
         Ok(())
     }
+}
 
+impl Interned {
     #[inline(always)]
     fn intern_span(&mut self, bytes: &[u8], span: Span) -> Result<i32, Cause> {
         let written = || std::str::from_utf8(&bytes[span.start()..span.end()]).expect("the block is UTF-8");

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Int32Array};
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
 use arrow_buffer::{Buffer, NullBuffer};
 
 use crate::column::mismatch::Cause;
@@ -22,37 +22,28 @@ const SLOTS_MIN: usize = 64;
 /// A table is kept for the next batch if it has at most this many slots for each value of the last one.
 const SLOTS_KEPT_A_VALUE: usize = 16;
 
+#[derive(Default)]
 pub(super) struct DictionaryCells {
     pub(super) keys: Reused<i32>,
+    pub(super) values: Interned,
+    pub(super) fill: String,
+}
+
+/// The distinct values, and how to find them.
+pub(super) struct Interned {
     values: TextRows,
     /// The word of each value, see [`Word`].
     words: Vec<Word>,
     slots: Slots,
-    pub(super) fill: String,
 }
 
-impl Default for DictionaryCells {
+impl Default for Interned {
     fn default() -> Self {
-        DictionaryCells {
-            keys: Reused::default(),
-            values: TextRows::default(),
-            words: Vec::new(),
-            slots: Slots::new(),
-            fill: String::new(),
-        }
+        Interned { values: TextRows::default(), words: Vec::new(), slots: Slots::new() }
     }
 }
 
-impl DictionaryCells {
-    /// # Errors
-    /// [`Cause::BatchFull`]: nothing was appended.
-    #[inline]
-    pub(super) fn push(&mut self, value: &str) -> Result<(), Cause> {
-        let key = self.intern(value)?;
-        self.keys.push(key);
-        Ok(())
-    }
-
+impl Interned {
     /// The key of a value, a new one if it is new.
     #[inline]
     pub(super) fn intern(&mut self, value: &str) -> Result<i32, Cause> {
@@ -92,19 +83,34 @@ impl DictionaryCells {
         Ok(key as i32)
     }
 
+    fn finish(&mut self) -> StringArray {
+        self.slots.clear(self.values.len());
+        self.words.clear();
+        self.values.finish(None)
+    }
+}
+
+impl DictionaryCells {
+    /// # Errors
+    /// [`Cause::BatchFull`]: nothing was appended.
+    #[inline]
+    pub(super) fn push(&mut self, value: &str) -> Result<(), Cause> {
+        let key = self.values.intern(value)?;
+        self.keys.push(key);
+        Ok(())
+    }
+
     pub(super) fn key(&self, row: usize) -> usize {
         self.keys[row] as usize
     }
 
     pub(super) fn get(&self, row: usize) -> &str {
-        self.values.get(self.key(row))
+        self.values.values.get(self.key(row))
     }
 
     pub(super) fn finish(&mut self, nulls: Option<NullBuffer>) -> ArrayRef {
-        self.slots.clear(self.values.len());
-        self.words.clear();
         let keys = Int32Array::new(self.keys.take().into(), nulls);
-        let values = Arc::new(self.values.finish(None));
+        let values = Arc::new(self.values.finish());
         Arc::new(DictionaryArray::<Int32Type>::new(keys, values))
     }
 
@@ -113,7 +119,7 @@ impl DictionaryCells {
         if let Some(keys) = owned(keys) {
             self.keys.give_back(keys);
         }
-        self.values.give_back(owned(offsets), owned(text));
+        self.values.values.give_back(owned(offsets), owned(text));
     }
 }
 
@@ -129,14 +135,14 @@ impl Cells for DictionaryCells {
     /// The empty text: also under a null, so that every key has its value.
     fn push_zeros(&mut self, rows: usize) {
         if rows > 0 {
-            let key = self.intern("").expect("the empty text needs no room");
+            let key = self.values.intern("").expect("the empty text needs no room");
             self.keys.push_rows(rows, key);
         }
     }
 
     fn push_fills(&mut self, rows: usize) -> Result<(), Cause> {
         if rows > 0 {
-            let key = self.intern_fill()?;
+            let key = self.values.intern(&self.fill)?;
             self.keys.push_rows(rows, key);
         }
         Ok(())
@@ -145,16 +151,6 @@ impl Cells for DictionaryCells {
     fn last_becomes_fill(&mut self) {
         let fill = self.get(self.len() - 1).to_owned();
         *self = DictionaryCells { fill, ..DictionaryCells::default() };
-    }
-}
-
-impl DictionaryCells {
-    /// The key of the value of records that lack the field.
-    pub(super) fn intern_fill(&mut self) -> Result<i32, Cause> {
-        let fill = std::mem::take(&mut self.fill);
-        let key = self.intern(&fill);
-        self.fill = fill;
-        key
     }
 }
 

@@ -1,11 +1,10 @@
 //! Decimals: exact, from text. Money is never rounded: a digit that the column cannot hold is a mismatch.
 
 use crate::column::mismatch::Cause;
-use crate::column::span::Span;
 use crate::column::value::Value;
 
 use super::number::{Excess, scaled};
-use super::quick::{Short, short_decimal};
+use super::quick::Short;
 use super::written;
 
 /// Digits that the fast way takes: their value fits a `u64`.
@@ -64,17 +63,13 @@ impl DecimalRule {
         if units.unsigned_abs() < self.limit.unsigned_abs() { Ok(units) } else { Err(Cause::Range) }
     }
 
-    /// The same for a short number in a block of records; `None` says nothing about others.
+    /// The same for a number that a kernel read; `None` says nothing about others.
     #[inline(always)]
-    pub(in crate::column) fn quick(self, block: &[u8], span: Span) -> Option<i128> {
-        let Short { magnitude, negative, after } = short_decimal(block, span)?;
-        let zeros = usize::from(self.scale).checked_sub(after)?;
+    pub(in crate::column) fn quick(self, Short { units, after }: Short) -> Option<i128> {
+        let zeros = usize::from(self.scale).checked_sub(after as usize)?;
         // Below 10^16 times 10^22: fits.
-        let units = i128::from(magnitude) * POWERS_OF_TEN[..=QUICK_ZEROS_MAX].get(zeros)?;
-        if units >= self.limit {
-            return None;
-        }
-        Some(if negative { -units } else { units })
+        let units = i128::from(units) * POWERS_OF_TEN[..=QUICK_ZEROS_MAX].get(zeros)?;
+        (units.unsigned_abs() < self.limit.unsigned_abs()).then_some(units)
     }
 
     /// `-`, digits, and a point with at most as many digits after it as the scale; `None` for anything else.

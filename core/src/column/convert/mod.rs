@@ -6,10 +6,10 @@
 
 mod civil;
 pub(super) mod decimal;
-pub(super) mod net;
+pub(crate) mod net;
 pub(super) mod number;
 mod pattern;
-pub(super) mod quick;
+pub(crate) mod quick;
 pub(super) mod time;
 
 use super::mismatch::Cause;

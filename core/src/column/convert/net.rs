@@ -30,13 +30,18 @@ pub(in crate::column) fn ipv6(value: Value<'_>) -> Result<Ipv6Addr, Cause> {
 /// A UUID's bytes in the order in which they are written: 32 hex digits in any case, with its four hyphens or none.
 #[inline]
 pub(in crate::column) fn uuid(value: Value<'_>) -> Result<[u8; 16], Cause> {
-    let text = string(value)?.as_bytes();
+    uuid_bytes(string(value)?.as_bytes()).ok_or(Cause::Form)
+}
+
+/// The same for text; `None` if it is not one.
+#[inline]
+pub(crate) fn uuid_bytes(text: &[u8]) -> Option<[u8; 16]> {
     // First digit of each byte: a hyphen stands in front of bytes 4, 6, 8 and 10.
     const HYPHENATED: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let hyphens = match text.len() {
         32 => 0,
         36 if [8, 13, 18, 23].iter().all(|&at| text[at] == b'-') => 1,
-        _ => return Err(Cause::Form),
+        _ => return None,
     };
     let mut bytes = [0; 16];
     let mut seen = 0;
@@ -46,7 +51,7 @@ pub(in crate::column) fn uuid(value: Value<'_>) -> Result<[u8; 16], Cause> {
         seen |= high | low;
         *byte = high << 4 | (low & 15);
     }
-    if seen < 16 { Ok(bytes) } else { Err(Cause::Form) }
+    (seen < 16).then_some(bytes)
 }
 
 /// Value of a hex digit; 255 for other bytes.

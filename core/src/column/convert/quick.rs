@@ -49,9 +49,9 @@ impl Padded {
         Some(Padded { word, len, negative })
     }
 
+    /// `magnitude` has sixteen digits at most.
     #[inline(always)]
     fn signed(&self, magnitude: u64) -> i64 {
-        // Sixteen digits fit.
         if self.negative { -(magnitude as i64) } else { magnitude as i64 }
     }
 }
@@ -69,72 +69,66 @@ fn sixteen_digits(word: u128) -> Option<u64> {
 
 /// An integer: an optional minus and one to sixteen digits.
 #[inline(always)]
-pub(in crate::column) fn integer<T: TryFrom<i64>>(block: &[u8], span: Span) -> Option<T> {
-    T::try_from(short_integer(block, span)?).ok()
-}
-
-#[inline(always)]
-pub(super) fn short_integer(block: &[u8], span: Span) -> Option<i64> {
+pub(crate) fn integer(block: &[u8], span: Span) -> Option<i64> {
     let number = Padded::at(block, span)?;
     Some(number.signed(sixteen_digits(number.word)?))
 }
 
-/// Digits with at most one point among them: the number as if the point were not there, and the digits after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Short {
-    pub(super) magnitude: u64,
-    pub(super) negative: bool,
-    /// At most 14.
-    pub(super) after: usize,
+/// A short number with at most one point, and a digit on either side of it: `units` over ten to the power `after`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Short {
+    /// The number as if the point were not there.
+    pub(crate) units: i64,
+    /// Digits after the point, at most 14.
+    pub(crate) after: u32,
 }
 
+/// At most sixteen characters without the sign. Not zero with a minus, whose sign a float has to keep.
 #[inline(always)]
-pub(super) fn short_decimal(block: &[u8], span: Span) -> Option<Short> {
-    let Padded { word, len, negative } = Padded::at(block, span)?;
+pub(crate) fn decimal(block: &[u8], span: Span) -> Option<Short> {
+    let number = Padded::at(block, span)?;
+    let word = number.word;
     // Marks points exactly: in a byte that is zero after the exclusive or, no sum reaches the high bit.
     let others = word ^ splat(b'.');
     let marks = !(((others & splat(0x7f)) + splat(0x7f)) | others) & splat(0x80);
-    if marks == 0 {
-        return Some(Short { magnitude: sixteen_digits(word)?, negative, after: 0 });
-    }
-    let point = marks.trailing_zeros() as usize / 8;
-    let after = WORD_BYTES - 1 - point;
-    // A digit before it, and one after it.
-    if point + len <= WORD_BYTES || after == 0 {
+    let (digits, after) = match marks {
+        0 => (word, 0),
+        _ => {
+            let point = marks.trailing_zeros() as usize / 8;
+            let after = WORD_BYTES - 1 - point;
+            if point + number.len <= WORD_BYTES || after == 0 {
+                return None;
+            }
+            ((word & KEPT[after]) | (word << 8) & !KEPT[after] | u128::from(b'0'), after as u32)
+        }
+    };
+    let magnitude = sixteen_digits(digits)?;
+    if number.negative && magnitude == 0 {
         return None;
     }
-    let behind = KEPT[after];
-    let digits = (word & behind) | (word << 8) & !behind | u128::from(b'0');
-    Some(Short { magnitude: sixteen_digits(digits)?, negative, after })
+    Some(Short { units: number.signed(magnitude), after })
 }
 
-/// A double: digits whose number is exact in a double, divided by a power of ten that is exact too, so that the one
-/// rounding of the division gives the double nearest to the text (W. Clinger, "How to read floating point numbers
-/// accurately", 1990).
-#[inline(always)]
-pub(in crate::column) fn double(block: &[u8], span: Span) -> Option<f64> {
-    let Short { magnitude, negative, after } = short_decimal(block, span)?;
-    if magnitude > 1 << f64::MANTISSA_DIGITS {
-        return None;
+impl Short {
+    /// The double nearest to the number: its digits are exact in a double, and so is the power of ten, so the one
+    /// rounding of the division is the only one (W. Clinger, "How to read floating point numbers accurately", 1990).
+    #[inline(always)]
+    pub(in crate::column) fn double(self) -> Option<f64> {
+        let is_exact = self.units.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS;
+        is_exact.then(|| self.units as f64 / DOUBLE_POWERS[self.after as usize])
     }
-    let value = magnitude as f64 / DOUBLE_POWERS[after];
-    Some(if negative { -value } else { value })
-}
 
-/// A single, in the same way.
-#[inline(always)]
-pub(in crate::column) fn single(block: &[u8], span: Span) -> Option<f32> {
-    let Short { magnitude, negative, after } = short_decimal(block, span)?;
-    if magnitude > 1 << f32::MANTISSA_DIGITS || after > SINGLE_POWER_MAX {
-        return None;
+    /// The single nearest to the number, in the same way.
+    #[inline(always)]
+    pub(in crate::column) fn single(self) -> Option<f32> {
+        let is_exact = self.units.unsigned_abs() <= 1 << f32::MANTISSA_DIGITS && self.after <= SINGLE_POWER_MAX;
+        is_exact.then(|| self.units as f32 / DOUBLE_POWERS[self.after as usize] as f32)
     }
-    let value = magnitude as f32 / DOUBLE_POWERS[after] as f32;
-    Some(if negative { -value } else { value })
 }
 
 const DOUBLE_POWERS: [f64; 15] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
 /// Largest power of ten that is exact in a single.
-const SINGLE_POWER_MAX: usize = 10;
+const SINGLE_POWER_MAX: u32 = 10;
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,12 @@
 //! Timestamps and dates.
 
 use crate::column::mismatch::Cause;
-use crate::column::span::Span;
 use crate::column::value::Value;
 use crate::column::{TimeFormat, TimePrecision};
 
 use super::civil::{self, DAY_SECONDS, Instant, checked_days, four, in_range, two};
 use super::number::{Excess, scaled, short_integer};
 use super::pattern::Pattern;
-use super::quick;
 use super::written;
 
 /// The rule of one timestamp column.
@@ -65,15 +63,24 @@ impl TimestampRule {
 }
 
 impl TimestampRule {
-    /// The same for a time of the common shape in a block of records: an integer, or RFC 3339. `None` says nothing about
-    /// others.
+    /// Whether times are counts of a unit, for which there is [`TimestampRule::quick_count`].
+    pub(in crate::column) fn is_epoch(&self) -> bool {
+        matches!(self.source, Source::Epoch(_))
+    }
+
+    /// The same for a count that a kernel read; `None` says nothing about others.
     #[inline(always)]
-    pub(in crate::column) fn quick(&self, block: &[u8], span: Span) -> Option<i64> {
-        let stored = match &self.source {
-            Source::Epoch(rule) => rule.stored(quick::short_integer(block, span)?).ok()?,
-            Source::Rfc3339 => rfc3339(&block[span.start()..span.end()])?.stored(self.precision).ok()?,
-            Source::Pattern(_) => return None,
-        };
+    pub(in crate::column) fn quick_count(&self, count: i64) -> Option<i64> {
+        let Source::Epoch(rule) = &self.source else { return None };
+        let stored = rule.stored(count).ok()?;
+        (self.event.0..=self.event.1).contains(&stored).then_some(stored)
+    }
+
+    /// The same for plain text in RFC 3339.
+    #[inline(always)]
+    pub(in crate::column) fn quick_text(&self, text: &[u8]) -> Option<i64> {
+        let Source::Rfc3339 = &self.source else { return None };
+        let stored = rfc3339(text)?.stored(self.precision).ok()?;
         (self.event.0..=self.event.1).contains(&stored).then_some(stored)
     }
 }
@@ -185,6 +192,12 @@ impl DateRule {
             Some(pattern) => pattern.day(text)?,
         };
         in_range(day)
+    }
+
+    /// The same for plain text without a pattern; `None` says nothing about others.
+    #[inline]
+    pub(in crate::column) fn quick_text(&self, text: &[u8]) -> Option<i32> {
+        if self.0.is_some() { None } else { in_range(iso_day(text)?).ok() }
     }
 }
 

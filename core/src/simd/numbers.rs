@@ -1,0 +1,169 @@
+//! Short numbers of a block of records, up to sixteen characters each.
+//!
+//! Sixteen bytes that end where the number ends are taken at once, and what stands before it is made zeros, so that the
+//! number's length costs no branch. A kernel says which numbers it read. The others may be longer, or of another
+//! form, or not be numbers at all: whoever asked looks at them itself.
+
+use super::{Kernels, Level};
+use crate::column::convert::quick::{self, Short};
+use crate::column::span::{Span, SpanKind};
+
+/// Rows of a call: bits of the answer.
+pub(crate) const ROWS_MAX: usize = u64::BITS as usize;
+
+/// Reads integers, bare or in quotes: an optional minus and one to sixteen digits. The answer has a bit for each one
+/// that was read, the first span's lowest; what is in `out` for the others means nothing.
+///
+/// # Panics
+/// If there are more than [`ROWS_MAX`] spans, or not as many places in `out`.
+pub(crate) fn integers(block: &[u8], spans: &[Span], out: &mut [i64], kernels: Kernels) -> u64 {
+    match kernels.level() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level's instructions are there, see `Kernels`.
+        Level::Avx512 | Level::Avx2 => unsafe { x86::integers(block, spans, out) },
+        _ => each(spans, out, |span| quick::integer(block, span)),
+    }
+}
+
+/// Reads numbers with at most one point, see [`quick::decimal`]. The answer is that of [`integers`].
+///
+/// # Panics
+/// If there are more than [`ROWS_MAX`] spans, or not as many places in `out`.
+pub(crate) fn decimals(block: &[u8], spans: &[Span], out: &mut [Short], kernels: Kernels) -> u64 {
+    match kernels.level() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level's instructions are there, see `Kernels`.
+        Level::Avx512 | Level::Avx2 => unsafe { x86::decimals(block, spans, out) },
+        _ => each(spans, out, |span| quick::decimal(block, span)),
+    }
+}
+
+/// Reads each number or plain string; which ones were read.
+#[inline(always)]
+pub(super) fn each<T>(spans: &[Span], out: &mut [T], read: impl Fn(Span) -> Option<T>) -> u64 {
+    assert!(spans.len() <= ROWS_MAX && spans.len() == out.len(), "a bit and a place for each row");
+    let mut done = 0;
+    for (row, (&span, place)) in spans.iter().zip(out).enumerate() {
+        if let SpanKind::Number | SpanKind::Plain = span.kind()
+            && let Some(value) = read(span)
+        {
+            *place = value;
+            done |= 1 << row;
+        }
+    }
+    done
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::*;
+
+    const BYTES: usize = 16;
+
+    /// By length: ones for the bytes of a number that ends where sixteen bytes end.
+    const KEPT: [[u8; BYTES]; BYTES + 1] = {
+        let mut kept = [[0; BYTES]; BYTES + 1];
+        let mut len = 1;
+        while len <= BYTES {
+            kept[len] = kept[len - 1];
+            kept[len][BYTES - len] = 0xff;
+            len += 1;
+        }
+        kept
+    };
+
+    /// By place of the point, 16 for none: what takes the point out and moves what stands before it up.
+    const WITHOUT: [[u8; BYTES]; BYTES + 1] = {
+        let mut without = [[0; BYTES]; BYTES + 1];
+        let mut point = 0;
+        while point <= BYTES {
+            let mut at = 0;
+            while at < BYTES {
+                // A high bit makes a zero.
+                without[point][at] = match at {
+                    _ if at > point || point == BYTES => at as u8,
+                    0 => 0x80,
+                    _ => at as u8 - 1,
+                };
+                at += 1;
+            }
+            point += 1;
+        }
+        without
+    };
+
+    /// A number's characters less `'0'` behind zeros, its length, and whether there is a minus in front of it.
+    struct Padded {
+        digits: __m128i,
+        len: usize,
+        negative: bool,
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn padded(block: &[u8], span: Span) -> Option<Padded> {
+        let end = span.end();
+        let negative = *block.get(span.start())? == b'-';
+        let len = span.len().wrapping_sub(usize::from(negative));
+        if len.wrapping_sub(1) >= BYTES || end < BYTES || end > block.len() {
+            return None;
+        }
+        // SAFETY: sixteen bytes that end at `end`, which is at least 16 and within the block; and a row of the table.
+        let (bytes, kept) = unsafe {
+            (_mm_loadu_si128(block.as_ptr().add(end - BYTES).cast()), _mm_loadu_si128(KEPT[len].as_ptr().cast()))
+        };
+        Some(Padded { digits: _mm_and_si128(_mm_sub_epi8(bytes, _mm_set1_epi8(b'0' as i8)), kept), len, negative })
+    }
+
+    /// The number that sixteen digits write; `None` if one is not a digit.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn value(digits: __m128i, negative: bool) -> Option<i64> {
+        let in_range = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
+        if _mm_movemask_epi8(in_range) != 0xffff {
+            return None;
+        }
+        let pairs = _mm_maddubs_epi16(digits, _mm_set1_epi16(0x010a));
+        let fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x0001_0064));
+        let eights = _mm_madd_epi16(_mm_packus_epi32(fours, fours), _mm_set1_epi32(0x0001_2710));
+        let both = _mm_cvtsi128_si64(eights) as u64;
+        let magnitude = ((both & 0xffff_ffff) * 100_000_000 + (both >> 32)) as i64;
+        Some(if negative { -magnitude } else { magnitude })
+    }
+
+    /// # Safety
+    /// The machine has AVX2, BMI1 and BMI2.
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    pub(super) unsafe fn integers(block: &[u8], spans: &[Span], out: &mut [i64]) -> u64 {
+        each(spans, out, |span| {
+            let number = padded(block, span)?;
+            value(number.digits, number.negative)
+        })
+    }
+
+    /// # Safety
+    /// The machine has AVX2, BMI1 and BMI2.
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    pub(super) unsafe fn decimals(block: &[u8], spans: &[Span], out: &mut [Short]) -> u64 {
+        each(spans, out, |span| {
+            let Padded { digits, len, negative } = padded(block, span)?;
+            // A point, less '0'. What was made zeros is none.
+            let points = _mm_movemask_epi8(_mm_cmpeq_epi8(digits, _mm_set1_epi8(b'.'.wrapping_sub(b'0') as i8)));
+            let point = (points as u32 | 1 << BYTES).trailing_zeros() as usize;
+            let after = (BYTES - 1).saturating_sub(point);
+            // A digit before the point, and one after it.
+            if point < BYTES && (point + len <= BYTES || after == 0) {
+                return None;
+            }
+            // SAFETY: a row of the table.
+            let without = unsafe { _mm_loadu_si128(WITHOUT[point].as_ptr().cast()) };
+            let units = value(_mm_shuffle_epi8(digits, without), negative)?;
+            if negative && units == 0 {
+                return None;
+            }
+            Some(Short { units, after: after as u32 })
+        })
+    }
+}
