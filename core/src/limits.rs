@@ -48,6 +48,13 @@ pub const KEYS_MAX: usize = 1_024;
 /// Bytes of a key id.
 pub const KEY_ID_BYTES_MAX: usize = 64;
 
+/// Bytes that are read from a file at once where they do not go straight into a slice.
+pub const READ_BLOCK_BYTES: usize = 256 << 10;
+/// Blocks that io_uring reads ahead. All of them are locked in memory, for which an ordinary user has 8 MiB.
+pub const READ_BLOCKS_AHEAD: usize = 8;
+/// Milliseconds until a reader that waits for a silent pipe looks whether it shall stop.
+pub const READ_STOP_CHECK_MS: u32 = 100;
+
 /// Slices read ahead of the workers.
 pub const SLICES_READ_AHEAD: usize = 1;
 /// Decoded slices waiting for an inserter.
@@ -82,6 +89,8 @@ pub const EMBEDDED_LOG_TAIL_BYTES: u64 = 4 << 10;
 const _: () = assert!(SLICE_BYTES_FLOOR <= SLICE_BYTES && SLICE_BYTES <= SLICE_BYTES_CEILING);
 const _: () = assert!(RECORD_BYTES_MAX <= RECORD_BYTES_CEILING && RECORD_BYTES_CEILING <= SLICE_BYTES_CEILING);
 const _: () = assert!(RECORD_BYTES_MAX <= SLICE_BYTES, "a record of the default limit must fit in a default slice");
+const _: () = assert!(READ_BLOCK_BYTES.is_multiple_of(4 << 10), "O_DIRECT reads whole sectors");
+const _: () = assert!(READ_BLOCK_BYTES * READ_BLOCKS_AHEAD <= 4 << 20, "half of what a user may lock");
 const _: () = assert!(DEAD_LETTER_HEAD_BYTES <= SLICE_BYTES_FLOOR);
 const _: () = assert!(SLICE_BYTES_CEILING <= i32::MAX as usize / 2, "string offsets of a batch are 32 bit");
 const _: () = assert!(RECORD_BYTES_CEILING < FRAME_BYTES_CEILING && FRAME_BYTES_CEILING <= u32::MAX as usize);

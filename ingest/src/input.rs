@@ -1,13 +1,18 @@
 //! Inputs: files and standard input, opened and decompressed by what their first bytes say.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use longshore_core::limits::READ_BLOCK_BYTES;
+use rustix::fs::OFlags;
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::read::{FileReaders, PipeEnd, PipeReader, Raw, RawBody};
 
 /// Something to load, from its first byte to its last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,26 +55,35 @@ impl Input {
         }
     }
 
-    /// Opens it and finds out how it is compressed. `stored_read` counts the stored bytes that were read.
-    pub fn open(&self, stored_read: Arc<AtomicU64>) -> Result<Stream, InputError> {
+    /// Opens it and finds out how it is compressed. `stored_read` counts the stored bytes that are read; `stop` ends the
+    /// wait for a pipe that is silent.
+    pub(crate) fn open<'a>(
+        &self,
+        files: &'a mut FileReaders,
+        stored_read: Arc<AtomicU64>,
+        stop: &'a AtomicBool,
+    ) -> Result<Stream<'a>, InputError> {
         let fail = |error| InputError::Open { name: self.name.clone(), error };
-        let raw: Box<dyn Read + Send> = match &self.kind {
-            InputKind::File(path) => Box::new(File::open(path).map_err(fail)?),
-            InputKind::Stdin => Box::new(io::stdin()),
+        let body = match &self.kind {
+            InputKind::File(path) => open_file(path, files, stop).map_err(fail)?,
+            InputKind::Stdin => RawBody::Pipe(PipeReader::new(PipeEnd::Stdin, stop)),
         };
-        let mut counted = Counted { inner: raw, stored_read, failed: false };
-        let mut magic = [0_u8; 4];
-        let mut filled = 0;
-        while filled < magic.len() {
-            match counted.read(&mut magic[filled..]).map_err(fail)? {
-                0 => break,
-                n => filled += n,
-            }
-        }
-        let compression = Compression::of(&magic[..filled]);
-        let whole = io::Cursor::new(magic[..filled].to_vec()).chain(counted);
-        Ok(Stream { name: self.name.clone(), compression, body: Body::new(compression, whole).map_err(fail)? })
+        Stream::new(self.name.clone(), Raw::new(body, stored_read)).map_err(fail)
     }
+}
+
+/// Opens what a path names. A pipe is opened without waiting for somebody to write to it: that is for the reader to do.
+fn open_file<'a>(path: &Path, files: &'a mut FileReaders, stop: &'a AtomicBool) -> io::Result<RawBody<'a>> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    if path.metadata()?.file_type().is_fifo() {
+        options.custom_flags(OFlags::NONBLOCK.bits() as i32);
+    }
+    let file: File = options.open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(RawBody::File(files.read(file)?));
+    }
+    Ok(RawBody::Pipe(PipeReader::new(PipeEnd::Owned(file.into()), stop)))
 }
 
 /// How a source is compressed, told apart by its first bytes.
@@ -86,6 +100,9 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// How many of the first bytes tell it.
+    const MAGIC_BYTES: usize = 4;
+
     /// By the first four bytes (fewer only if the source is shorter).
     pub fn of(magic: &[u8]) -> Self {
         match magic {
@@ -155,58 +172,88 @@ pub enum InputError {
     },
 }
 
-type Raw = io::Chain<io::Cursor<Vec<u8>>, Counted>;
-
 /// An open input: its content after decompression.
-pub struct Stream {
+pub(crate) struct Stream<'a> {
     name: Arc<str>,
     compression: Compression,
-    body: Body,
+    body: Body<'a>,
 }
 
-enum Body {
-    Plain(Raw),
-    Gzip(flate2::bufread::MultiGzDecoder<BufReader<Raw>>),
-    Zstd(zstd::stream::read::Decoder<'static, BufReader<Raw>>),
-    Lz4(lz4_flex::frame::FrameDecoder<BufReader<Raw>>),
+/// What [`Stream::fill`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// As much as was asked for; more may follow.
+    More,
+    /// All there is.
+    Ended,
+    /// What there was when a stop was asked for; the input may go on behind it.
+    Stopped,
 }
 
-/// Bytes read from a compressed file at once.
-const COMPRESSED_READ_BYTES: usize = 256 << 10;
+enum Body<'a> {
+    Plain(Raw<'a>),
+    Gzip(flate2::bufread::MultiGzDecoder<Raw<'a>>),
+    Zstd(zstd::stream::read::Decoder<'static, Raw<'a>>),
+    Lz4(lz4_flex::frame::FrameDecoder<Raw<'a>>),
+}
 
-impl Body {
-    fn new(compression: Compression, raw: Raw) -> io::Result<Self> {
-        let buffered = |raw| BufReader::with_capacity(COMPRESSED_READ_BYTES, raw);
+impl<'a> Body<'a> {
+    fn new(compression: Compression, raw: Raw<'a>) -> io::Result<Self> {
         Ok(match compression {
             Compression::Plain => Body::Plain(raw),
-            Compression::Gzip => Body::Gzip(flate2::bufread::MultiGzDecoder::new(buffered(raw))),
-            Compression::Zstd => Body::Zstd(zstd::stream::read::Decoder::with_buffer(buffered(raw))?),
-            Compression::Lz4 => Body::Lz4(lz4_flex::frame::FrameDecoder::new(buffered(raw))),
+            Compression::Gzip => Body::Gzip(flate2::bufread::MultiGzDecoder::new(raw)),
+            Compression::Zstd => Body::Zstd(zstd::stream::read::Decoder::with_buffer(raw)?),
+            Compression::Lz4 => Body::Lz4(lz4_flex::frame::FrameDecoder::new(raw)),
         })
     }
 
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    /// Appends what is next: where no decompressor is between, up to what `buffer` has room for; otherwise up to
+    /// `bytes`. False at the end. Something may have been appended before the end, and before an error.
+    fn append(&mut self, buffer: &mut Vec<u8>, bytes: usize) -> io::Result<bool> {
         match self {
-            Body::Plain(reader) => reader.read(into),
-            Body::Gzip(reader) => reader.read(into),
-            Body::Zstd(reader) => reader.read(into),
-            Body::Lz4(reader) => read_lz4(reader, into),
+            Body::Plain(raw) => Ok(raw.append(buffer)? > 0),
+            Body::Gzip(reader) => append_read(buffer, bytes, |into| reader.read(into)),
+            Body::Zstd(reader) => append_read(buffer, bytes, |into| reader.read(into)),
+            Body::Lz4(reader) => append_read(buffer, bytes, |into| read_lz4(reader, into)),
         }
     }
 
-    fn system_failed(&self) -> bool {
-        let raw = match self {
+    fn raw(&self) -> &Raw<'a> {
+        match self {
             Body::Plain(raw) => raw,
-            Body::Gzip(reader) => reader.get_ref().get_ref(),
-            Body::Zstd(reader) => reader.get_ref().get_ref(),
-            Body::Lz4(reader) => reader.get_ref().get_ref(),
-        };
-        raw.get_ref().1.failed
+            Body::Gzip(reader) => reader.get_ref(),
+            Body::Zstd(reader) => reader.get_ref(),
+            Body::Lz4(reader) => reader.get_ref(),
+        }
     }
 }
 
+/// Appends up to `bytes` that `read` gives; false at the end. A decompressor wants memory that is initialised; it gets it
+/// in steps that stay in the cache until they are filled, which costs next to nothing.
+fn append_read(
+    buffer: &mut Vec<u8>,
+    bytes: usize,
+    mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<bool> {
+    let mut filled = buffer.len();
+    let end = filled + bytes.min(READ_BLOCK_BYTES);
+    buffer.resize(end, 0);
+    let outcome = loop {
+        match read(&mut buffer[filled..]) {
+            Ok(0) => break Ok(false),
+            Ok(count) => filled += count,
+            Err(error) => break Err(error),
+        }
+        if filled == end {
+            break Ok(true);
+        }
+    };
+    buffer.truncate(filled);
+    outcome
+}
+
 /// An LZ4 decoder reports the end of each frame as the end of input; the input has ended when nothing is left behind it.
-fn read_lz4(reader: &mut lz4_flex::frame::FrameDecoder<BufReader<Raw>>, into: &mut [u8]) -> io::Result<usize> {
+fn read_lz4(reader: &mut lz4_flex::frame::FrameDecoder<Raw<'_>>, into: &mut [u8]) -> io::Result<usize> {
     use io::BufRead;
     loop {
         match reader.read(into)? {
@@ -217,66 +264,47 @@ fn read_lz4(reader: &mut lz4_flex::frame::FrameDecoder<BufReader<Raw>>, into: &m
     }
 }
 
-impl Stream {
+impl<'a> Stream<'a> {
+    /// Looks at the first bytes to tell the compression.
+    pub(crate) fn new(name: Arc<str>, mut raw: Raw<'a>) -> io::Result<Self> {
+        let compression = Compression::of(raw.peek(Compression::MAGIC_BYTES)?);
+        Ok(Stream { name, compression, body: Body::new(compression, raw)? })
+    }
+
     /// Name of the input.
-    pub fn name(&self) -> &Arc<str> {
+    pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// Appends to `buffer` until it holds `target` bytes or the input ends. True if more may follow.
+    /// It can be read again from its start.
+    pub(crate) fn repeatable(&self) -> bool {
+        self.body.raw().repeatable()
+    }
+
+    /// Appends to `buffer` until it holds at least `target` bytes or there are no more. It may hold more than `target`
+    /// afterwards, up to its capacity.
     ///
     /// On an error `buffer` holds what was read before it; `offset` is the position in the source of `buffer[0]`.
-    pub fn fill(&mut self, buffer: &mut Vec<u8>, target: usize, offset: u64) -> Result<bool, InputError> {
-        let mut filled = buffer.len();
-        if filled >= target {
-            return Ok(true);
-        }
-        // Zeroed once per buffer: recycled ones keep their length's worth of initialised bytes in capacity only, so this
-        // is a memset of what is about to be read; it runs far faster than any read.
-        buffer.resize(target, 0);
-        let outcome = loop {
-            if filled == target {
-                break Ok(true);
-            }
-            match self.body.read(&mut buffer[filled..target]) {
-                Ok(0) => break Ok(false),
-                Ok(n) => filled += n,
+    pub(crate) fn fill(&mut self, buffer: &mut Vec<u8>, target: usize, offset: u64) -> Result<Filled, InputError> {
+        buffer.reserve_exact(target.saturating_sub(buffer.len()));
+        while buffer.len() < target {
+            match self.body.append(buffer, target - buffer.len()) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Filled::Ended),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
+                Err(_) if self.body.raw().stopped() => return Ok(Filled::Stopped),
+                Err(error) => return Err(self.read_error(error, offset + buffer.len() as u64)),
             }
-        };
-        buffer.truncate(filled);
-        outcome.map_err(|error| self.read_error(error, offset + filled as u64))
+        }
+        Ok(Filled::More)
     }
 
     fn read_error(&self, error: io::Error, offset: u64) -> InputError {
         let name = self.name.clone();
-        if self.compression == Compression::Plain || self.body.system_failed() {
+        if self.compression == Compression::Plain || self.body.raw().failed() {
             InputError::Read { name, offset, error }
         } else {
             InputError::Damaged { name, compression: self.compression, offset, error }
-        }
-    }
-}
-
-/// Counts what is read from the system, and remembers whether the system itself failed.
-struct Counted {
-    inner: Box<dyn Read + Send>,
-    stored_read: Arc<AtomicU64>,
-    failed: bool,
-}
-
-impl Read for Counted {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self.inner.read(into) {
-            Ok(n) => {
-                self.stored_read.fetch_add(n as u64, Ordering::Relaxed);
-                Ok(n)
-            }
-            Err(error) => {
-                self.failed |= error.kind() != io::ErrorKind::Interrupted;
-                Err(error)
-            }
         }
     }
 }

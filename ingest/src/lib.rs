@@ -1,13 +1,14 @@
 //! Longshore's ingest: sources, the reader that cuts slices, and the pipeline that drives them to a sink.
 //!
 //! Knows files, threads and time; knows neither ClickHouse nor any format. A slice's way through: [`input`] opens and
-//! decompresses a source, [`reader`] cuts it into slices, [`pipeline`] decodes them on every core and hands them to a
+//! decompresses a source that [`read`] brings into memory, [`reader`] cuts it into slices, [`pipeline`] decodes them on every core and hands them to a
 //! [`sink::Sink`], retrying as [`retry`] says and counting in [`progress`].
 
 pub mod input;
 pub mod known;
 pub mod pipeline;
 pub mod progress;
+pub mod read;
 pub mod reader;
 pub mod retry;
 pub mod sink;

@@ -20,6 +20,7 @@ use longshore_core::limits::{SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
 use crate::input::{Input, InputError};
 use crate::known::KnownSlices;
 use crate::progress::Progress;
+use crate::read::ReadMethod;
 use crate::reader::{CutSlice, Reader, ReaderOptions};
 use crate::retry::{RetryEnd, RetryPolicy, until_done};
 use crate::sink::{LoadedSlice, Sink};
@@ -35,6 +36,8 @@ pub struct PipelineOptions {
     pub slice_bytes: usize,
     /// Longest record, bytes.
     pub record_bytes_max: usize,
+    /// How files are read.
+    pub read: ReadMethod,
     /// Decoding threads.
     pub workers: usize,
     /// Inserts under way at once.
@@ -91,6 +94,7 @@ pub fn run(
                 format: options.format,
                 slice_bytes: options.slice_bytes,
                 record_bytes_max: options.record_bytes_max,
+                read: options.read,
             };
             let errors = Reader::new(&reader_options, known, progress, stop).read_all(inputs, &cut_send, &used);
             drop(cut_send);

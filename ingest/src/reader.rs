@@ -17,9 +17,10 @@ use longshore_core::slice::{Slice, SliceId, Tail};
 use memchr::memchr;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::input::{Input, InputError, Stream};
+use crate::input::{Filled, Input, InputError, Stream};
 use crate::known::KnownSlices;
 use crate::progress::Progress;
+use crate::read::{FileReaders, ReadMethod};
 use crate::sink::SliceMeta;
 
 /// How slices are cut.
@@ -33,6 +34,8 @@ pub struct ReaderOptions {
     pub slice_bytes: usize,
     /// Longest record, bytes.
     pub record_bytes_max: usize,
+    /// How files are read. The slices are the same by either.
+    pub read: ReadMethod,
 }
 
 impl ReaderOptions {
@@ -78,11 +81,14 @@ impl<'a> Reader<'a> {
     /// An input that fails does not keep the others from being read. Returns the failures.
     pub fn read_all(&self, inputs: &[Input], slices: &Sender<CutSlice>, used: &Receiver<Vec<u8>>) -> Vec<InputError> {
         let mut errors = Vec::new();
+        let mut files = FileReaders::new(self.options.read);
+        // Goes from input to input: many small ones fill the same memory again.
+        let mut buffer = Vec::new();
         for input in inputs {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let stream = match input.open(self.progress.stored_read.clone()) {
+            let stream = match input.open(&mut files, self.progress.stored_read.clone(), self.stop) {
                 Ok(stream) => stream,
                 Err(error) => {
                     tracing::error!("{error}");
@@ -90,18 +96,10 @@ impl<'a> Reader<'a> {
                     continue;
                 }
             };
-            let mut source = Source {
-                reader: self,
-                source_id: input.source_id,
-                stream,
-                buffer: Vec::with_capacity(self.options.window_bytes()),
-                position: 0,
-                offset: 0,
-                header: None,
-                more: true,
-                failure: None,
-            };
+            let mut source = Source::new(self, input.source_id, stream, buffer);
             let ended = source.read(slices, used);
+            buffer = source.buffer;
+            buffer.clear();
             if let Some(error) = source.failure {
                 tracing::error!("{error}");
                 errors.push(error);
@@ -117,15 +115,24 @@ impl<'a> Reader<'a> {
 /// What a look at the bytes at hand has shown.
 struct Window {
     cut: Cut,
-    /// There is nothing in the source behind the bytes that were looked at.
+    /// There is nothing in the source behind the bytes that were looked at, and that can be seen from them alone: had
+    /// there been more, the window would have been full.
     covers_rest: bool,
+}
+
+/// Whether a run before this one stored what comes next.
+enum Stored {
+    Before,
+    Not,
+    /// A stop came before enough was read to tell. Storing it might store it twice.
+    Unknown,
 }
 
 /// One input while it is read.
 struct Source<'a> {
     reader: &'a Reader<'a>,
     source_id: u64,
-    stream: Stream,
+    stream: Stream<'a>,
     /// What was read and not yet sent begins at `position`.
     buffer: Vec<u8>,
     position: usize,
@@ -134,18 +141,38 @@ struct Source<'a> {
     header: Option<Arc<[String]>>,
     /// The stream may have more bytes.
     more: bool,
+    /// The stream has no more bytes because a stop was asked for: nobody knows how what is there goes on.
+    stopped: bool,
     /// Why the stream ended before its end.
     failure: Option<InputError>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// A source from its start. `buffer` is empty and may have room already.
+    fn new(reader: &'a Reader<'a>, source_id: u64, stream: Stream<'a>, buffer: Vec<u8>) -> Self {
+        Source {
+            reader,
+            source_id,
+            stream,
+            buffer,
+            position: 0,
+            offset: 0,
+            header: None,
+            more: true,
+            stopped: false,
+            failure: None,
+        }
+    }
+
     fn read(&mut self, slices: &Sender<CutSlice>, used: &Receiver<Vec<u8>>) -> Result<(), Disconnected> {
         if matches!(self.reader.options.format, Format::Csv | Format::Tsv) && !self.read_header() {
             return Ok(());
         }
-        while !self.reader.stop.load(Ordering::Relaxed) {
-            if self.skip_known() {
-                continue;
+        while !self.leave_rest() {
+            match self.skip_known() {
+                Stored::Before => continue,
+                Stored::Unknown => return Ok(()),
+                Stored::Not => {}
             }
             let Window { cut, covers_rest } = self.cut();
             let (start, bytes) = self.take(cut.end, used);
@@ -164,6 +191,12 @@ impl Source<'_> {
         Ok(())
     }
 
+    /// A stop was asked for, and what was not cut can be read again. A pipe's bytes are gone from the pipe once they were
+    /// read, so they are cut first; it is the stream that ends then.
+    fn leave_rest(&self) -> bool {
+        self.reader.stop.load(Ordering::Relaxed) && self.stream.repeatable()
+    }
+
     /// Reads the header line. False if there is nothing to read after it.
     fn read_header(&mut self) -> bool {
         let window = self.reader.options.window_bytes();
@@ -171,7 +204,11 @@ impl Source<'_> {
         if self.buffer.is_empty() {
             return false;
         }
-        let end = memchr(b'\n', &self.buffer).unwrap_or(self.buffer.len());
+        let newline = memchr(b'\n', &self.buffer);
+        if newline.is_none() && self.stopped {
+            return false;
+        }
+        let end = newline.unwrap_or(self.buffer.len());
         let line = self.buffer[..end].strip_suffix(b"\r").unwrap_or(&self.buffer[..end]);
         match delimited::parse_header(line, self.reader.options.format) {
             Ok(header) => self.header = Some(header),
@@ -202,7 +239,9 @@ impl Source<'_> {
         self.buffer.drain(..self.position);
         self.position = 0;
         match self.stream.fill(&mut self.buffer, bytes, self.offset) {
-            Ok(more) => self.more = more,
+            Ok(Filled::More) => {}
+            Ok(Filled::Ended) => self.more = false,
+            Ok(Filled::Stopped) => (self.more, self.stopped) = (false, true),
             Err(error) => {
                 self.more = false;
                 self.failure = Some(error);
@@ -214,9 +253,9 @@ impl Source<'_> {
     fn cut(&mut self) -> Window {
         let options = self.reader.options;
         loop {
-            let covers_rest = !self.more && self.window().len() == self.buffer.len() - self.position;
-            // After a failure nobody knows whether the last line is whole.
-            let at_end = covers_rest && self.failure.is_none();
+            let covers_rest = !self.more && self.buffer.len() - self.position < options.window_bytes();
+            // After a failure or a stop nobody knows whether the last line is whole.
+            let at_end = covers_rest && self.failure.is_none() && !self.stopped;
             let cut = cut(options.framing, self.window(), SLICE_RECORDS_MAX, at_end, options.record_bytes_max);
             let wants_more = matches!(cut.next, Next::More) && self.window().len() < options.window_bytes();
             if !(wants_more && self.more) {
@@ -233,7 +272,9 @@ impl Source<'_> {
         let rest = self.position + end..self.buffer.len();
         self.offset += end as u64;
         if self.position > 0 || rest.len() > end {
-            let bytes = self.buffer[self.position..self.position + end].to_vec();
+            let mut bytes = used.try_recv().unwrap_or_default();
+            bytes.clear();
+            bytes.extend_from_slice(&self.buffer[self.position..self.position + end]);
             self.position += end;
             return (start, bytes);
         }
@@ -246,22 +287,29 @@ impl Source<'_> {
         (start, bytes)
     }
 
-    /// What follows the whole records and is none itself.
+    /// What follows the whole records and is none itself. Nothing, if a stop came before its end: it is not over.
     fn tail(&mut self, next: Next, covers_rest: bool) -> Option<Tail> {
+        let (tail, over) = self.tail_so_far(next, covers_rest)?;
+        (over || !self.stopped).then_some(tail)
+    }
+
+    /// The tail, and whether its own end was seen, and not only where the bytes end.
+    fn tail_so_far(&mut self, next: Next, covers_rest: bool) -> Option<(Tail, bool)> {
         match next {
             Next::TooLong { length } => Some(self.too_long(length)),
-            Next::Truncated { detail } => Some(self.rest(Reason::TruncatedFrame, detail)),
+            Next::Truncated { detail } => Some((self.rest(Reason::TruncatedFrame, detail), false)),
             // What the system failed to read can be read again; what is damaged stays so.
             Next::More if covers_rest && !self.rest_is_empty() && !self.failed_to_read() => {
                 let detail = "the input ends inside this record".to_owned();
-                Some(self.rest(Reason::TruncatedInput, detail))
+                Some((self.rest(Reason::TruncatedInput, detail), false))
             }
             Next::More | Next::Full | Next::End => None,
         }
     }
 
-    /// Passes over a record that is too long, keeping its head. `framed` is its length where a prefix tells it.
-    fn too_long(&mut self, framed: Option<u64>) -> Tail {
+    /// Passes over a record that is too long, keeping its head. `framed` is its length where a prefix tells it. Also says
+    /// whether its end is there.
+    fn too_long(&mut self, framed: Option<u64>) -> (Tail, bool) {
         let prefix = if framed.is_some() { FRAME_PREFIX_BYTES } else { 0 };
         self.advance(prefix);
         self.fill(DEAD_LETTER_HEAD_BYTES);
@@ -279,7 +327,8 @@ impl Source<'_> {
             }
             _ => format!("{length} bytes; the limit is {limit} (decode.record_bytes_max)"),
         };
-        Tail { reason: Reason::TooLong, head, length, consumed: prefix as u64 + length + ending, detail }
+        let tail = Tail { reason: Reason::TooLong, head, length, consumed: prefix as u64 + length + ending, detail };
+        (tail, ending > 0 || framed == Some(length))
     }
 
     /// Passes over `bytes` bytes, or as many as there are; returns how many.
@@ -377,10 +426,10 @@ impl Source<'_> {
     }
 
     /// Passes over a slice that was stored before and ends elsewhere than one cut now would: the file has grown since,
-    /// or the slices were of another size. True if there was one.
-    fn skip_known(&mut self) -> bool {
+    /// or the slices were of another size.
+    fn skip_known(&mut self) -> Stored {
         let candidates = self.reader.known.starting_at(self.source_id, self.offset);
-        let Some(longest) = candidates.iter().map(|known| known.end - known.start).max() else { return false };
+        let Some(longest) = candidates.iter().map(|known| known.end - known.start).max() else { return Stored::Not };
         let wanted = usize::try_from(longest).unwrap_or(usize::MAX).min(SLICE_BYTES_CEILING);
         self.fill(wanted.max(self.reader.options.window_bytes()));
         let available = &self.buffer[self.position..];
@@ -391,11 +440,14 @@ impl Source<'_> {
             .filter(|&(bytes, hash)| bytes <= available.len() && xxh3_64(&available[..bytes]) == hash)
             .map(|(bytes, _)| bytes)
             .max();
-        let Some(bytes) = found else { return false };
+        let Some(bytes) = found else {
+            let undecided = self.stopped && available.len() < wanted;
+            return if undecided { Stored::Unknown } else { Stored::Not };
+        };
         self.advance(bytes);
         self.reader.progress.cut_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.reader.progress.skipped(bytes as u64);
-        true
+        Stored::Before
     }
 }
 

@@ -1,19 +1,29 @@
 //! Inputs over real files.
 
 use std::io::Write;
+use std::sync::atomic::Ordering;
 
 use super::*;
 
+use crate::read::ReadMethod;
+use crate::read::tests::{methods, noise};
+
+/// The content by each way to read files, which must agree.
 fn content(bytes: &[u8]) -> (Vec<u8>, Compression) {
+    let all: Vec<_> = methods().into_iter().map(|method| content_by(method, bytes)).collect();
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "the readers differ");
+    all[0].clone()
+}
+
+fn content_by(method: ReadMethod, bytes: &[u8]) -> (Vec<u8>, Compression) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("input");
     std::fs::write(&path, bytes).expect("written");
     let counter = Arc::new(AtomicU64::new(0));
-    let mut stream = Input::file(&path).expect("exists").open(counter.clone()).expect("opens");
+    let (mut files, stop) = (FileReaders::new(method), AtomicBool::new(false));
+    let mut stream = Input::file(&path).expect("exists").open(&mut files, counter.clone(), &stop).expect("opens");
     let mut buffer = Vec::new();
-    while stream.fill(&mut buffer, 1 << 20, 0).expect("reads") {
-        assert!(buffer.len() < 1 << 20, "the tests' inputs are small");
-    }
+    assert_eq!(stream.fill(&mut buffer, 16 << 20, 0).expect("reads"), Filled::Ended);
     assert_eq!(counter.load(Ordering::Relaxed), bytes.len() as u64, "every stored byte is counted");
     (buffer, stream.compression)
 }
@@ -66,14 +76,27 @@ fn damaged_data_are_told_from_a_failing_disk() {
     let checksum = packed.len() - 8;
     packed[checksum] ^= 1;
     std::fs::write(&path, &packed).expect("written");
-    let mut stream = Input::file(&path).expect("exists").open(Arc::default()).expect("opens");
-    let mut buffer = Vec::new();
-    let error = loop {
-        match stream.fill(&mut buffer, 1 << 20, 0) {
-            Ok(true) => {}
-            Ok(false) => panic!("{} bytes and no error", buffer.len()),
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, InputError::Damaged { compression: Compression::Gzip, .. }), "{error}");
+    let stop = AtomicBool::new(false);
+    for method in methods() {
+        let mut files = FileReaders::new(method);
+        let mut stream = Input::file(&path).expect("exists").open(&mut files, Arc::default(), &stop).expect("opens");
+        let error = stream.fill(&mut Vec::new(), 1 << 20, 0).expect_err("a wrong checksum");
+        assert!(matches!(error, InputError::Damaged { compression: Compression::Gzip, .. }), "{error}");
+    }
+}
+
+#[test]
+fn compressed_content_larger_than_all_blocks() {
+    let plain = noise(5 << 20);
+    let zstd = zstd::encode_all(plain.as_slice(), 1).expect("compressed");
+    assert!(zstd.len() >= plain.len(), "noise does not compress, so that the reader has many blocks to read");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&plain).expect("compressed");
+    let gzip = encoder.finish().expect("compressed");
+    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    encoder.write_all(&plain).expect("compressed");
+    let lz4 = encoder.finish().expect("compressed");
+    for (packed, compression) in [(zstd, Compression::Zstd), (gzip, Compression::Gzip), (lz4, Compression::Lz4)] {
+        assert!(content(&packed) == (plain.clone(), compression), "{compression}");
+    }
 }

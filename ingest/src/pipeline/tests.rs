@@ -11,6 +11,7 @@ use longshore_core::slice::SliceId;
 
 use super::*;
 use crate::known::KnownSlice;
+use crate::read::ReaderChoice;
 use crate::sink::{SinkError, SliceMeta};
 
 const CONFIG: &str = r#"
@@ -43,6 +44,7 @@ fn options(slice_bytes: usize) -> PipelineOptions {
         format: Format::Json,
         slice_bytes,
         record_bytes_max: 200,
+        read: ReadMethod::choose(ReaderChoice::Auto).expect("one of them"),
         workers: 2,
         inserts_in_flight: 2,
         retry: RetryPolicy { wait_first: Duration::from_millis(1), wait_max: Duration::from_millis(4) },

@@ -7,9 +7,17 @@ use crossbeam_channel::unbounded;
 
 use super::*;
 use crate::known::KnownSlice;
+use crate::read::tests::methods;
 
-const LINES: ReaderOptions =
-    ReaderOptions { framing: Framing::Lines, format: Format::Json, slice_bytes: 1_000, record_bytes_max: 200 };
+mod stop;
+
+const LINES: ReaderOptions = ReaderOptions {
+    framing: Framing::Lines,
+    format: Format::Json,
+    slice_bytes: 1_000,
+    record_bytes_max: 200,
+    read: ReadMethod::Pread,
+};
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -27,13 +35,29 @@ impl Fixture {
     }
 }
 
+/// Reads a file by each way to read files; they must not differ in anything.
 fn read_known(path: &Path, options: &ReaderOptions, known: &KnownSlices) -> (Vec<CutSlice>, Vec<InputError>, Progress) {
+    let by =
+        |read| read_inputs(&[Input::file(path).expect("the file exists")], &ReaderOptions { read, ..*options }, known);
+    let all: Vec<_> = methods().into_iter().map(by).collect();
+    let told = |(slices, errors, progress): &(Vec<CutSlice>, Vec<InputError>, Progress)| {
+        let stored_read = progress.stored_read.load(Ordering::Relaxed);
+        (format!("{slices:?}"), format!("{errors:?}"), progress.totals(), stored_read)
+    };
+    assert!(all.windows(2).all(|pair| told(&pair[0]) == told(&pair[1])), "the readers differ");
+    all.into_iter().next().expect("there is pread")
+}
+
+fn read_inputs(
+    inputs: &[Input],
+    options: &ReaderOptions,
+    known: &KnownSlices,
+) -> (Vec<CutSlice>, Vec<InputError>, Progress) {
     let progress = Progress::default();
     let stop = AtomicBool::new(false);
     let (send, receive) = unbounded();
     let (_, used) = unbounded();
-    let input = Input::file(path).expect("the file exists");
-    let errors = Reader::new(options, known, &progress, &stop).read_all(&[input], &send, &used);
+    let errors = Reader::new(options, known, &progress, &stop).read_all(inputs, &send, &used);
     drop(send);
     (receive.into_iter().collect(), errors, progress)
 }
@@ -293,11 +317,75 @@ fn one_missing_file_does_not_cost_the_others() {
     let (gone, there) = (fixture.file("gone.log", b"x\n"), fixture.file("there.log", b"y\n"));
     let inputs = [Input::file(&gone).expect("exists"), Input::file(&there).expect("exists")];
     std::fs::remove_file(&gone).expect("removed");
-    let (progress, known, stop) = (Progress::default(), KnownSlices::default(), AtomicBool::new(false));
-    let (send, receive) = unbounded();
-    let (_, used) = unbounded();
-    let errors = Reader::new(&LINES, &known, &progress, &stop).read_all(&inputs, &send, &used);
-    drop(send);
-    assert!(matches!(errors.as_slice(), [InputError::Open { .. }]), "{errors:?}");
-    assert_eq!(joined(&receive.into_iter().collect::<Vec<_>>()), b"y\n");
+    for read in methods() {
+        let options = ReaderOptions { read, ..LINES };
+        let (slices, errors, _) = read_inputs(&inputs, &options, &KnownSlices::default());
+        assert!(matches!(errors.as_slice(), [InputError::Open { .. }]), "{errors:?}");
+        assert_eq!(joined(&slices), b"y\n");
+    }
+}
+
+#[test]
+fn many_small_files_keep_their_bytes_apart() {
+    let fixture = Fixture::new();
+    let contents: Vec<Vec<u8>> = (0..300).map(|n| [some_lines(n % 40), vec![b'y'; n % 3]].concat()).collect();
+    let paths: Vec<PathBuf> =
+        (0..).zip(&contents).map(|(n, content)| fixture.file(&format!("{n:03}"), content)).collect();
+    let inputs: Vec<Input> = paths.iter().map(|path| Input::file(path).expect("exists")).collect();
+    for read in methods() {
+        let (slices, errors, progress) =
+            read_inputs(&inputs, &ReaderOptions { read, ..LINES }, &KnownSlices::default());
+        assert!(errors.is_empty(), "{errors:?}");
+        for (input, content) in inputs.iter().zip(&contents) {
+            let of_input = slices.iter().filter(|slice| slice.meta.source_id == input.source_id);
+            let bytes: Vec<u8> = of_input.flat_map(|slice| slice.slice.bytes.clone()).collect();
+            assert!(bytes == *content, "{read}: {}", input.name);
+        }
+        assert_eq!(progress.stored_read.load(Ordering::Relaxed), contents.iter().map(|c| c.len() as u64).sum::<u64>());
+    }
+}
+
+#[test]
+fn slices_of_several_blocks_do_not_depend_on_the_reader() {
+    let fixture = Fixture::new();
+    let content = some_lines(60_000);
+    assert!(content.len() > 2 << 20, "more than io_uring reads ahead at once");
+    let path = fixture.file("a.log", &content);
+    for slice_bytes in [1_000, 300_000, 262_144, 3 << 20] {
+        let (slices, errors) = read(&path, &ReaderOptions { slice_bytes, ..LINES });
+        assert!(errors.is_empty() && joined(&slices) == content, "slices of {slice_bytes} bytes");
+        let places: Vec<(u64, u64)> = slices.iter().map(|slice| (slice.meta.start, slice.meta.end)).collect();
+        assert_eq!(places, places_by_hand(&content, slice_bytes));
+    }
+}
+
+/// Where slices of whole lines begin and end: as many lines as fit.
+fn places_by_hand(content: &[u8], slice_bytes: usize) -> Vec<(u64, u64)> {
+    let mut places: Vec<(u64, u64)> = vec![(0, 0)];
+    for line in content.split_inclusive(|byte| *byte == b'\n') {
+        let (start, end) = *places.last().expect("one");
+        let after = end + line.len() as u64;
+        if after - start <= slice_bytes as u64 {
+            places.last_mut().expect("one").1 = after;
+        } else {
+            places.push((end, after));
+        }
+    }
+    places
+}
+
+#[test]
+fn an_unterminated_line_at_the_end_of_a_full_window_is_a_slice_of_its_own_however_it_is_read() {
+    let fixture = Fixture::new();
+    // 10 lines of 100 bytes fill the window exactly; the last has no ending. Whether the reader knows that the file
+    // ends there must not matter: it would depend on what it has read before.
+    let content = [b"x".repeat(99), b"\n".to_vec()].concat().repeat(9);
+    let content = [content, b"y".repeat(100)].concat();
+    let path = fixture.file("a.log", &content);
+    let (slices, _) = read(&path, &LINES);
+    assert_eq!(slices.iter().map(|slice| slice.slice.bytes.len()).collect::<Vec<_>>(), [900, 100]);
+    // A slice known at the start that is longer than the window makes the reader read on to the end at once.
+    let other = KnownSlice { id: SliceId(1), source_id: slices[0].meta.source_id, start: 0, end: 5_000, hash: 0 };
+    let (again, _, _) = read_known(&path, &LINES, &KnownSlices::new([other]));
+    assert_eq!(again.iter().map(|slice| slice.meta.id).collect::<Vec<_>>(), [slices[0].meta.id, slices[1].meta.id]);
 }

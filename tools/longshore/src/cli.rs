@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use longshore_ingest::read::ReaderChoice;
 
 /// Loads raw product logs, encrypted or not, into ClickHouse, where rollup tables answer by the minute.
 #[derive(Debug, Parser)]
@@ -69,6 +70,9 @@ pub(crate) struct LoadArgs {
     /// Load slices that the ledger has already once more (they will be in the tables twice)
     #[arg(long)]
     pub(crate) reload: bool,
+    /// How files are read: auto (io_uring where the system allows it), io_uring (or fail), pread
+    #[arg(long, value_name = "READER", default_value = "auto")]
+    pub(crate) reader: ReaderChoice,
 }
 
 #[derive(Debug, Args)]

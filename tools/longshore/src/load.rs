@@ -13,6 +13,7 @@ use longshore_ingest::input::{Input, InputError};
 use longshore_ingest::known::KnownSlices;
 use longshore_ingest::pipeline::{self, Outcome, PipelineOptions};
 use longshore_ingest::progress::Progress;
+use longshore_ingest::read::ReadMethod;
 use longshore_ingest::retry::RetryPolicy;
 use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
@@ -37,10 +38,11 @@ pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
         let error = anyhow!("none of the inputs can be opened; nothing was loaded");
         return Err(Failure { exit: Exit::NoInput, error });
     }
+    let read = ReadMethod::choose(args.reader).or_exit(Exit::Refused)?;
     let stop = signals::stop_on_interrupt().or_exit(Exit::Refused)?;
 
     let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
-    let loaded = load(args, &config, &decoder, &resolved, &server, (&stop, bars));
+    let loaded = load(args, &config, &decoder, &resolved, &server, (read, &stop, bars));
     let closed = server.close().or_exit(Exit::Refused);
     let exit = loaded?;
     closed?;
@@ -53,7 +55,7 @@ fn load(
     decoder: &Decoder,
     Resolved { inputs, missing }: &Resolved,
     server: &Server,
-    (stop, bars): (&Arc<AtomicBool>, &MultiProgress),
+    (read, stop, bars): (ReadMethod, &Arc<AtomicBool>, &MultiProgress),
 ) -> CommandResult {
     let tables = Schema::from_config(config);
     schema::create_if_fresh(&server.client, &tables, &args.config.config)?;
@@ -66,6 +68,7 @@ fn load(
         format: config.decode.format,
         slice_bytes: config.pipeline.slice_bytes,
         record_bytes_max: config.decode.record_bytes_max,
+        read,
         workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,
         retry: RetryPolicy::default(),
@@ -84,6 +87,7 @@ fn load(
     let report = Report {
         totals: progress.totals(),
         inputs: inputs.len(),
+        read,
         elapsed,
         retries: progress.retries.load(Ordering::Relaxed),
         stopped: outcome.stopped,

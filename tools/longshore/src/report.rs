@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use longshore_ingest::progress::Totals;
+use longshore_ingest::read::ReadMethod;
 use serde_json::{Map, Value, json};
 
 /// Everything the summary tells.
@@ -11,6 +12,8 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Report {
     pub(crate) totals: Totals,
     pub(crate) inputs: usize,
+    /// How files were read.
+    pub(crate) read: ReadMethod,
     pub(crate) elapsed: Duration,
     pub(crate) retries: u64,
     pub(crate) stopped: bool,
@@ -40,6 +43,7 @@ impl Report {
             totals.rows_by_product.iter().map(|(product, rows)| (product.to_string(), json!(rows))).collect();
         json!({
             "inputs": self.inputs,
+            "reader": self.read.to_string(),
             "records": totals.records,
             "bytes": totals.bytes,
             "seconds": round(self.elapsed.as_secs_f64(), 3),
@@ -182,6 +186,7 @@ mod tests {
                 skipped_bytes: 1_500_000,
             },
             inputs: 1,
+            read: ReadMethod::IoUring,
             elapsed: Duration::from_millis(2_000),
             retries: 3,
             stopped: false,
@@ -214,6 +219,7 @@ loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
         assert_eq!(value["megabytes_per_second"], json!(201.0));
         assert_eq!(value["dead_by_reason"], json!({"bad_json": 300, "tag_mismatch": 200}));
         assert_eq!(value["loaded_by_product"]["shop"], json!(9_000));
+        assert_eq!(value["reader"], json!("io_uring"));
         assert_eq!(value["peak_resident_bytes"], Value::Null);
     }
 
