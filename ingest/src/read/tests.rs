@@ -73,6 +73,12 @@ impl ReadAt for FaultyFile {
     }
 }
 
+/// The stored bytes of a file that cannot be read past `fails_at`.
+pub(crate) fn failing_raw(content: &[u8], fails_at: usize, stored_read: Arc<AtomicU64>) -> Raw<'static> {
+    let file = FaultyFile { content: content.to_vec(), fails_at: Some(fails_at), ..FaultyFile::default() };
+    Raw::new(RawBody::File(FileReader::new(None, Box::new(file))), stored_read)
+}
+
 /// What a ring does wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum RingFault {

@@ -7,7 +7,7 @@ use crossbeam_channel::unbounded;
 
 use super::*;
 use crate::known::KnownSlice;
-use crate::read::tests::methods;
+use crate::read::tests::{failing_raw, methods};
 
 mod stop;
 
@@ -323,6 +323,27 @@ fn one_missing_file_does_not_cost_the_others() {
         assert!(matches!(errors.as_slice(), [InputError::Open { .. }]), "{errors:?}");
         assert_eq!(joined(&slices), b"y\n");
     }
+}
+
+#[test]
+fn a_read_error_in_the_middle_costs_what_is_behind_it() {
+    let content = some_lines(500);
+    let bad_at = 10_000;
+    let progress = Progress::default();
+    let (stop, known) = (AtomicBool::new(false), KnownSlices::default());
+    let (send, receive) = unbounded();
+    let (_, used) = unbounded();
+    let reader = Reader::new(&LINES, &known, &progress, &stop);
+    let raw = failing_raw(&content, bad_at, progress.stored_read.clone());
+    let mut source = Source::new(&reader, 1, Stream::new("a.log".into(), raw).expect("opens"), Vec::new());
+    assert!(source.read(&send, &used).is_ok());
+    let error = source.failure.as_ref().expect("a failure").to_string();
+    assert_eq!(error, "cannot read a.log past byte 10000: a bad sector");
+    drop(send);
+    let slices: Vec<CutSlice> = receive.into_iter().collect();
+    let whole = 1 + content[..bad_at].iter().rposition(|byte| *byte == b'\n').expect("some lines");
+    assert!(joined(&slices) == content[..whole], "{} of {whole} bytes", joined(&slices).len());
+    assert!(slices.iter().all(|slice| slice.slice.tail.is_none()), "the half line can be read again");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::process::{await_that, kill};
+use crate::support::process::{await_that, catches, kill};
 use crate::support::shared::Site;
 use crate::support::small::{CONFIG, assert_balance, assert_rollups, config_of_small_slices, lines, refused, rows};
 
@@ -237,6 +237,82 @@ fn a_file_that_has_grown_is_loaded_from_where_it_ended() {
     assert_eq!(rows(&site), (0..9_000).collect::<Vec<_>>());
     assert_rollups(&site, 9_000);
     assert_balance(&site, 9_000, 0, 0);
+}
+
+#[test]
+fn an_interrupt_is_seen_while_standard_input_is_silent() {
+    let site = Site::new("silent");
+    let config = site.config(CONFIG);
+    for (said, loaded) in [(String::new(), 0), (lines(0..20) + "{\"half\":", 20)] {
+        let mut child = site
+            .command()
+            .args(["load", "--json", "-c"])
+            .arg(&config)
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Held open until the end.
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(said.as_bytes()).unwrap();
+        await_that("all is read", || rustix::io::ioctl_fionread(&stdin).unwrap() == 0);
+        await_that("it listens to signals", || catches(child.id(), 2));
+        kill("INT", child.id());
+        await_that("it ends", || child.try_wait().unwrap().is_some());
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&summary["loaded"], &summary["dead"]), (&json!(loaded), &json!(0)), "{summary}");
+        assert_eq!((&summary["stopped"], &summary["input_errors"]), (&json!(true), &json!([])), "{summary}");
+        assert_eq!(rows(&site), (0..loaded).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_reader_is_a_choice_that_changes_no_row() {
+    let site = Site::new("reader");
+    let config = config_of_small_slices(&site);
+    // More than io_uring reads ahead at once.
+    site.write("app.log", lines(0..40_000));
+    let load = |reader: &str| {
+        let reload: &[&str] = if reader == "auto" { &[] } else { &["--reload"] };
+        outcome(
+            site.command()
+                .args(["load", "--json", "--verbose", "--reader", reader, "-c"])
+                .arg(&config)
+                .arg("app.log")
+                .args(reload),
+        )
+    };
+    let mut times = 0;
+    for reader in ["auto", "pread", "io_uring"] {
+        let (code, out, err) = load(reader);
+        if reader == "io_uring" && code == 1 && err.contains("io_uring cannot be used here") {
+            println!("skipped for io_uring: {err}");
+            assert_says(&err, &["leave --reader io_uring away"]);
+            continue;
+        }
+        times += 1;
+        assert_eq!(code, 0, "{err}");
+        let summary: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(summary["loaded"], json!(40_000));
+        let used = summary["reader"].as_str().unwrap();
+        assert!(used == reader || (reader == "auto" && ["io_uring", "pread"].contains(&used)), "{used}");
+        assert_says(&err, &[&format!("files are read by {used}")]);
+    }
+    // Each row as often as it was loaded, and each slice had the same bounds every time.
+    let counts = site.ask("SELECT count(), uniqExact(n), uniqExact(_slice) FROM {db}.events");
+    let slices = site.ask("SELECT uniqExact(slice), uniqExact(source, start, end) FROM {db}.ledger");
+    let (rows, slice_count) = (40_000 * times, slices[0].split('\t').next().unwrap());
+    assert_eq!(counts, [format!("{rows}\t40000\t{slice_count}")]);
+    assert_eq!(slices, [format!("{slice_count}\t{slice_count}")]);
+    let (code, _, err) = load("uring");
+    assert_eq!(code, 64);
+    assert_says(&err, &["--reader", "io_uring or pread"]);
 }
 
 #[test]
