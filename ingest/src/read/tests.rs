@@ -145,6 +145,9 @@ impl Blocks for FaultyBlocks {
     }
 }
 
+/// A way to read to the end: what was read, and the error that ended it.
+type ReadBy = fn(&mut FileReader<'_>, usize) -> (Vec<u8>, Option<String>);
+
 /// Reads by `append`, in buffers of a size, until the end or an error.
 fn by_append(reader: &mut FileReader<'_>, buffer_bytes: usize) -> (Vec<u8>, Option<String>) {
     let mut all = Vec::new();
@@ -276,9 +279,8 @@ fn real_files_of_awkward_sizes() {
             let content = noise(size);
             let path = folder.path().join("file");
             std::fs::write(&path, &content).expect("written");
-            let mut read = |step, by: fn(&mut FileReader<'_>, usize) -> (Vec<u8>, Option<String>)| {
-                by(&mut files.read(File::open(&path).expect("opens")).expect("reads"), step)
-            };
+            let mut read =
+                |step, by: ReadBy| by(&mut files.read(File::open(&path).expect("opens")).expect("reads"), step);
             for step in [10_007, READ_BLOCK_BYTES, 5 << 20] {
                 assert!(read(step, by_append) == (content.clone(), None), "{method}: {size} bytes");
                 assert!(read(step, by_fill_buf) == (content.clone(), None), "{method}: {size} bytes");
