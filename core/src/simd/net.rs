@@ -4,8 +4,8 @@
 
 use std::net::Ipv4Addr;
 
+use super::Kernels;
 use super::numbers::each;
-use super::{Kernels, Level};
 use crate::column::convert::net::uuid_bytes;
 use crate::column::span::{Span, SpanKind};
 
@@ -18,7 +18,7 @@ pub(crate) fn ipv4s(block: &[u8], spans: &[Span], out: &mut [u32], kernels: Kern
     match kernels.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level's instructions are there, see `Kernels`.
-        Level::Avx512 | Level::Avx2 => unsafe { x86::ipv4s(block, spans, out) },
+        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::ipv4s(block, spans, out) },
         _ => each(spans, out, |span| {
             let text = plain(block, span)?;
             Some(str::from_utf8(text).ok()?.parse::<Ipv4Addr>().ok()?.to_bits())
@@ -35,7 +35,7 @@ pub(crate) fn uuids(block: &[u8], spans: &[Span], out: &mut [i128], kernels: Ker
     match kernels.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level's instructions are there, see `Kernels`.
-        Level::Avx512 | Level::Avx2 => unsafe { x86::uuids(block, spans, out) },
+        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::uuids(block, spans, out) },
         _ => each(spans, out, |span| Some(i128::from_ne_bytes(uuid_bytes(plain(block, span)?)?))),
     }
 }

@@ -4,7 +4,7 @@
 //! number's length costs no branch. A kernel says which numbers it read. The others may be longer, or of another
 //! form, or not be numbers at all: whoever asked looks at them itself.
 
-use super::{Kernels, Level};
+use super::Kernels;
 use crate::column::convert::quick::{self, Short};
 use crate::column::span::{Span, SpanKind};
 
@@ -20,7 +20,7 @@ pub(crate) fn integers(block: &[u8], spans: &[Span], out: &mut [i64], kernels: K
     match kernels.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level's instructions are there, see `Kernels`.
-        Level::Avx512 | Level::Avx2 => unsafe { x86::integers(block, spans, out) },
+        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::integers(block, spans, out) },
         _ => each(spans, out, |span| quick::integer(block, span)),
     }
 }
@@ -33,7 +33,7 @@ pub(crate) fn decimals(block: &[u8], spans: &[Span], out: &mut [Short], kernels:
     match kernels.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level's instructions are there, see `Kernels`.
-        Level::Avx512 | Level::Avx2 => unsafe { x86::decimals(block, spans, out) },
+        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::decimals(block, spans, out) },
         _ => each(spans, out, |span| quick::decimal(block, span)),
     }
 }

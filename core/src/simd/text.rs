@@ -151,12 +151,14 @@ fn text_len(span: Span) -> usize {
 }
 
 /// Whether what was appended is UTF-8, each row for itself. A block was checked before, but a span that cuts a character
-/// in two must not become text. Nearly all text is ASCII, of which every piece is UTF-8.
+/// in two must not become text. Nearly all text is ASCII, of which every piece is UTF-8. The crate asks the processor itself for its instructions,
+/// whatever kernels were asked for: it only says yes or no.
 #[inline]
 fn is_text(text: &[u8], before: usize, ends: &[i32]) -> bool {
     let new = &text[before..];
     new.is_ascii()
-        || std::str::from_utf8(new).is_ok_and(|new| ends.iter().all(|end| new.is_char_boundary(*end as usize - before)))
+        || simdutf8::basic::from_utf8(new)
+            .is_ok_and(|new| ends.iter().all(|end| new.is_char_boundary(*end as usize - before)))
 }
 
 /// Copies the spans' bytes behind `text`, into its spare room, and notes where each ends; whether all spans are within
