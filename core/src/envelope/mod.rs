@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use memchr::memchr;
 
+use self::object::Names;
 pub use keyring::{Cipher, Key, Keyring, KeyringError, KeyringProblem};
 
 use crate::config::EnvelopeLayout;
@@ -41,14 +42,27 @@ const IDS_SHOWN_BYTES: usize = 120;
 /// Opens the envelopes of one source. Shared by all workers; each brings its own buffer.
 #[derive(Debug, Clone)]
 pub struct Opener {
-    layout: EnvelopeLayout,
+    layout: Layout,
     keyring: Arc<Keyring>,
     kernels: Kernels,
+}
+
+/// An [`EnvelopeLayout`], made ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Layout {
+    Tab,
+    Json(Names),
+    Frame,
 }
 
 impl Opener {
     /// An opener for that layout with those keys, which decodes base64 by those kernels.
     pub fn new(layout: EnvelopeLayout, keyring: Arc<Keyring>, kernels: Kernels) -> Self {
+        let layout = match layout {
+            EnvelopeLayout::Tab => Layout::Tab,
+            EnvelopeLayout::Json { key, nonce, data } => Layout::Json(Names::new([&key, &nonce, &data])),
+            EnvelopeLayout::Frame => Layout::Frame,
+        };
         Opener { layout, keyring, kernels }
     }
 
@@ -74,9 +88,9 @@ impl Opener {
     pub fn open_into(&self, sealed: &[u8], arena: &mut Vec<u8>) -> Result<Range<usize>, Fault> {
         let start = arena.len();
         let opened = match &self.layout {
-            EnvelopeLayout::Tab => self.open_tab(sealed, arena),
-            EnvelopeLayout::Json { key, nonce, data } => self.open_json(sealed, [key, nonce, data], arena),
-            EnvelopeLayout::Frame => self.open_frame(sealed, arena),
+            Layout::Tab => self.open_tab(sealed, arena),
+            Layout::Json(names) => self.open_json(sealed, names, arena),
+            Layout::Frame => self.open_frame(sealed, arena),
         };
         match opened {
             Ok(()) => Ok(start..arena.len()),
@@ -104,18 +118,18 @@ impl Opener {
         }
     }
 
-    fn open_json(&self, line: &[u8], names: [&str; 3], arena: &mut Vec<u8>) -> Result<(), Fault> {
+    fn open_json(&self, line: &[u8], names: &Names, arena: &mut Vec<u8>) -> Result<(), Fault> {
         let found = object::find(line, names).map_err(|malformed| {
             bad(format!("not an envelope object at offset {}: {}", malformed.offset, malformed.what))
         })?;
-        let field = |index: usize| found[index].map(object::Text::unescaped).ok_or_else(|| no_field(names[index]));
+        let field = |index: usize| found[index].map(object::Text::unescaped).ok_or_else(|| no_field(names.name(index)));
         let (key, nonce_text, data_text) = (field(0)?, field(1)?, field(2)?);
         let key = self.key(&key)?;
-        let nonce = self.decode_nonce(&nonce_text, names[1])?;
+        let nonce = self.decode_nonce(&nonce_text, names.name(1))?;
         let start = arena.len();
         match simd::base64::append(&data_text, arena, self.kernels) {
             Some(()) if arena.len() - start >= TAG_BYTES => open_last(key, nonce, start, arena),
-            _ => Err(bad_data(&data_text, names[2])),
+            _ => Err(bad_data(&data_text, names.name(2))),
         }
     }
 

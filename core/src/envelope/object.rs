@@ -34,11 +34,37 @@ impl<'a> Text<'a> {
     }
 }
 
+/// The names of an envelope's three strings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    names: [Box<str>; 3],
+    /// Each as nearly every sender writes it, in its quotes: compared as a whole, it need not be looked at as JSON. A name
+    /// that must be written with escapes has none.
+    written: [Option<Box<[u8]>>; 3],
+}
+
+impl Names {
+    pub(super) fn new(names: [&str; 3]) -> Names {
+        let needs_escapes = |name: &str| name.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\');
+        let written = names.map(|name| (!needs_escapes(name)).then(|| format!("\"{name}\"").into_bytes().into()));
+        Names { names: names.map(Box::from), written }
+    }
+
+    /// The name of the string of that number.
+    pub(super) fn name(&self, index: usize) -> &str {
+        &self.names[index]
+    }
+
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        self.names.iter().position(|wanted| wanted.as_bytes() == name)
+    }
+}
+
 /// The strings of the fields of these names, in the order of the names; `None` where there is no such field.
 ///
 /// Strings come back checked for their escapes only: whether their bytes are what they should be is for base64 and the
 /// keyring to say.
-pub(super) fn find<'a>(object: &'a [u8], names: [&str; 3]) -> Result<[Option<Text<'a>>; 3], Malformed> {
+pub(super) fn find<'a>(object: &'a [u8], names: &Names) -> Result<[Option<Text<'a>>; 3], Malformed> {
     let mut scanner = Scanner { bytes: object, at: 0 };
     scanner.skip_space();
     let found = scanner.fields(names)?;
@@ -56,26 +82,32 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    fn fields(&mut self, names: [&str; 3]) -> Result<[Option<Text<'a>>; 3], Malformed> {
+    fn fields(&mut self, names: &Names) -> Result<[Option<Text<'a>>; 3], Malformed> {
         let mut found = [None; 3];
         self.expect(b'{', "not a JSON object: no `{`")?;
         self.skip_space();
         if self.accept(b'}') {
             return Ok(found);
         }
+        // Senders write the three in one order, most of them in this one.
+        let mut likely = 0;
         loop {
             self.skip_space();
             let name_at = self.at;
-            let name = self.checked_string()?.unescaped();
+            let wanted = match self.written_name(names, likely) {
+                Some(wanted) => Some(wanted),
+                None => names.position(&self.checked_string()?.unescaped()),
+            };
             self.skip_space();
             self.expect(b':', "no `:` after a field's name")?;
             self.skip_space();
-            match names.iter().position(|wanted| wanted.as_bytes() == name.as_ref()) {
+            match wanted {
                 Some(index) => {
                     let text = self.string()?;
                     if found[index].replace(text).is_some() {
                         return Err(Malformed { offset: name_at, what: "a field of the envelope stands twice" });
                     }
+                    likely = index + 1;
                 }
                 None => self.skip_value(1)?,
             }
@@ -85,6 +117,20 @@ impl<'a> Scanner<'a> {
             }
             self.expect(b',', "neither `,` nor `}` after a value")?;
         }
+    }
+
+    /// Which name stands here in the way it is mostly written, asked in turn from the `likely` one.
+    fn written_name(&mut self, names: &Names, likely: usize) -> Option<usize> {
+        let rest = &self.bytes[self.at..];
+        for index in [likely % 3, (likely + 1) % 3, (likely + 2) % 3] {
+            if let Some(name) = names.written[index].as_deref()
+                && rest.starts_with(name)
+            {
+                self.at += name.len();
+                return Some(index);
+            }
+        }
+        None
     }
 
     /// A value inside of `depth` arrays and objects.

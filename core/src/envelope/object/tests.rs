@@ -1,8 +1,12 @@
 use proptest::prelude::*;
 
-use super::{Malformed, find};
+use super::{Malformed, Names, Text};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn find<'a>(object: &'a [u8], names: [&str; 3]) -> Result<[Option<Text<'a>>; 3], Malformed> {
+    super::find(object, &Names::new(names))
+}
 
 fn found(object: &str) -> Result<[Option<String>; 3], Malformed> {
     let texts = find(object.as_bytes(), NAMES)?;
@@ -29,6 +33,26 @@ fn half_of_a_surrogate_pair_is_a_replacement_character() {
     assert_eq!(value(r"\ud83dx\ude00"), "\u{FFFD}x\u{FFFD}");
     assert_eq!(value(r"\ud83d\u0041"), "\u{FFFD}A");
     assert_eq!(value(r"\ud83d\n"), "\u{FFFD}\n");
+}
+
+/// Names are compared as they are written before they are read, which must not make `\b` a backslash and a `b`.
+#[test]
+fn a_name_is_what_it_says_however_it_is_written() {
+    let strings = |object: &str, names| {
+        let texts = find(object.as_bytes(), names).unwrap();
+        texts.map(|text| text.map(|text| String::from_utf8(text.unescaped().into_owned()).unwrap()))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let escaped = ["a\\b", "c\"d", "e\u{1}"];
+    let object = r#"{"a\\b":"1","c\"d":"2","e\u0001":"3"}"#;
+    assert_eq!(strings(object, escaped), [some("1"), some("2"), some("3")]);
+    assert_eq!(strings(r#"{"a\b":"1"}"#, escaped), [None, None, None], "this one is an `a` and a backspace");
+
+    let alike = ["key", "key2", "ke"];
+    let object = r#"{"ke":"3","k":"0","key2":"2","k\u0065y":"1","keys":"0"}"#;
+    assert_eq!(strings(object, alike), [some("1"), some("2"), some("3")]);
+    let twice = find(br#"{"key":"1","k\u0065y":"1"}"#, alike).unwrap_err();
+    assert_eq!(twice, Malformed { offset: 11, what: "a field of the envelope stands twice" });
 }
 
 #[test]

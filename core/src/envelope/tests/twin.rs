@@ -11,9 +11,9 @@ use crate::envelope::{Key, NONCE_BYTES, TAG_BYTES, bad, bad_field, base64 as str
 /// As [`super::open`], step by step.
 fn twin(opener: &Opener, sealed: &[u8]) -> Result<Vec<u8>, Fault> {
     match &opener.layout {
-        EnvelopeLayout::Tab => twin_tab(opener, sealed),
-        EnvelopeLayout::Json { key, nonce, data } => twin_json(opener, sealed, [key, nonce, data]),
-        EnvelopeLayout::Frame => unreachable!("a frame has no base64"),
+        Layout::Tab => twin_tab(opener, sealed),
+        Layout::Json(names) => twin_json(opener, sealed, names),
+        Layout::Frame => unreachable!("a frame has no base64"),
     }
 }
 
@@ -30,25 +30,26 @@ fn twin_tab(opener: &Opener, line: &[u8]) -> Result<Vec<u8>, Fault> {
     twin_open(key, &packed[..NONCE_BYTES], &packed[NONCE_BYTES..])
 }
 
-fn twin_json(opener: &Opener, line: &[u8], names: [&str; 3]) -> Result<Vec<u8>, Fault> {
+fn twin_json(opener: &Opener, line: &[u8], names: &object::Names) -> Result<Vec<u8>, Fault> {
     let found = object::find(line, names).map_err(|malformed| {
         bad(format!("not an envelope object at offset {}: {}", malformed.offset, malformed.what))
     })?;
     let mut texts = Vec::new();
-    for (text, name) in found.iter().zip(names) {
+    for (index, text) in found.iter().enumerate() {
+        let name = names.name(index);
         let absent = || bad(format!("no field \"{name}\": does [decode.envelope] name the fields as the sender does?"));
         texts.push(text.ok_or_else(absent)?.unescaped());
     }
     let key = opener.key(&texts[0])?;
-    let wrong_length = || bad(format!("the nonce in \"{}\" must have 12 bytes before base64", names[1]));
+    let wrong_length = || bad(format!("the nonce in \"{}\" must have 12 bytes before base64", names.name(1)));
     if texts[1].len() > 20 {
         return Err(wrong_length());
     }
-    let nonce = decoded(&texts[1]).map_err(|wrong| bad_field(names[1], wrong))?;
+    let nonce = decoded(&texts[1]).map_err(|wrong| bad_field(names.name(1), wrong))?;
     if nonce.len() != NONCE_BYTES {
         return Err(wrong_length());
     }
-    let data = decoded(&texts[2]).map_err(|wrong| bad_field(names[2], wrong))?;
+    let data = decoded(&texts[2]).map_err(|wrong| bad_field(names.name(2), wrong))?;
     if data.len() < TAG_BYTES {
         return Err(too_short("the tag", data.len(), TAG_BYTES));
     }
@@ -73,7 +74,7 @@ fn decoded(text: &[u8]) -> Result<Vec<u8>, strict::BadBase64> {
 
 /// Openers of the layouts with base64, by all kernels, and a sealed record for them.
 fn openers(vector: &Vector) -> Vec<(Opener, Vec<u8>)> {
-    let sealed = vector.sealed().into_iter().filter(|(opener, _)| opener.layout != EnvelopeLayout::Frame);
+    let sealed = vector.sealed().into_iter().filter(|(opener, _)| opener.layout != Layout::Frame);
     let with = |opener: &Opener, kernels| Opener { kernels, ..opener.clone() };
     sealed
         .flat_map(|(opener, line)| {
