@@ -151,8 +151,8 @@ fn text_len(span: Span) -> usize {
 }
 
 /// Whether what was appended is UTF-8, each row for itself. A block was checked before, but a span that cuts a character
-/// in two must not become text. Nearly all text is ASCII, of which every piece is UTF-8. The crate asks the processor itself for its instructions,
-/// whatever kernels were asked for: it only says yes or no.
+/// in two must not become text. Nearly all text is ASCII, of which every piece is UTF-8. For the rest the crate asks the
+/// processor for its instructions itself, whatever kernels the caller has: the answer is the same.
 #[inline]
 fn is_text(text: &[u8], before: usize, ends: &[i32]) -> bool {
     let new = &text[before..];
