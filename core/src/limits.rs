@@ -52,6 +52,8 @@ pub const KEY_ID_BYTES_MAX: usize = 64;
 pub const READ_BLOCK_BYTES: usize = 256 << 10;
 /// Blocks that io_uring reads ahead. All of them are locked in memory, for which an ordinary user has 8 MiB.
 pub const READ_BLOCKS_AHEAD: usize = 8;
+/// Smallest file that is read past the page cache where it is not in it.
+pub const READ_DIRECT_BYTES_MIN: u64 = 8 << 20;
 /// Milliseconds until a reader that waits for a silent pipe looks whether it shall stop.
 pub const READ_STOP_CHECK_MS: u32 = 100;
 

@@ -2,7 +2,7 @@
 //!
 //! Three ways, told apart when an input is opened:
 //! - A regular file by io_uring: a few blocks ahead of the reader, into buffers that the kernel knows ([`uring`],
-//!   [`ahead`]). Whatever the ring does not deliver, be it the file's end, a short read or an error, is left to:
+//!   [`ahead`]), past the page cache if the file is not in it ([`direct`]). Whatever the ring does not deliver, be it the file's end, a short read or an error, is left to:
 //! - A regular file by `pread`, straight into the slice's buffer ([`file`]). It is the truth: only a `pread` that
 //!   returns nothing ends a file, and only its errors are reported.
 //! - Everything else (pipes, terminals, devices) by `read`, once there is something to read ([`pipe`]), so that a
@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod ahead;
+#[cfg(target_os = "linux")]
+mod direct;
 mod file;
 mod pipe;
 #[cfg_attr(not(target_os = "linux"), path = "read/no_uring.rs")]

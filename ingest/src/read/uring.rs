@@ -1,6 +1,6 @@
 //! Reads ahead by io_uring, into memory that the kernel was told of once.
 //!
-//! The only file of this crate with `unsafe` code. What has to hold: the kernel writes into a slot from the moment its
+//! With [`direct`](super::direct) the only `unsafe` code of this crate. What has to hold: the kernel writes into a slot from the moment its
 //! read is queued until its completion was seen. Meanwhile nobody may look at the slot, and its memory must not be freed.
 //! So the memory belongs to the [`Ring`], each slot knows whether it is [`Slot::Reading`], and
 //! - [`bytes`](Blocks::bytes) shows only slots that are not;
@@ -20,11 +20,12 @@ use longshore_core::limits::{READ_BLOCK_BYTES, READ_BLOCKS_AHEAD};
 use rustix::fs::MemfdFlags;
 
 use super::ahead::Blocks;
+use super::direct::past_the_cache;
 
 const _: () = assert!(READ_BLOCKS_AHEAD.is_power_of_two() && READ_BLOCKS_AHEAD <= 4_096, "a ring's entries");
 const _: () = assert!(READ_BLOCK_BYTES <= i32::MAX as usize, "a completion's result is an i32");
 
-/// Page-aligned, so that pinning the slots pins nothing else.
+/// Page-aligned, so that pinning the slots pins nothing else, and because `O_DIRECT` asks for it.
 const MEMORY: Layout = match Layout::from_size_align(READ_BLOCKS_AHEAD * READ_BLOCK_BYTES, 4_096) {
     Ok(layout) => layout,
     Err(_) => panic!("the slots have a layout"),
@@ -89,7 +90,11 @@ impl Ring {
         if self.drain().is_err() {
             return Ok(None);
         }
-        Ok(Some(RingFile { file: file.as_fd().try_clone_to_owned()?, ring: self }))
+        let file = match past_the_cache(file) {
+            Some(direct) => direct,
+            None => file.as_fd().try_clone_to_owned()?,
+        };
+        Ok(Some(RingFile { file, ring: self }))
     }
 
     fn slot_memory(&self, slot: usize) -> NonNull<u8> {

@@ -87,3 +87,34 @@ fn a_failed_read_is_an_error_with_the_systems_reason() {
     assert_eq!(error.raw_os_error(), Some(libc::EISDIR), "{error}");
     assert_eq!(blocks.bytes(3), b"");
 }
+
+#[test]
+fn a_file_that_is_not_in_the_page_cache_is_read_past_it() {
+    let Some(mut ring) = ring() else { return };
+    // Its last sector is not full.
+    let content = noise(longshore_core::limits::READ_DIRECT_BYTES_MIN as usize + 12_345);
+    let file = file(&content);
+    if let Err(error) = super::super::direct::cached_bytes(&file) {
+        println!("skipped: the system does not tell what is in the page cache: {error}");
+        return;
+    }
+    assert!(past_the_cache(&file).is_none(), "it was just written, so it is in the page cache");
+    file.sync_all().expect("synced");
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("a hint");
+    if past_the_cache(&file).is_none() {
+        println!("skipped: the file system of the temporary folder keeps it in memory, or has no O_DIRECT");
+        return;
+    }
+    let blocks = ring.read(&file).expect("reads").expect("at rest");
+    let mut ahead = super::super::ahead::Ahead::new(Box::new(blocks), content.len() as u64);
+    let mut all = Vec::new();
+    while ahead.ready() {
+        all.extend_from_slice(ahead.bytes());
+        let count = ahead.bytes().len();
+        ahead.consume(count);
+    }
+    drop(ahead);
+    assert!(all == content, "{} of {} bytes", all.len(), content.len());
+    let cached = super::super::direct::cached_bytes(&file).expect("tells");
+    assert!(cached < content.len() as u64 / 8, "{cached} bytes are in the page cache");
+}
