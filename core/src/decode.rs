@@ -15,6 +15,7 @@
 //! Deterministic: the same slice under the same config gives the same batch and the same dead letters, byte by byte,
 //! whatever was decoded before with the same scratch.
 
+mod blocks;
 mod fields;
 mod filters;
 mod products;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
 use arrow_schema::{Schema, SchemaRef};
 
+use self::blocks::JsonScratch;
 use self::fields::{Fields, FieldsScratch};
 use self::filters::Filter;
 use self::products::{Products, ProductsScratch};
@@ -38,7 +40,7 @@ use crate::config::{Config, Framing};
 use crate::dead_letter::{DeadLetter, Fault, Reason};
 use crate::delimited::BOM;
 use crate::envelope::{Keyring, Opener};
-use crate::frame::Records;
+use crate::frame::{FRAME_PREFIX_BYTES, Records};
 use crate::limits::{DEAD_LETTER_DETAIL_BYTES, DEAD_LETTER_HEAD_BYTES};
 use crate::product::{Dictionary, DictionaryError};
 use crate::simd::Kernels;
@@ -85,6 +87,9 @@ pub struct Decoder {
     config: Config,
     layout: Vec<LayoutColumn>,
     schema: SchemaRef,
+    kernels: Kernels,
+    /// Records may take the fast pass.
+    walks: bool,
 }
 
 /// What a worker needs to decode and keeps from slice to slice: growing columns, buffers.
@@ -98,7 +103,45 @@ pub struct Scratch {
     /// An unescaped text.
     text: String,
     fields: FieldsScratch,
+    /// Used if records are JSON.
+    json: JsonScratch,
     products: ProductsScratch,
+}
+
+/// What has come of a slice so far, but for its rows.
+struct Outcome<'s> {
+    /// The records and where they start in the source.
+    bytes: &'s [u8],
+    start: u64,
+    /// Bytes before a record that belong to it.
+    prefix: usize,
+    dead: Vec<DeadLetter>,
+    filtered: u64,
+    /// Number of the next record.
+    row: u32,
+}
+
+impl<'s> Outcome<'s> {
+    fn new(framing: Framing, start: u64, bytes: &'s [u8]) -> Self {
+        let prefix = match framing {
+            Framing::Lines => 0,
+            Framing::Frames => FRAME_PREFIX_BYTES,
+        };
+        Outcome { bytes, start, prefix, dead: Vec::new(), filtered: 0, row: 0 }
+    }
+
+    /// The record at `source` is the next one, and dead.
+    #[cold]
+    fn die(&mut self, source: (usize, usize), fault: Fault) {
+        self.die_at(self.row, source, fault);
+    }
+
+    /// The record of that number, which stands at `source`, is dead.
+    #[cold]
+    fn die_at(&mut self, row: u32, (from, to): (usize, usize), fault: Fault) {
+        let offset = self.start + (from - self.prefix) as u64;
+        self.dead.push(dead_letter(row, offset, &self.bytes[from..to], fault));
+    }
 }
 
 /// What becomes of a record that is not wrong.
@@ -136,7 +179,23 @@ impl Decoder {
             config: config.clone(),
             schema: Arc::new(Schema::new(layout.iter().map(arrow_field).collect::<Vec<_>>())),
             layout,
+            kernels: Kernels::widest(),
+            walks: true,
         })
+    }
+
+    /// The same with these kernels instead of the machine's widest: the batches do not change, byte by byte.
+    pub fn with_kernels(mut self, kernels: Kernels) -> Decoder {
+        self.kernels = kernels;
+        self.opener = self.opener.map(|opener| opener.with_kernels(kernels));
+        self
+    }
+
+    /// The same without the fast pass over JSON: every record takes the careful one, which decides what is a record.
+    /// What is loaded does not change; for tests and benches.
+    pub fn careful(mut self) -> Decoder {
+        self.walks = false;
+        self
     }
 
     /// Schema of all batches: the fields of [`crate::column::layout::event_columns`].
@@ -150,25 +209,13 @@ impl Decoder {
     /// If the slice's bytes are not whole records of the config's framing, which [`crate::frame::cut`] makes sure of.
     pub fn decode(&self, slice: &Slice, scratch: &mut Scratch) -> DecodedSlice {
         scratch.fields.begin(&self.fields, slice.header.as_ref());
-        let mut dead = Vec::new();
-        let mut filtered = 0;
-        let mut row = 0;
         let (start, bytes) = self.without_bom(slice);
-        for record in Records::new(self.framing, bytes) {
-            match self.record(record.bytes, scratch) {
-                Ok(Fate::Loaded) => scratch.rows.push(row),
-                Ok(Fate::Filtered) => {
-                    scratch.cut_back();
-                    filtered += 1;
-                }
-                Err(fault) => {
-                    scratch.cut_back();
-                    let offset = start + record.offset as u64;
-                    dead.push(dead_letter(row, offset, record.bytes, fault));
-                }
-            }
-            row += 1;
+        let mut outcome = Outcome::new(self.framing, start, bytes);
+        match &self.fields {
+            Fields::Json(json) => self.decode_json(json, bytes, scratch, &mut outcome),
+            _ => self.decode_text(bytes, scratch, &mut outcome),
         }
+        let Outcome { mut dead, filtered, mut row, .. } = outcome;
         if let Some(tail) = &slice.tail {
             let offset = slice.start + slice.bytes.len() as u64;
             let fault = Fault::new(tail.reason, bounded(tail.detail.clone()));
@@ -178,6 +225,25 @@ impl Decoder {
         let batch = self.finish(slice, scratch);
         let rows_by_product = self.products.count_rows(&batch);
         DecodedSlice { batch, dead, records: u64::from(row), filtered, rows_by_product }
+    }
+
+    /// Decodes records of formats that are lines of text, one after the other.
+    fn decode_text(&self, bytes: &[u8], scratch: &mut Scratch, outcome: &mut Outcome<'_>) {
+        for record in Records::new(self.framing, bytes) {
+            match self.record(record.bytes, scratch) {
+                Ok(Fate::Loaded) => scratch.rows.push(outcome.row),
+                Ok(Fate::Filtered) => {
+                    scratch.cut_back(scratch.rows.len());
+                    outcome.filtered += 1;
+                }
+                Err(fault) => {
+                    scratch.cut_back(scratch.rows.len());
+                    let from = record.offset + outcome.prefix;
+                    outcome.die((from, from + record.bytes.len()), fault);
+                }
+            }
+            outcome.row += 1;
+        }
     }
 
     /// The slice's bytes and their offset in the source. A byte order mark may stand at the very start of a source of
@@ -202,7 +268,11 @@ impl Decoder {
         let text = std::str::from_utf8(open)
             .map_err(|error| Fault::new(Reason::BadUtf8, format!("not UTF-8 at byte {}", error.valid_up_to())))?;
         self.fields.push(text, &mut scratch.fields, &mut scratch.columns, &mut scratch.text)?;
+        self.judge_last(scratch)
+    }
 
+    /// What becomes of the row that the columns have beyond those that are loaded.
+    fn judge_last(&self, scratch: &mut Scratch) -> Result<Fate, Fault> {
         let row = scratch.rows.len();
         if self.filters.iter().any(|filter| filter.drops(&scratch.columns, row, &mut scratch.text)) {
             return Ok(Fate::Filtered);
@@ -253,6 +323,10 @@ impl Scratch {
             open: Vec::new(),
             text: String::new(),
             fields: decoder.fields.scratch(),
+            json: match &decoder.fields {
+                Fields::Json(json) => json.scratch(),
+                _ => JsonScratch::default(),
+            },
             products: decoder.products.scratch(&decoder.layout),
         }
     }
@@ -265,9 +339,8 @@ impl Scratch {
         self.columns.iter_mut().zip(arrays).for_each(|(column, array)| column.recycle(array));
     }
 
-    /// Takes back what the columns have of a record that is not a row.
-    fn cut_back(&mut self) {
-        let rows = self.rows.len();
+    /// Takes back what the columns have beyond the first `rows`.
+    fn cut_back(&mut self, rows: usize) {
         self.columns.iter_mut().for_each(|column| column.truncate(rows));
         self.products.truncate(rows);
     }

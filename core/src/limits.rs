@@ -28,8 +28,12 @@ pub const DEAD_LETTER_DETAIL_BYTES: usize = 512;
 
 /// Levels of nested arrays and objects in a JSON record.
 pub const JSON_DEPTH_MAX: usize = 128;
-/// Keys of one object whose order is remembered from record to record.
-pub const JSON_KEYS_REMEMBERED: usize = 1_024;
+/// Keys that the fast pass over JSON learns before it forgets them all and starts anew.
+pub const JSON_KEYS_LEARNED: usize = 1_024;
+/// Records that are walked, and then filled into columns, at once.
+pub const BLOCK_RECORDS: usize = 64;
+/// Bytes of records that are indexed at once: what fits in a core's own cache with its index.
+pub const CHUNK_BYTES: usize = 128 << 10;
 
 /// Columns a config may declare, the ones that a dictionary adds included.
 pub const COLUMNS_MAX: usize = 1_000;
@@ -96,5 +100,6 @@ const _: () = assert!(READ_BLOCK_BYTES * READ_BLOCKS_AHEAD <= 4 << 20, "half of 
 const _: () = assert!(DEAD_LETTER_HEAD_BYTES <= SLICE_BYTES_FLOOR);
 const _: () = assert!(SLICE_BYTES_CEILING <= i32::MAX as usize / 2, "string offsets of a batch are 32 bit");
 const _: () = assert!(RECORD_BYTES_CEILING < FRAME_BYTES_CEILING && FRAME_BYTES_CEILING <= u32::MAX as usize);
+const _: () = assert!(JSON_KEYS_LEARNED < u16::MAX as usize, "learned keys are numbered in 16 bit");
 const _: () = assert!(DICTIONARY_BYTES_MAX <= u32::MAX as usize, "text offsets of a dictionary are 32 bit");
 const _: () = assert!(KEY_ID_BYTES_MAX <= u8::MAX as usize, "a frame gives a key id's length in one byte");

@@ -61,6 +61,16 @@ impl<T: Copy> Reused<T> {
         self.values.truncate(len);
     }
 
+    /// Keeps all values before `from`, and of the rest those that `keep` says, one verdict a value.
+    pub(crate) fn retain(&mut self, from: usize, keep: &[bool]) {
+        let mut end = from;
+        for (at, _) in (from..self.values.len()).zip(keep).filter(|&(_, &keep)| keep) {
+            self.values[end] = self.values[at];
+            end += 1;
+        }
+        self.values.truncate(end);
+    }
+
     #[inline]
     pub(crate) fn extend_from_slice(&mut self, values: &[T]) {
         self.reserve(values.len());
@@ -137,6 +147,14 @@ mod tests {
         assert_eq!(taken, [0, 5, 9]);
         offsets.give_back(taken);
         assert_eq!(&*offsets, [0]);
+    }
+
+    #[test]
+    fn only_what_is_judged_can_go() {
+        let mut reused = Reused::default();
+        reused.extend_from_slice(&[1, 2, 3, 4, 5]);
+        reused.retain(2, &[true, false, true]);
+        assert_eq!(&*reused, [1, 2, 3, 5]);
     }
 
     #[test]

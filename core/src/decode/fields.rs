@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::blocks::Json;
 use crate::access_log::{self, Field};
 use crate::column::builder::ColumnBuilder;
 use crate::column::value::Value;
@@ -9,14 +10,12 @@ use crate::column::{ColumnSpec, Step};
 use crate::config::Format;
 use crate::dead_letter::{Fault, Reason};
 use crate::delimited::{Cells, Dialect};
-use crate::json::{Plan, Slots};
+use crate::json::Plan;
 
 /// Where the declared columns stand in a record of the declared format.
 #[derive(Debug)]
 pub(super) enum Fields {
-    Json {
-        plan: Plan,
-    },
+    Json(Json),
     AccessLog {
         fields: Vec<Field>,
     },
@@ -29,9 +28,7 @@ pub(super) enum Fields {
 
 /// What the fields of one record need room for.
 pub(super) enum FieldsScratch {
-    Json {
-        slots: Slots,
-    },
+    Json,
     AccessLog,
     Delimited {
         cells: Cells,
@@ -46,7 +43,9 @@ impl Fields {
     /// If a path does not name a field that the format has: a checked config does not have such paths.
     pub(super) fn new(format: Format, columns: &[ColumnSpec]) -> Fields {
         match format {
-            Format::Json => Fields::Json { plan: Plan::new(columns.iter().map(|column| &column.path)) },
+            Format::Json => {
+                Fields::Json(Json::new(Plan::new(columns.iter().map(|column| &column.path)), columns.len()))
+            }
             Format::AccessLog => {
                 let field = |column| Field::from_name(single_key(column)).expect("the config checked the field's name");
                 Fields::AccessLog { fields: columns.iter().map(field).collect() }
@@ -58,7 +57,7 @@ impl Fields {
 
     pub(super) fn scratch(&self) -> FieldsScratch {
         match self {
-            Fields::Json { plan, .. } => FieldsScratch::Json { slots: plan.slots() },
+            Fields::Json(_) => FieldsScratch::Json,
             Fields::AccessLog { .. } => FieldsScratch::AccessLog,
             Fields::Delimited { .. } => {
                 FieldsScratch::Delimited { cells: Cells::default(), header: None, places: Vec::new() }
@@ -76,12 +75,6 @@ impl Fields {
         text: &mut String,
     ) -> Result<(), Fault> {
         match (self, scratch) {
-            (Fields::Json { plan }, FieldsScratch::Json { slots }) => {
-                plan.extract(record, slots)?;
-                for (index, column) in columns.iter_mut().enumerate() {
-                    column.push_json(plan.value(index, record, slots), text)?;
-                }
-            }
             (Fields::AccessLog { fields }, FieldsScratch::AccessLog) => {
                 let entry = access_log::parse(record)?;
                 for (column, field) in columns.iter_mut().zip(fields) {

@@ -47,6 +47,8 @@ pub(super) struct ProductsScratch {
     added: Vec<ColumnBuilder>,
     /// What was found out about the values of a low-cardinality product column, by their key.
     lookups: Vec<Lookup>,
+    /// The products of a block's rows.
+    found: Vec<ProductIndex>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl Products {
     pub(super) fn scratch(&self, layout: &[LayoutColumn]) -> ProductsScratch {
         let is_added = |column: &&LayoutColumn| matches!(column.origin, Origin::FixedProduct | Origin::Dictionary(_));
         let added = layout.iter().filter(is_added).map(ColumnBuilder::of_layout).collect();
-        ProductsScratch { added, lookups: Vec::new() }
+        ProductsScratch { added, lookups: Vec::new(), found: Vec::new() }
     }
 
     /// Looks up the product of the row that was just pushed to the columns and appends what it adds.
@@ -112,6 +114,39 @@ impl Products {
             builder.push(Value::String(known.dictionary.value(product, *column)))?;
         }
         Ok(())
+    }
+
+    /// Looks up the products of the rows from `base` on that are kept, one verdict a row, and appends what they add.
+    ///
+    /// `false`: one of them is unknown, and nothing was appended. Pushed one by one, they are told apart.
+    #[inline]
+    pub(super) fn look_up_block(
+        &self,
+        base: usize,
+        keep: &[bool],
+        columns: &[ColumnBuilder],
+        scratch: &mut ProductsScratch,
+        text: &mut String,
+    ) -> bool {
+        let Products::Column { column, known: Some(known), .. } = self else { return true };
+        let mut found = std::mem::take(&mut scratch.found);
+        found.clear();
+        let kept = (base..).zip(keep).filter(|&(_, &keep)| keep);
+        for (row, _) in kept {
+            found.extend(scratch.lookup(known, &columns[*column], row, text));
+        }
+        let are_known = found.len() == keep.iter().filter(|&&keep| keep).count();
+        let before = scratch.added.first().map_or(0, ColumnBuilder::len);
+        let are_added = are_known
+            && scratch.added.iter_mut().zip(&known.added).all(|(builder, column)| {
+                let value = |&product| Value::String(known.dictionary.value(product, *column));
+                found.iter().map(value).all(|value| builder.push(value).is_ok())
+            });
+        if !are_added {
+            scratch.truncate(before);
+        }
+        scratch.found = found;
+        are_added
     }
 
     /// Rows by product, products in order of their id.

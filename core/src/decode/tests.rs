@@ -2,6 +2,7 @@
 
 mod bad_records;
 mod formats;
+mod paths;
 mod products;
 
 use std::path::Path;

@@ -66,6 +66,12 @@ impl Opener {
         Opener { layout, keyring, kernels }
     }
 
+    /// The same with other kernels.
+    pub fn with_kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = kernels;
+        self
+    }
+
     /// Opens one record, a line without its ending or a frame without its length, alone in `scratch`.
     ///
     /// # Errors

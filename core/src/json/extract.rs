@@ -1,29 +1,17 @@
-//! The pass over one record.
+//! The careful pass over one record: position by position, every error told where it stands.
 //!
-//! Logs are written by programs, so a record's keys nearly always come in the order of the record before. Each object of
-//! the plan remembers its keys as written, and a key is first compared with the one that came at this place last time:
-//! one wide compare, which at once proves the key's grammar and says which column it is. Only when that and the next few
-//! fail (a field that this record does not have) is a key read and looked up, and then remembered.
+//! It decides what a record is. The fast pass ([`super::walk`]) takes what it is sure of and leaves the rest to this.
 
 use super::JsonError;
 use super::plan::Plan;
 use super::raw::{Kind, RawValue, unescape};
 use super::scan::{self, Separator};
-use crate::limits::JSON_KEYS_REMEMBERED;
+use crate::column::span::{Span, SpanKind};
 
-/// Remembered keys that are tried before a key is looked up.
-const GUESSES: usize = 4;
-/// Bytes of a key, quotes included, that one compare takes.
-const WIDE: usize = size_of::<u128>();
-/// Longest key that is remembered, bytes.
-const KEY_BYTES_REMEMBERED: usize = 128;
-
-/// Where the values of one record stand, and the order of keys so far. Reused from record to record.
-#[derive(Debug, Clone)]
+/// Where the values of one record stand. Reused from record to record.
+#[derive(Debug, Clone, Default)]
 pub struct Slots {
     found: Vec<Option<Slot>>,
-    /// By node of the plan.
-    orders: Vec<Order>,
 }
 
 /// Where a value stands: bytes `start..end` of the record.
@@ -35,8 +23,13 @@ struct Slot {
 }
 
 impl Slots {
-    pub(super) fn new(slots: usize, nodes: usize) -> Slots {
-        Slots { found: vec![None; slots], orders: vec![Order::default(); nodes] }
+    pub(super) fn new(slots: usize) -> Slots {
+        Slots { found: vec![None; slots] }
+    }
+
+    /// The slots as spans of a text in which the record starts at `start`, in order.
+    pub(crate) fn spans(&self, start: usize) -> impl Iterator<Item = Span> {
+        self.found.iter().map(move |slot| slot.map_or(Span::ABSENT, |slot| slot.span(start)))
     }
 
     #[inline]
@@ -46,44 +39,18 @@ impl Slots {
     }
 }
 
-/// The keys of an object in the order in which records had them.
-#[derive(Debug, Clone, Default)]
-struct Order {
-    guesses: Vec<Guess>,
-}
-
-/// A key as written, and what it leads to.
-#[derive(Debug, Clone)]
-struct Guess {
-    /// The first bytes of `key`, and a mask of how many count.
-    wide: u128,
-    mask: u128,
-    /// With its quotes; has no escapes.
-    key: Vec<u8>,
-    /// Node of the value, if it is wanted.
-    node: Option<usize>,
-}
-
-impl Guess {
-    fn new(key: &[u8], node: Option<usize>) -> Guess {
-        let mut wide = [0; WIDE];
-        let mut mask = [0; WIDE];
-        let len = key.len().min(WIDE);
-        wide[..len].copy_from_slice(&key[..len]);
-        mask[..len].fill(0xFF);
-        Guess { wide: u128::from_le_bytes(wide), mask: u128::from_le_bytes(mask), key: key.to_vec(), node }
-    }
-
-    /// Whether the key stands at `pos`.
-    #[inline(always)]
-    fn stands_at(&self, bytes: &[u8], pos: usize) -> bool {
-        let rest = &bytes[pos..];
-        match rest.first_chunk::<WIDE>() {
-            Some(chunk) => {
-                (u128::from_le_bytes(*chunk) ^ self.wide) & self.mask == 0
-                    && (self.key.len() <= WIDE || rest.starts_with(&self.key))
-            }
-            None => rest.starts_with(&self.key),
+impl Slot {
+    fn span(self, record: usize) -> Span {
+        let (start, end) = (record + self.start as usize, record + self.end as usize);
+        match self.kind {
+            Kind::Null => Span::new(SpanKind::Null, start, end),
+            Kind::True => Span::new(SpanKind::True, start, end),
+            Kind::False => Span::new(SpanKind::False, start, end),
+            Kind::Number => Span::new(SpanKind::Number, start, end),
+            Kind::PlainString => Span::new(SpanKind::Plain, start + 1, end - 1),
+            Kind::EscapedString => Span::new(SpanKind::Escaped, start + 1, end - 1),
+            Kind::Object => Span::new(SpanKind::Object, start, end),
+            Kind::Array => Span::new(SpanKind::Array, start, end),
         }
     }
 }
@@ -93,12 +60,11 @@ pub(super) struct Pass<'p> {
     plan: &'p Plan,
     bytes: &'p [u8],
     found: &'p mut [Option<Slot>],
-    orders: &'p mut [Order],
 }
 
 impl<'p> Pass<'p> {
     pub(super) fn new(plan: &'p Plan, bytes: &'p [u8], slots: &'p mut Slots) -> Self {
-        Pass { plan, bytes, found: &mut slots.found, orders: &mut slots.orders }
+        Pass { plan, bytes, found: &mut slots.found }
     }
 
     /// The wanted value at `pos`, below `depth` open brackets: notes it and what is wanted in it.
@@ -130,9 +96,8 @@ impl<'p> Pass<'p> {
         if self.bytes.get(pos) == Some(&b'}') {
             return Ok(pos + 1);
         }
-        let mut place = 0;
         loop {
-            let (key_end, child) = self.key(node, pos, &mut place)?;
+            let (key_end, child) = self.key(node, pos)?;
             pos = scan::colon(self.bytes, key_end)?;
             pos = match child {
                 Some(child) => self.value(child, pos, depth + 1)?,
@@ -168,54 +133,17 @@ impl<'p> Pass<'p> {
         unreachable!("an array has fewer elements than usize has values")
     }
 
-    /// The key at `pos`: the position after it and the node of its value, if that is wanted. `place` is where in the
-    /// order of keys it is expected.
-    #[inline(always)]
-    fn key(&mut self, node: usize, pos: usize, place: &mut usize) -> Result<(usize, Option<usize>), JsonError> {
-        match self.orders[node].guesses.get(*place) {
-            Some(guess) if guess.stands_at(self.bytes, pos) => {
-                *place += 1;
-                Ok((pos + guess.key.len(), guess.node))
-            }
-            _ => self.unexpected_key(node, pos, place),
-        }
-    }
-
-    /// A key that is not the one that came here last time.
-    #[inline(never)]
-    fn unexpected_key(
-        &mut self,
-        node: usize,
-        pos: usize,
-        place: &mut usize,
-    ) -> Result<(usize, Option<usize>), JsonError> {
-        let order = &mut self.orders[node];
-        let ahead = order.guesses.iter().enumerate().skip(*place + 1).take(GUESSES - 1);
-        for (later, guess) in ahead {
-            if guess.stands_at(self.bytes, pos) {
-                *place = later + 1;
-                return Ok((pos + guess.key.len(), guess.node));
-            }
-        }
+    /// The key at `pos`: the position after it and the node of its value, if that is wanted.
+    fn key(&self, node: usize, pos: usize) -> Result<(usize, Option<usize>), JsonError> {
         let (end, has_escapes) = scan::key(self.bytes, pos)?;
         let keys = &self.plan.nodes[node].keys;
         let inside = &self.bytes[pos + 1..end - 1];
-        if has_escapes {
-            let mut plain = String::new();
-            let inside = std::str::from_utf8(inside).expect("the record is UTF-8, and quotes are whole characters");
-            unescape(inside, &mut plain);
-            return Ok((end, keys.get(plain.as_bytes())));
+        if !has_escapes {
+            return Ok((end, keys.get(inside)));
         }
-        let child = keys.get(inside);
-        if end - pos <= KEY_BYTES_REMEMBERED {
-            let guess = Guess::new(&self.bytes[pos..end], child);
-            if *place < order.guesses.len() {
-                order.guesses[*place] = guess;
-            } else if order.guesses.len() < JSON_KEYS_REMEMBERED {
-                order.guesses.push(guess);
-            }
-            *place += 1;
-        }
-        Ok((end, child))
+        let mut plain = String::new();
+        let inside = std::str::from_utf8(inside).expect("the record is UTF-8, and quotes are whole characters");
+        unescape(inside, &mut plain);
+        Ok((end, keys.get(plain.as_bytes())))
     }
 }

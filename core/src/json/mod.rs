@@ -17,6 +17,7 @@ mod extract;
 mod plan;
 mod raw;
 mod scan;
+pub(crate) mod walk;
 
 #[cfg(test)]
 mod tests;

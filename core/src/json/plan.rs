@@ -102,13 +102,22 @@ impl Plan {
 
     /// Room for the places of one record's values, for use with this plan only.
     pub fn slots(&self) -> Slots {
-        Slots::new(self.slots, self.nodes.len())
+        Slots::new(self.slots)
+    }
+
+    /// Places of values that the columns need, numbered from 0.
+    pub(crate) fn slot_count(&self) -> usize {
+        self.slots
+    }
+
+    /// Slot of a column.
+    pub(crate) fn slot(&self, column: usize) -> usize {
+        self.columns[column]
     }
 
     /// Checks a record whole and notes where its declared values stand.
     ///
-    /// After an error the slots hold nothing of use. `slots` remembers the order of keys from record to record, which
-    /// makes the next record quick and changes nothing in what is found.
+    /// After an error the slots hold nothing of use.
     ///
     /// # Panics
     /// If the record has 4 GiB or more; records are bounded far below that.
@@ -130,7 +139,7 @@ impl Plan {
     }
 }
 
-/// The wanted keys of one object: few, fixed, looked up for every key that the order of the last record did not foretell.
+/// The wanted keys of one object: few, fixed, looked up for every key that is not a learned one.
 #[derive(Debug, Default)]
 pub(super) struct KeyTable {
     /// Key, unescaped, and the node of its value.

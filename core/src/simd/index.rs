@@ -17,6 +17,9 @@ pub struct Index {
     odd: Vec<u32>,
 }
 
+/// Bytes of a block that is odd or not.
+pub const ODD_BLOCK: usize = BLOCK;
+
 /// Largest chunk, bytes: positions are 32 bit, and so is what follows the last one.
 pub const CHUNK_BYTES_MAX: usize = 1 << 30;
 

@@ -72,6 +72,22 @@ impl TextRows {
         }
     }
 
+    /// Keeps all rows before `from`, and of the rest those that `keep` says, one verdict a row.
+    pub(crate) fn retain(&mut self, from: usize, keep: &[bool]) {
+        let rows = from..self.len();
+        let mut kept = from;
+        for (row, _) in rows.zip(keep).filter(|&(_, &keep)| keep) {
+            let (start, end) = (self.offsets[row] as usize, self.offsets[row + 1] as usize);
+            let to = self.offsets[kept] as usize;
+            // Whole values move forward, in order: offsets stay ascending and what is between them stays UTF-8. The row
+            // that is read next stands behind everything that is written, as do its offsets.
+            self.text.as_vec().copy_within(start..end, to);
+            kept += 1;
+            self.offsets.as_vec()[kept] = (to + end - start) as i32;
+        }
+        self.truncate(kept);
+    }
+
     /// The rows as an array. There are none afterwards.
     ///
     /// # Panics

@@ -185,6 +185,10 @@ impl Buffer {
         with_cells!(self, cells => cells.truncate(rows));
     }
 
+    pub(super) fn retain(&mut self, from: usize, keep: &[bool]) {
+        with_cells!(self, cells => cells.retain(from, keep));
+    }
+
     pub(super) fn push_zeros(&mut self, rows: usize) {
         with_cells!(self, cells => cells.push_zeros(rows));
     }

@@ -16,6 +16,9 @@ pub(super) trait Cells {
     /// Keeps the first `rows`; more than there are: all.
     fn truncate(&mut self, rows: usize);
 
+    /// Keeps all rows before `from`, and of the rest those that `keep` says, one verdict a row.
+    fn retain(&mut self, from: usize, keep: &[bool]);
+
     /// Appends the type's zero value, which also stands under a null, this many times.
     fn push_zeros(&mut self, rows: usize);
 
@@ -88,6 +91,10 @@ impl<T: ArrowNativeType> Cells for FixedCells<T> {
 
     fn truncate(&mut self, rows: usize) {
         self.values.truncate(rows);
+    }
+
+    fn retain(&mut self, from: usize, keep: &[bool]) {
+        self.values.retain(from, keep);
     }
 
     fn push_zeros(&mut self, rows: usize) {
@@ -164,6 +171,14 @@ impl Bits {
         self.len = len;
     }
 
+    /// See [`Cells::retain`].
+    pub(super) fn retain(&mut self, from: usize, keep: &[bool]) {
+        let kept: Vec<bool> =
+            (from..self.len).zip(keep).filter(|&(_, &keep)| keep).map(|(at, _)| self.get(at)).collect();
+        self.truncate(from);
+        kept.into_iter().for_each(|bit| self.push(bit));
+    }
+
     pub(super) fn get(&self, index: usize) -> bool {
         assert!(index < self.len, "bit {index} of {}", self.len);
         self.bytes[index / 8] >> (index % 8) & 1 == 1
@@ -196,6 +211,10 @@ impl Cells for BoolCells {
 
     fn truncate(&mut self, rows: usize) {
         self.bits.truncate(rows);
+    }
+
+    fn retain(&mut self, from: usize, keep: &[bool]) {
+        self.bits.retain(from, keep);
     }
 
     fn push_zeros(&mut self, rows: usize) {
@@ -252,6 +271,10 @@ impl Cells for TextCells {
 
     fn truncate(&mut self, rows: usize) {
         self.rows.truncate(rows);
+    }
+
+    fn retain(&mut self, from: usize, keep: &[bool]) {
+        self.rows.retain(from, keep);
     }
 
     #[inline]

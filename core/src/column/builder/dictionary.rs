@@ -132,6 +132,10 @@ impl Cells for DictionaryCells {
         self.keys.truncate(rows);
     }
 
+    fn retain(&mut self, from: usize, keep: &[bool]) {
+        self.keys.retain(from, keep);
+    }
+
     /// The empty text: also under a null, so that every key has its value.
     fn push_zeros(&mut self, rows: usize) {
         if rows > 0 {

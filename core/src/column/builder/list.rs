@@ -114,6 +114,25 @@ impl Cells for ListCells {
         self.abandon();
     }
 
+    fn retain(&mut self, from: usize, keep: &[bool]) {
+        self.abandon();
+        let first = self.offsets[from] as usize;
+        let ends: Vec<(usize, bool)> =
+            self.offsets[from + 1..].iter().map(|&end| end as usize).zip(keep.iter().copied()).collect();
+        self.offsets.truncate(from + 1);
+        let mut keep_items = Vec::with_capacity(self.items.len() - first);
+        let mut end = first;
+        for (row_end, keep) in ends {
+            let items = row_end - first - keep_items.len();
+            keep_items.extend(std::iter::repeat_n(keep, items));
+            if keep {
+                end += items;
+                self.offsets.push(end as i32);
+            }
+        }
+        self.items.retain(first, &keep_items);
+    }
+
     fn push_zeros(&mut self, rows: usize) {
         self.abandon();
         let end = self.offsets[self.len()];

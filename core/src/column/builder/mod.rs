@@ -233,6 +233,14 @@ impl ColumnBuilder {
         }
     }
 
+    /// Keeps all rows before `from`, and of the rest those that `keep` says, one verdict a row.
+    pub fn retain(&mut self, from: usize, keep: &[bool]) {
+        self.buffer.retain(from, keep);
+        if let Some(validity) = &mut self.validity {
+            validity.retain(from, keep);
+        }
+    }
+
     /// The rows as an array of [`super::arrow::arrow_type`]. The builder is empty afterwards and ready for the next
     /// batch, with room for one like this.
     pub fn finish(&mut self) -> ArrayRef {

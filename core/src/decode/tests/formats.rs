@@ -148,7 +148,7 @@ fn delimited_text_that_is_not_utf8_is_dead() {
 const SECRET: [u8; 32] = [7; 32];
 
 /// Nonce, ciphertext and tag apart.
-fn seal(plaintext: &[u8]) -> ([u8; 12], Vec<u8>) {
+pub(super) fn seal(plaintext: &[u8]) -> ([u8; 12], Vec<u8>) {
     let nonce = [9; 12];
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &SECRET).unwrap());
     let mut text = plaintext.to_vec();
@@ -157,10 +157,15 @@ fn seal(plaintext: &[u8]) -> ([u8; 12], Vec<u8>) {
 }
 
 fn sealed_decoder(layout: &str) -> Decoder {
+    sealed_decoder_of(layout, COLUMNS, None)
+}
+
+pub(super) fn sealed_decoder_of(layout: &str, sections: &str, dictionary: Option<&str>) -> Decoder {
     let secret = STANDARD.encode(SECRET);
     let keyring = format!("[[key]]\nid = \"k1\"\ncipher = \"aes-256-gcm\"\nsecret = \"{secret}\"\n");
-    let sections = format!("[decode.envelope]\nlayout = \"{layout}\"\nkeyring = \"keys.toml\"\n{COLUMNS}");
-    Decoder::new(&config(&sections), Some(Keyring::parse(&keyring, "keys.toml").unwrap()), None).unwrap()
+    let sections = format!("[decode.envelope]\nlayout = \"{layout}\"\nkeyring = \"keys.toml\"\n{sections}");
+    let dictionary = dictionary.map(|text| Dictionary::parse_csv(text.as_bytes(), "products.csv").unwrap());
+    Decoder::new(&config(&sections), Some(Keyring::parse(&keyring, "keys.toml").unwrap()), dictionary).unwrap()
 }
 
 #[test]
