@@ -3,7 +3,7 @@
 //! The rules are those of [`crate::envelope`]: padding whole or absent, no bits to spare, nothing skipped. A kernel says
 //! only whether a text keeps them; where a bad text breaks them is asked so rarely that the `base64` crate may look.
 //!
-//! Libraries were measured first, on the sealed lines of a channel log (600 symbols each, one core, in the cache): the
+//! Libraries were measured first, once, on the sealed lines of a channel log (600 symbols each, one core, cached): the
 //! `base64` crate's AVX2 decodes 15 GB/s, `base64-simd` 12, `base64-turbo` 44 by AVX-512; this 48 by AVX-512 and 21 by
 //! AVX2. The fastest of them picks its instructions itself, so it could not be held to those of a [`Kernels`], neither
 //! by a user nor by a test, and it asks for a newer compiler than the workspace does.
