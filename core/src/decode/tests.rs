@@ -4,6 +4,8 @@ mod bad_records;
 mod formats;
 mod paths;
 mod products;
+mod records;
+mod twin;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +22,8 @@ use crate::slice::{Slice, SliceId};
 
 /// A config of these sections, with the event time and a table around them.
 fn config(sections: &str) -> Config {
-    let text = format!("version = 1\n[table]\ntime = \"ts\"\n{sections}");
-    config::parse(&text, Path::new("test.toml"), &Env::new()).unwrap_or_else(|errors| panic!("{errors:?}"))
+    config::parse(&twin::configs::whole(sections), Path::new("test.toml"), &Env::new())
+        .unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 /// Columns `ts`, `name` and the product `p`.

@@ -55,6 +55,9 @@ struct Members {
     keys: Vec<Key>,
     /// Open addressing, a power of two at least twice the keys: index into `keys` plus one, 0 for empty.
     buckets: Vec<u16>,
+    /// Of the elements, where an array stands at the place: first of all those of which nothing is wanted, then of each
+    /// wanted one. What a key leads to depends on the element, so they have none in common.
+    elements: Vec<Members>,
 }
 
 /// A key as written.
@@ -71,7 +74,7 @@ struct Key {
     node: u32,
     /// Where the value's spans stand, if it is wanted and nothing in it is.
     spans: u32,
-    /// Of the value, if it is an object; of its elements that are, if it is an array.
+    /// Of the value.
     members: Members,
 }
 
@@ -364,13 +367,18 @@ impl<'a> Walk<'a> {
             NONE => &[][..],
             node => self.plan.nodes[node as usize].elements.as_slice(),
         };
+        if members.elements.is_empty() {
+            members.elements.resize_with(1 + wanted.len(), Members::default);
+        }
+        let (others, mut of_wanted) = members.elements.split_at_mut(1);
         for index in 0.. {
-            let mut child = NONE;
-            if let Some((&(next, node), rest)) = wanted.split_first()
-                && next == index
-            {
-                (child, wanted) = (node as u32, rest);
-            }
+            let (child, members) = match wanted.split_first() {
+                Some((&(next, node), rest)) if next == index => {
+                    wanted = rest;
+                    (node as u32, of_wanted.split_off_first_mut().expect("one for each"))
+                }
+                _ => (NONE, &mut others[0]),
+            };
             pos = self.value((child, self.spans_of(child)), members, pos, level + 1)?;
             pos = self.spaces(pos);
             match self.byte(pos) {

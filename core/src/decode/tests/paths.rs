@@ -1,191 +1,81 @@
-//! The ways through a decoder against each other: the fast pass with each kernel of the machine, and the careful one.
-//! They must agree on every row, every dead letter and its words.
+//! The ways through a decoder against each other and against the naive twin: the fast pass with each kernel of the
+//! machine, the careful one, and what the documents say. They must agree on every row, every dead letter and its words.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::records;
+use super::twin::batch::{Found, difference};
+use super::twin::{Dead, Expected, Record, Twin, configs, lines};
 use super::*;
 use crate::simd::Kernels;
 
-const SECTIONS: &str = r#"
-[products]
-column = "p"
-dictionary = "products.csv"
-unknown = "dead_letter"
-[[column]]
-name = "ts"
-type = "timestamp"
-required = true
-[[column]]
-name = "p"
-type = "low_cardinality"
-[[column]]
-name = "name"
-type = "string"
-[[column]]
-name = "same_name"
-type = "low_cardinality"
-path = "name"
-[[column]]
-name = "amount"
-type = "decimal(9,2)"
-nullable = true
-[[column]]
-name = "n"
-type = "i16"
-default = "7"
-[[column]]
-name = "is_new"
-type = "bool"
-nullable = true
-[[column]]
-name = "ratio"
-type = "f64"
-[[column]]
-name = "id"
-type = "uuid"
-[[column]]
-name = "ip"
-type = "ipv4"
-[[column]]
-name = "props"
-type = "json"
-[[column]]
-name = "net"
-type = "string"
-path = "props.net"
-nullable = true
-[[column]]
-name = "second"
-type = "string"
-path = "tags[1]"
-[[column]]
-name = "tags"
-type = "list(string)"
-[[column]]
-name = "sizes"
-type = "list(u32)"
-[[filter]]
-drop = { name = ["drop", "é"] }
-"#;
-
-const DICTIONARY: &str = "id,name\np1,One\np2,Two\nproduct-with-a-long-name,Three\n";
-
-/// A member's text; most are what a program would write.
-fn member() -> impl Strategy<Value = String> {
-    let name = prop_oneof![
-        4 => "[a-z/]{0,40}", 1 => Just("drop".to_owned()), 1 => Just("é".to_owned()),
-        1 => Just("a\\nb\\u00e9\\\"".to_owned()), 1 => Just("\\u0064rop".to_owned()), 1 => "[ -~é\u{1}]{0,20}",
-    ];
-    let number = prop_oneof![
-        4 => any::<i16>().prop_map(|n| n.to_string()),
-        1 => select(vec!["1.50", "-0.0", "1e2", "01", "1.", "99999", "null", "\"12\"", "true"]).prop_map(str::to_owned),
-    ];
-    let props = select(vec![
-        r#"{"n":12,"net":"cell","ab":[6,112],"dur_ms":55754}"#,
-        r#"{"n":1,"net":"4g","ab":[7,18],"scroll":0.21}"#,
-        r#"{"n":1,"net":null}"#,
-        r#"{ "n": 1, "net": "wi fi", "deep": {"a": [[], {}, [{"b": [1, 2, {"c": "\\"}]}]]} }"#,
-        r#"{}"#,
-        r#"[]"#,
-        r#"null"#,
-        r#""text""#,
-        r#"{"net":{"net":1}}"#,
-        r#"{"n":1,}"#,
-        r#"[[[[[[[[[[[[[[[[[[[[["deep"]]]]]]]]]]]]]]]]]]]]]"#,
-    ]);
-    let tags = select(vec![
-        r#"["a","b","c"]"#,
-        r#"["a"]"#,
-        "[]",
-        r#"["a","b\n","ccc"]"#,
-        r#"[1,"b",true]"#,
-        "[null]",
-        "null",
-        "\"a\"",
-        r#"["a",{"b":1}]"#,
-    ]);
-    let sizes = select(vec!["[1,2,3]", "[]", "[-1]", "[4294967295]", "[4294967296]", "[1, 2 ,3]", "null"]);
-    prop_oneof![
-        name.prop_map(|name| format!("\"name\":\"{name}\"")),
-        select(vec!["p1", "p2", "product-with-a-long-name", "p9", ""]).prop_map(|p| format!("\"p\":\"{p}\"")),
-        any::<u32>().prop_map(|ts| format!("\"ts\":1795161604{:03}", ts % 1000)),
-        number.clone().prop_map(|n| format!("\"n\":{n}")),
-        number.clone().prop_map(|n| format!("\"amount\":{n}")),
-        number.prop_map(|n| format!("\"ratio\":{n}")),
-        select(vec!["true", "false", "null", "1", "\"TRUE\"", "tru"]).prop_map(|b| format!("\"is_new\":{b}")),
-        select(vec!["\"c04bd407-7835-4831-8ee7-2c31a27aa50d\"", "\"C04BD40778354831 8ee7-2c31a27aa50d\"", "null"])
-            .prop_map(|id| format!("\"id\":{id}")),
-        select(vec!["\"123.49.253.164\"", "\"1.2.3.4\"", "\"256.1.1.1\"", "\"\"", "null"])
-            .prop_map(|ip| format!("\"ip\":{ip}")),
-        props.prop_map(|props| format!("\"props\":{props}")),
-        tags.prop_map(|tags| format!("\"tags\":{tags}")),
-        sizes.prop_map(|sizes| format!("\"sizes\":{sizes}")),
-        "[a-z]{1,60}".prop_map(|key| format!("\"{key}\":\"not wanted\"")),
-        Just("\"na\\u006de\":\"escaped key\"".to_owned()),
-    ]
+/// A config, and its dictionary if it has one.
+struct Case {
+    sections: &'static str,
+    dictionary: Option<&'static str>,
 }
 
-/// Records that follow a template closely, and records that follow nothing.
-fn record() -> impl Strategy<Value = Vec<u8>> {
-    let regular = (any::<u32>(), select(vec!["p1", "p2"]), select(vec!["a", "bc", "drop", "漢字"]), any::<u8>())
-        .prop_map(|(ts, product, name, n)| {
-            let props = if n % 3 == 0 {
-                r#"{"n":1,"net":"4g","ab":[7,18]}"#
-            } else {
-                r#"{"n":53,"net":"cell","ab":[1,2],"dur":0.5}"#
-            };
-            let amount = if n % 7 == 0 { "12.50" } else { "null" };
-            format!(
-                "{{\"ts\":1795161604{:03},\"p\":\"{product}\",\"name\":\"{name}\",\"n\":{n},\"ip\":\"10.0.0.{n}\",\
-                 \"id\":\"c04bd407-7835-4831-8ee7-2c31a27aa5{n:02x}\",\"props\":{props},\"amount\":{amount},\
-                 \"tags\":[\"x\",\"y\"],\"sizes\":[1]}}",
-                ts % 1000
-            )
-        });
-    let any_members = (
-        prop::collection::vec(member(), 0..14),
-        select(vec!["{", "{ ", " {", "", "{\t"]),
-        select(vec![",", ", ", " ,"]),
-    )
-        .prop_map(|(members, open, comma)| {
-            let ts_and_product = ["\"ts\":1795161604193".to_owned(), "\"p\":\"p1\"".to_owned()];
-            let members: Vec<String> = ts_and_product.into_iter().chain(members).collect();
-            format!("{open}{}}}", members.join(comma))
-        });
-    let whole = prop_oneof![5 => regular.prop_map(String::into_bytes), 3 => any_members.prop_map(String::into_bytes)];
-    let damage = prop_oneof![
-        8 => Just(None),
-        1 => (any::<prop::sample::Index>(), prop_oneof![select(&b"\"\\{}[],: \n\r\x00\xff"[..]), any::<u8>()]).prop_map(Some),
-    ];
-    let cut = prop_oneof![12 => Just(None), 1 => any::<prop::sample::Index>().prop_map(Some)];
-    (whole, damage, cut).prop_map(|(mut record, damage, cut)| {
-        if let Some((at, byte)) = damage {
-            let at = at.index(record.len());
-            record[at] = byte;
+const CHANNELS: Case = Case { sections: configs::CHANNELS, dictionary: Some(configs::DICTIONARY) };
+const TYPES: Case = Case { sections: configs::TYPES, dictionary: None };
+const NESTED: Case = Case { sections: configs::NESTED, dictionary: Some(configs::DICTIONARY) };
+const FEW: Case = Case { sections: configs::FEW, dictionary: None };
+
+impl Case {
+    fn plain(&self) -> Decoder {
+        match self.dictionary {
+            Some(dictionary) => decoder_with_products(self.sections, dictionary),
+            None => decoder(self.sections),
         }
-        if let Some(cut) = cut {
-            record.truncate(cut.index(record.len()));
-        }
-        record
-    })
+    }
+
+    fn twin(&self) -> Twin {
+        Twin::new(&configs::whole(self.sections), self.dictionary)
+    }
+
+    /// Lines by all ways.
+    fn check(&self, bytes: Vec<u8>) {
+        let slice = slice(0, bytes);
+        let expected = self.twin().decode(lines(0, &slice.bytes));
+        agree(&slice, || self.plain(), &expected);
+    }
 }
 
-fn plain() -> Decoder {
-    decoder_with_products(SECTIONS, DICTIONARY)
+fn found(decoded: &DecodedSlice) -> Found<'_> {
+    let dead = |letter: &'_ DeadLetter| {
+        let DeadLetter { row, offset, length, ref fault, .. } = *letter;
+        (row, offset, length, fault.reason.name())
+    };
+    let columns = decoded.dead.iter().map(|letter| letter.fault.column.as_deref());
+    Found {
+        batch: &decoded.batch,
+        dead: decoded.dead.iter().map(dead).zip(columns).map(|((a, b, c, d), column)| (a, b, c, d, column)).collect(),
+        filtered: decoded.filtered,
+        by_product: decoded.rows_by_product.iter().map(|(product, rows)| (product.to_string(), *rows)).collect(),
+    }
 }
 
-fn agree(slice: &Slice, decoder: impl Fn() -> Decoder) {
+/// Decodes by all ways, and checks that all agree with what is expected.
+fn agree(slice: &Slice, decoder: impl Fn() -> Decoder, expected: &Expected) {
     let careful = decode(&decoder().careful(), slice);
+    if let Some(difference) = difference(&found(&careful), expected) {
+        panic!("{difference}\nin {}", slice.bytes.escape_ascii());
+    }
     let mut bytes = Vec::new();
     for kernels in Kernels::all() {
         let fast = decode(&decoder().with_kernels(kernels), slice);
-        assert_eq!(fast.batch, careful.batch, "{kernels}");
+        for ((fast, careful), name) in fast.batch.columns().iter().zip(careful.batch.columns()).zip(names(&fast.batch))
+        {
+            assert_eq!(fast, careful, "{kernels}: {name}");
+        }
         assert_eq!(fast.dead, careful.dead, "{kernels}");
         assert_eq!((fast.records, fast.filtered), (careful.records, careful.filtered), "{kernels}");
         assert_eq!(fast.rows_by_product, careful.rows_by_product, "{kernels}");
+        if let Some(difference) = difference(&found(&fast), expected) {
+            panic!("{kernels}: {difference}\nin {}", slice.bytes.escape_ascii());
+        }
         bytes.push(fast.batch.columns().iter().map(|column| column.to_data()).collect::<Vec<_>>());
     }
     for (kernels, other) in Kernels::all().iter().zip(&bytes) {
@@ -195,27 +85,69 @@ fn agree(slice: &Slice, decoder: impl Fn() -> Decoder) {
     }
 }
 
+/// Lines of records.
+fn slices(record: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    (prop::collection::vec(record, 0..200), select(vec!["\n", "\r\n", "\n\n"])).prop_map(|(records, end)| {
+        records.iter().flat_map(|record| [record.as_slice(), end.as_bytes()].concat()).collect()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn fast_and_careful_agree(records in prop::collection::vec(record(), 0..200), ends in select(vec!["\n", "\r\n", "\n\n"])) {
-        let bytes = records.iter().flat_map(|record| [record.as_slice(), ends.as_bytes()].concat()).collect::<Vec<u8>>();
-        agree(&slice(0, bytes), plain);
+    fn all_ways_agree_on_channels(bytes in slices(records::of_channels())) {
+        CHANNELS.check(bytes);
     }
 
     #[test]
-    fn they_agree_on_sealed_records(records in prop::collection::vec(record(), 0..150)) {
+    fn all_ways_agree_on_every_type(bytes in slices(records::of_types())) {
+        TYPES.check(bytes);
+    }
+
+    #[test]
+    fn all_ways_agree_on_nested_paths(bytes in slices(records::of_paths())) {
+        NESTED.check(bytes);
+    }
+
+    #[test]
+    fn all_ways_agree_on_what_is_not_declared(bytes in slices(records::of_few())) {
+        FEW.check(bytes);
+    }
+
+    #[test]
+    fn they_agree_on_sealed_records(records in prop::collection::vec(records::of_channels(), 0..150)) {
         let mut bytes = Vec::new();
         for (number, record) in records.iter().enumerate() {
             let (nonce, mut text) = super::formats::seal(record);
-            if number % 29 == 7 {
+            if is_flipped(number) {
                 text[0] ^= 1;
             }
             bytes.extend(format!("k1\t{}\n", STANDARD.encode([&nonce[..], &text].concat())).into_bytes());
         }
-        let decoder = || super::formats::sealed_decoder_of("tab", SECTIONS, Some(DICTIONARY));
-        agree(&slice(0, bytes), decoder);
+        let slice = slice(0, bytes);
+        let (flipped, open): (Vec<_>, Vec<_>) = lines(0, &slice.bytes).into_iter().partition(|line| is_flipped(line.row as usize));
+        let open = open.into_iter().map(|line| Record { text: without_line_ending(&records[line.row as usize]).into(), ..line });
+        let mut expected = CHANNELS.twin().decode(open);
+        expected.dead.extend(flipped.into_iter().map(|Record { row, offset, length, .. }| {
+            Dead { row, offset, length, reasons: vec!["tag_mismatch"], column: None }
+        }));
+        expected.dead.sort_by_key(|dead| dead.row);
+        let decoder = || super::formats::sealed_decoder_of("tab", CHANNELS.sections, CHANNELS.dictionary);
+        agree(&slice, decoder, &expected);
+    }
+}
+
+/// Whether the record of that number is sealed and then changed.
+fn is_flipped(number: usize) -> bool {
+    number % 29 == 7
+}
+
+/// A record may be sealed with its line's end.
+fn without_line_ending(record: &[u8]) -> &[u8] {
+    match record {
+        [record @ .., b'\r', b'\n'] | [record @ .., b'\n'] => record,
+        record => record,
     }
 }
 
@@ -229,9 +161,27 @@ fn records_as_long_as_chunks() {
     };
     for length in [chunk - 1, chunk, chunk + 1, 3 * chunk] {
         let text = [record(60), record(length), record(70), record(length), record(80)].concat();
-        let slice = slice(0, text);
-        agree(&slice, plain);
-        let decoded = decode(&plain(), &slice);
+        let decoded = decode(&CHANNELS.plain(), &slice(0, text.as_str()));
+        CHANNELS.check(text.into_bytes());
         assert_eq!(rows(&decoded.batch), [0, 1, 2, 3, 4]);
     }
+}
+
+/// The fast pass learned the keys of all elements of an array together, and those of an object with those of an array at
+/// the same place, so that a key of one element led to the column of another one.
+#[test]
+fn a_key_learned_in_one_element_leads_nowhere_in_another() {
+    let lines = [
+        r#"{"a":{"b":{"ts":1}},"items":[{"sku":"s1"},{"sku":"s2"}],"nets":[]}"#,
+        r#"{"a":{"b":{"ts":2}},"items":[{"tags":0},{"sku":"s3"},{"tags":["t0","t1"]}],"nets":[]}"#,
+        r#"{"a":{"b":{"ts":3}},"items":[{"sku":"s4"},{"sku":"s5"},{"tags":["t2","t3"]}],"nets":[]}"#,
+        r#"{"a":[{"b":{"ts":4}}],"items":{"sku":"s6"},"nets":[]}"#,
+    ];
+    for kernels in Kernels::all() {
+        let decoded = decode(&NESTED.plain().with_kernels(kernels), &slice(0, lines.join("\n")));
+        assert_eq!(texts(&decoded.batch, "sku"), ["s1", "", "s4"]);
+        assert_eq!(texts(&decoded.batch, "third"), ["<null>", "t1", "t3"]);
+        assert_eq!(places(&decoded.dead), [(3, 67 + 86 + 88, 53, Reason::MissingField)]);
+    }
+    NESTED.check(lines.join("\n").into_bytes());
 }
