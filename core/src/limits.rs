@@ -75,6 +75,10 @@ pub const WORKERS_DEFAULT_MAX: usize = 4;
 /// Most decoding threads the config may ask for.
 pub const WORKERS_CEILING: usize = 256;
 
+/// Bytes of what the engine remembers of users whose first sightings ClickHouse has, all rollups together: two million
+/// users. While a table grows, half as much again is taken for a moment. Users that do not fit are sent again.
+pub const KNOWN_USERS_BYTES_MAX: usize = 48 << 20;
+
 /// Smallest memory limit of the embedded ClickHouse the config may ask for: it takes half of that at rest.
 pub const EMBEDDED_MEMORY_BYTES_FLOOR: u64 = 512 << 20;
 /// Mark cache of the embedded ClickHouse: its default, 5 GiB, is made for larger machines.

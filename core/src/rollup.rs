@@ -1,6 +1,15 @@
 //! Declared rollups: what is to be counted, by what, and how the answers are called.
 //!
 //! A rollup is declared once in the config; a sink decides how it is kept. All are by product and by minute of event time.
+//!
+//! [`aggregate`] makes of a batch what it adds to each rollup, and [`known`] remembers which users need not
+//! be sent again.
+
+pub mod aggregate;
+pub mod known;
+mod read;
+pub mod sample;
+mod sip;
 
 /// A rollup as declared and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

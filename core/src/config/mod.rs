@@ -211,6 +211,17 @@ pub struct ClickHouseSpec {
     pub inserts_in_flight: usize,
     /// Compression of inserts on the wire.
     pub compression: WireCompression,
+    /// What fills the rollups.
+    pub rollups: FilledBy,
+}
+
+/// What fills the rollups' tables. The answers are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilledBy {
+    /// The engine: it aggregates each slice and inserts the partial aggregates.
+    Engine,
+    /// ClickHouse: materialized views over the events table.
+    Views,
 }
 
 /// Which ClickHouse.

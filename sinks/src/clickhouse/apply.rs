@@ -1,17 +1,23 @@
-//! Creating what is missing. Safe to run again after any interruption.
+//! Creating what is missing, and changing who fills the rollups. Safe to run again after any interruption.
 //!
 //! A rollup over a table that has rows already must count them, or its answers would be wrong in silence. So its target
 //! is filled first, one day at a time, and its feed is attached last. Rows that arrive in between would be missed, so
 //! the filling demands that nothing is inserted meanwhile: it looks for running inserts before and after, and compares
 //! the number of rows. The target carries a mark in its comment until all is done; a marked target was left behind by
 //! an interrupted run and is made anew.
+//!
+//! A slice that a load left half stored would be counted in such a target, and once more when the load is run again and
+//! completes it. So everything here that depends on what a rollup holds wants every stored slice to be in the ledger.
 
-use super::check::{BACKFILL_MARK, Difference, Found};
+use longshore_core::column::layout::SLICE_COLUMN;
+use longshore_core::config::FilledBy;
+
+use super::check::{BACKFILL_MARK, Difference, ENGINE_MARK, Found};
 use super::client::ClickHouse;
-use super::ddl::Table;
+use super::ddl::{LEDGER, Table};
 use super::error::ClientError;
 use super::rollup_ddl::Rollup;
-use super::schema::Schema;
+use super::schema::{Schema, create_with_comment};
 use super::sql::{name_list, quote_name, quote_table, quote_text};
 
 /// Why a schema could not be applied.
@@ -30,8 +36,8 @@ pub enum ApplyError {
     Differs(Vec<Difference>),
     /// The events table has rows that the rollup would have to count, and it is not sure that it can.
     #[error(
-        "rollup `{rollup}` was not created: {detail}. It has to be filled from the rows of `{events}` while nothing is \
-         inserted there; stop the loads, then run this again"
+        "rollup `{rollup}` was left as it was: {detail}. It can be filled, or what fills it be changed, only while nothing \
+         is inserted into `{events}`; stop the loads, then run this again"
     )]
     Busy {
         /// Name of the rollup.
@@ -41,10 +47,25 @@ pub enum ApplyError {
         /// What was seen.
         detail: String,
     },
-    /// The rollup's target has rows, but nothing feeds it: what it lacks cannot be known.
+    /// A slice is half stored, so nobody knows whether the rollup has counted it.
     #[error(
-        "rollup `{rollup}` is not fed: `{feed}` is missing while `{target}` and the events table hold rows. To fill it \
-         anew from the events table, run `DROP TABLE {target}`, then this again"
+        "rollup `{rollup}` was left as it was: `{events}` has {rows} rows of slices that are not in the ledger, because a \
+         load ended before they were whole. Load the same inputs again with the config they were loaded with, which \
+         completes them, then run this again"
+    )]
+    HalfStored {
+        /// Name of the rollup.
+        rollup: String,
+        /// The events table.
+        events: String,
+        /// Rows of such slices.
+        rows: u64,
+    },
+    /// The rollup's target has rows, but no feed and not the engine's mark: what it lacks cannot be known.
+    #[error(
+        "nobody knows what rollup `{rollup}` lacks: `{target}` and the events table hold rows, but there is neither \
+         `{feed}` nor the engine's mark on the table. To fill it anew from the events table, run `DROP TABLE {target}`, \
+         then this again"
     )]
     Unfed {
         /// Name of the rollup.
@@ -115,14 +136,21 @@ impl Schema {
         let target = found.table(&rollup.target.name);
         let interrupted = target.is_some_and(|target| target.comment == BACKFILL_MARK);
         let feed_exists = found.table(&rollup.feed.name).is_some();
-        if interrupted || target.is_none() || !feed_exists {
+        let by_engine = target.is_some_and(|target| target.comment == ENGINE_MARK);
+        if interrupted || target.is_none() || !(feed_exists || by_engine) {
             if target.is_some() && !interrupted {
                 self.must_be_empty(run, rollup)?;
             }
             if feed_exists || target.is_some() {
                 self.drop_rollup(run, rollup)?;
             }
-            self.start_feed(run, rollup)?;
+            self.start_filling(run, rollup)?;
+        } else {
+            match self.filled_by {
+                FilledBy::Engine if feed_exists => self.hand_to_engine(run, rollup)?,
+                FilledBy::Views if by_engine => self.hand_to_feed(run, rollup)?,
+                FilledBy::Engine | FilledBy::Views => {}
+            }
         }
         for view in rollup.views.iter().filter(|view| found.table(&view.name).is_none()) {
             run.statement(self.create_view(view))?;
@@ -140,16 +168,55 @@ impl Schema {
         Err(ApplyError::Unfed { rollup: rollup.name.clone(), feed: rollup.feed.name.clone(), target })
     }
 
-    /// Brings a rollup's target and feed into being, counting the rows that are there already.
-    fn start_feed(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
+    /// From the feed to the engine. The target holds what it should, as long as every stored slice is whole.
+    ///
+    /// The mark comes first: interrupted, there is still a feed, and the next run goes on.
+    fn hand_to_engine(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
+        self.nothing_under_way(run, rollup)?;
+        self.mark(run, rollup, ENGINE_MARK)?;
+        run.statement(format!("DROP VIEW {} SYNC", quote_table(&self.database, &rollup.feed.name)))?;
+        run.done(format!("dropped {}: the engine fills {}", rollup.feed.name, rollup.target.name));
+        Ok(())
+    }
+
+    /// From the engine to a feed. The mark goes last, for the same reason.
+    fn hand_to_feed(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
+        self.nothing_under_way(run, rollup)?;
+        run.statement(self.create_feed(&rollup.feed, &rollup.target))?;
+        self.mark(run, rollup, "")?;
+        run.done(format!("created {}, which fills {}", rollup.feed.name, rollup.target.name));
+        Ok(())
+    }
+
+    fn nothing_under_way(&self, run: &Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
+        self.no_inserts_running(run, rollup)?;
+        let stored = format!("SELECT slice FROM {}", quote_table(&self.database, LEDGER));
+        // Rows of slice 0 are not the engine's.
+        match run
+            .count(&format!("{} WHERE {SLICE_COLUMN} != 0 AND {SLICE_COLUMN} NOT IN ({stored})", self.events_table()))?
+        {
+            0 => Ok(()),
+            rows => Err(ApplyError::HalfStored { rollup: rollup.name.clone(), events: self.events.name.clone(), rows }),
+        }
+    }
+
+    fn mark(&self, run: &Run<'_>, rollup: &Rollup, comment: &str) -> Result<(), ApplyError> {
+        let target = quote_table(&self.database, &rollup.target.name);
+        run.statement(format!("ALTER TABLE {target} MODIFY COMMENT {}", quote_text(comment)))
+    }
+
+    /// Brings a rollup's target and what fills it into being, counting the rows that are there already.
+    fn start_filling(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
         let target = quote_table(&self.database, &rollup.target.name);
         let rows = run.count(&self.events_table())?;
-        self.no_inserts_running(run, rollup)?;
-        run.statement(format!("{}\nCOMMENT {}", rollup.target.create(&self.database), quote_text(BACKFILL_MARK)))?;
+        self.nothing_under_way(run, rollup)?;
+        run.statement(create_with_comment(&rollup.target, &self.database, BACKFILL_MARK))?;
         if rows > 0 {
             self.backfill(run, rollup, &target)?;
         }
-        run.statement(self.create_feed(&rollup.feed, &rollup.target))?;
+        if self.filled_by == FilledBy::Views {
+            run.statement(self.create_feed(&rollup.feed, &rollup.target))?;
+        }
         let calm = self.no_inserts_running(run, rollup).and_then(|()| match run.count(&self.events_table())? {
             now if now == rows => Ok(()),
             now => Err(self.busy(rollup, format!("{rows} rows became {now} while it was filled"))),
@@ -158,10 +225,14 @@ impl Schema {
             self.drop_rollup(run, rollup)?;
             return Err(error);
         }
-        run.statement(format!("ALTER TABLE {target} MODIFY COMMENT ''"))?;
+        self.mark(run, rollup, if self.filled_by == FilledBy::Engine { ENGINE_MARK } else { "" })?;
         let filled =
             if rows > 0 { format!(", filled from {rows} rows of {}", self.events.name) } else { String::new() };
-        run.done(format!("created table {} and its feed {}{filled}", rollup.target.name, rollup.feed.name));
+        let feed = match self.filled_by {
+            FilledBy::Engine => String::new(),
+            FilledBy::Views => format!(" and its feed {}", rollup.feed.name),
+        };
+        run.done(format!("created table {}{feed}{filled}", rollup.target.name));
         Ok(())
     }
 

@@ -7,14 +7,20 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use longshore_core::config::FilledBy;
+
 use super::client::ClickHouse;
 use super::ddl::{Table, TableColumn};
 use super::error::ClientError;
+use super::rollup_ddl::Rollup;
 use super::schema::Schema;
 use super::sql::quote_text;
 
 /// Comment on a rollup's target while it is being filled from rows that were there before it.
 pub(super) const BACKFILL_MARK: &str = "longshore: backfill not finished";
+
+/// Comment on a rollup's target that the engine fills. Without it and without a feed, nobody knows what a target lacks.
+pub(super) const ENGINE_MARK: &str = "longshore: filled by the engine";
 
 /// One way in which ClickHouse is not as the config says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,10 +160,39 @@ impl Schema {
             for view in &rollup.views {
                 compare_select(clickhouse, found, &view.name, "View", &view.select, &mut differences)?;
             }
-            let select = rollup.feed.select.sql(None);
-            compare_select(clickhouse, found, &rollup.feed.name, "MaterializedView", &select, &mut differences)?;
+            if self.filled_by == FilledBy::Views || found.table(&rollup.feed.name).is_some() {
+                let select = rollup.feed.select.sql(None);
+                compare_select(clickhouse, found, &rollup.feed.name, "MaterializedView", &select, &mut differences)?;
+            }
+            differences.extend(self.compare_filling(found, rollup));
         }
         Ok(differences)
+    }
+}
+
+impl Schema {
+    /// Whether what fills the rollup is what should: both would count every row twice, none would count no row.
+    fn compare_filling(&self, found: &Found, rollup: &Rollup) -> Option<Difference> {
+        let target = found.table(&rollup.target.name)?;
+        let feed = found.table(&rollup.feed.name).is_some();
+        let marked = target.comment == ENGINE_MARK;
+        let differs = |object: &str, expected: &str, actual: &str| Difference {
+            object: object.to_owned(),
+            what: "filling",
+            expected: expected.to_owned(),
+            actual: actual.to_owned(),
+            mendable: true,
+        };
+        const BY_ENGINE: &str = "by the engine (clickhouse.rollups = \"engine\")";
+        const BY_VIEW: &str = "by its materialized view (clickhouse.rollups = \"views\")";
+        match self.filled_by {
+            FilledBy::Engine if feed => {
+                Some(differs(&rollup.feed.name, BY_ENGINE, "by this materialized view, so each row would count twice"))
+            }
+            FilledBy::Engine if !marked => Some(differs(&rollup.target.name, BY_ENGINE, "by nothing so far")),
+            FilledBy::Views if marked => Some(differs(&rollup.target.name, BY_VIEW, "by the engine")),
+            FilledBy::Engine | FilledBy::Views => None,
+        }
     }
 }
 

@@ -26,7 +26,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 const END_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What makes an insert exactly-once and one block, whatever the server's or the user's profile says.
-const SETTINGS: [(&str, &str); 14] = [
+const SETTINGS: [(&str, &str); 15] = [
     // The token decides, in the table and in every rollup behind it, synchronously.
     ("insert_deduplicate", "1"),
     ("deduplicate_blocks_in_dependent_materialized_views", "1"),
@@ -37,6 +37,8 @@ const SETTINGS: [(&str, &str); 14] = [
     ("min_insert_block_size_rows", "1048576"),
     ("min_insert_block_size_bytes", "0"),
     ("input_format_parallel_parsing", "0"),
+    // A slice's rows in a rollup have a key each: there is nothing to aggregate before they are written.
+    ("optimize_on_insert", "0"),
     // A slice may hold records of any number of days.
     ("max_partitions_per_insert_block", "0"),
     // A column that does not fit is an error, never a default.

@@ -6,9 +6,9 @@
 //! | `error.rs` | what can fail, and whether waiting helps |
 //! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
-//! | `insert.rs`, `sink.rs`, `ledger.rs` | a slice on its way in, and which slices are in |
+//! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
 //!
-//! Nothing here keeps state between calls: what is stored is known to ClickHouse alone.
+//! What is stored is known to ClickHouse alone: nothing here keeps state between calls but for a cache of known users.
 
 mod apply;
 mod check;
@@ -17,6 +17,7 @@ mod ddl;
 mod error;
 mod insert;
 mod ledger;
+mod partials;
 mod rollup_ddl;
 mod schema;
 mod sink;

@@ -99,6 +99,15 @@ impl Grain {
     }
 }
 
+/// Name of the table that a declared rollup's aggregates are in.
+pub(super) fn target_name(spec: &RollupSpec) -> String {
+    let suffix = match spec.kind {
+        RollupKind::NewUsers { .. } => "first_seen",
+        RollupKind::Gmv { .. } | RollupKind::PvUv { .. } | RollupKind::RequestsByIp { .. } => "minutes",
+    };
+    format!("{}_{suffix}", spec.name)
+}
+
 /// The objects of a declared rollup.
 pub(super) fn rollup(spec: &RollupSpec, events: &Events<'_>) -> Rollup {
     let builder = Builder { spec, events };
@@ -117,7 +126,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn new_users(&self, user: &str) -> Rollup {
-        let target = format!("{}_first_seen", self.spec.name);
+        let target = target_name(self.spec);
         let first_type = self.first_type();
         let by: Vec<String> = self.spec.by.iter().map(|name| format!(", {}", source(name))).collect();
         // In ClickHouse parentheses around a lone value are no tuple.
@@ -236,7 +245,7 @@ impl Builder<'_> {
 
     /// A rollup by product, `by` columns, minute and perhaps address. Rows in which `needed` is null do not count.
     fn by_minute(&self, measures: Vec<Measure>, ip: Option<&str>, needed: Option<&str>) -> Rollup {
-        let target = format!("{}_minutes", self.spec.name);
+        let target = target_name(self.spec);
         let minute = Grain::Minute.of(&source(self.events.time));
         let mut by = vec![(self.product(), "product".to_owned())];
         by.extend(self.spec.by.iter().map(|name| (source(name), name.clone())));

@@ -3,11 +3,12 @@
 //! [`Schema::check`] compares them with what is there (`check.rs`), [`Schema::apply`] creates what is missing
 //! (`apply.rs`). Nothing that exists is ever changed, but for columns that are added to the three tables.
 
-use longshore_core::config::Config;
+use longshore_core::config::{Config, FilledBy};
 
+use super::check::ENGINE_MARK;
 use super::ddl::{Events, Table, dead_letters, ledger};
 use super::rollup_ddl::{Feed, Rollup, View, rollup};
-use super::sql::{quote_name, quote_table};
+use super::sql::{quote_name, quote_table, quote_text};
 
 /// What a config wants in ClickHouse.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Schema {
     pub ledger: Table,
     /// The rollups, in the order of the config.
     pub rollups: Vec<Rollup>,
+    /// What fills the rollups.
+    pub filled_by: FilledBy,
     /// The event time, a column of the events table.
     pub(super) time: String,
 }
@@ -36,6 +39,7 @@ impl Schema {
             dead_letters: dead_letters(),
             ledger: ledger(),
             rollups: config.rollups.iter().map(|spec| rollup(spec, &events)).collect(),
+            filled_by: config.clickhouse.rollups,
             time: config.table.time.clone(),
         }
     }
@@ -45,9 +49,18 @@ impl Schema {
         let mut statements = vec![self.create_database()];
         statements.extend(self.tables().map(|table| table.create(&self.database)));
         for rollup in &self.rollups {
-            statements.push(rollup.target.create(&self.database));
-            statements.extend(rollup.views.iter().map(|view| self.create_view(view)));
-            statements.push(self.create_feed(&rollup.feed, &rollup.target));
+            let views = rollup.views.iter().map(|view| self.create_view(view));
+            match self.filled_by {
+                FilledBy::Engine => {
+                    statements.push(create_with_comment(&rollup.target, &self.database, ENGINE_MARK));
+                    statements.extend(views);
+                }
+                FilledBy::Views => {
+                    statements.push(rollup.target.create(&self.database));
+                    statements.extend(views);
+                    statements.push(self.create_feed(&rollup.feed, &rollup.target));
+                }
+            }
         }
         statements
     }
@@ -73,6 +86,11 @@ impl Schema {
             feed.select.sql(None)
         )
     }
+}
+
+/// CREATE TABLE IF NOT EXISTS with a comment, which says something of the table's content.
+pub(super) fn create_with_comment(table: &Table, database: &str, comment: &str) -> String {
+    format!("{}\nCOMMENT {}", table.create(database), quote_text(comment))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Storing a slice: its rows, its dead letters, and last its ledger row, each under a token made of the slice's id.
+//! Storing a slice: its rows, what it adds to the rollups, its dead letters, and last its ledger row, each under a token
+//! made of the slice's id.
 //!
-//! The ledger row comes last, so a slice that is in the ledger is whole. Each of the three inserts is repeated
-//! harmlessly, so the slice as a whole is.
+//! The ledger row comes last, so a slice that is in the ledger is whole. Each of the inserts is repeated harmlessly, so
+//! the slice as a whole is.
 
 use std::sync::Arc;
 
@@ -14,12 +15,15 @@ use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, SliceMeta};
 use super::client::ClickHouse;
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::ClientError;
+use super::partials::Partials;
 
 /// Stores slices in a ClickHouse whose tables were checked.
 #[derive(Debug, Clone)]
 pub struct ClickHouseSink {
     clickhouse: ClickHouse,
     events: String,
+    /// Unless ClickHouse fills the rollups itself.
+    partials: Option<Arc<Partials>>,
     /// What the tokens of this run end in; empty unless slices are to be stored again on purpose.
     run: String,
 }
@@ -30,8 +34,9 @@ impl ClickHouseSink {
     /// With `reload`, slices that ClickHouse has already are stored once more: the tokens are of this run alone.
     pub fn new(clickhouse: &ClickHouse, config: &Config, reload: bool) -> Result<Self, ClientError> {
         clickhouse.check_insert_settings()?;
+        let partials = Partials::new(clickhouse, config)?.map(Arc::new);
         let run = if reload { format!("-{:016x}", rand::random::<u64>()) } else { String::new() };
-        Ok(ClickHouseSink { clickhouse: clickhouse.clone(), events: config.table.name.clone(), run })
+        Ok(ClickHouseSink { clickhouse: clickhouse.clone(), events: config.table.name.clone(), partials, run })
     }
 
     /// The stored slices of these sources.
@@ -39,7 +44,7 @@ impl ClickHouseSink {
         self.clickhouse.known_slices(source_ids)
     }
 
-    fn insert(&self, table: &str, kind: char, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
+    fn insert(&self, table: &str, kind: &str, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
         let token = format!("{slice}-{kind}{}", self.run);
         self.clickhouse
             .insert(table, &token, batch)
@@ -50,9 +55,17 @@ impl ClickHouseSink {
 impl Sink for ClickHouseSink {
     fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let id = slice.meta.id;
-        self.insert(&self.events, 'e', id, &slice.decoded.batch)?;
-        self.insert(DEAD_LETTERS, 'd', id, &dead_letter_batch(slice))?;
-        self.insert(LEDGER, 'l', id, &ledger_batch(slice))
+        let events = &slice.decoded.batch;
+        self.insert(&self.events, "e", id, events)?;
+        if let Some(partials) = &self.partials {
+            for insert in partials.inserts(events) {
+                // Tokens are remembered table by table, so that rollups may share one.
+                self.insert(partials.table(&insert), "r", id, &insert.rows)?;
+                partials.acknowledge(&insert);
+            }
+        }
+        self.insert(DEAD_LETTERS, "d", id, &dead_letter_batch(slice))?;
+        self.insert(LEDGER, "l", id, &ledger_batch(slice))
     }
 }
 

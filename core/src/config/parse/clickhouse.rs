@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use super::columns::check_name;
 use crate::config::context::quote;
 use crate::config::table::{Item, Section};
-use crate::config::{ClickHouseSpec, EmbeddedSpec, Secret, ServerSpec, UrlSpec, WireCompression, values};
+use crate::config::{ClickHouseSpec, EmbeddedSpec, FilledBy, Secret, ServerSpec, UrlSpec, WireCompression, values};
 use crate::limits;
 
 const KEYS: &[&str] =
-    &["url", "user", "password", "ca_file", "database", "inserts_in_flight", "compression", "embedded"];
+    &["url", "user", "password", "ca_file", "database", "inserts_in_flight", "compression", "rollups", "embedded"];
 const EMBEDDED_KEYS: &[&str] = &["data", "http_port", "tcp_port", "library", "memory_max", "analyst_password"];
 
 const COMPRESSIONS: [(&str, WireCompression); 3] =
     [("auto", WireCompression::Auto), ("none", WireCompression::None), ("lz4", WireCompression::Lz4)];
+
+const FILLED_BY: [(&str, FilledBy); 2] = [("engine", FilledBy::Engine), ("views", FilledBy::Views)];
 
 /// Databases that ClickHouse keeps for itself.
 const OWN_DATABASES: [&str; 3] = ["system", "information_schema", "INFORMATION_SCHEMA"];
@@ -24,6 +26,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<ClickHouseSpec> {
         database: "longshore".to_owned(),
         inserts_in_flight: limits::INSERTS_IN_FLIGHT,
         compression: WireCompression::Auto,
+        rollups: FilledBy::Engine,
     };
     let Some(item) = root.item("clickhouse") else {
         return Some(spec);
@@ -44,6 +47,9 @@ pub(super) fn read(root: &Section<'_>) -> Option<ClickHouseSpec> {
     }
     if let Some(compression) = section.item("compression").and_then(|item| item.one_of(&COMPRESSIONS)) {
         spec.compression = compression.value;
+    }
+    if let Some(filled_by) = section.item("rollups").and_then(|item| item.one_of(&FILLED_BY)) {
+        spec.rollups = filled_by.value;
     }
     spec.server = server?;
     Some(spec)

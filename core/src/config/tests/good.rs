@@ -5,9 +5,9 @@ use std::path::{Path as FilePath, PathBuf};
 use super::{BASE, END, base_with, parse_as};
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step, TimeFormat, TimePrecision};
 use crate::config::{
-    ClickHouseSpec, Config, DecodeSpec, DictionarySpec, EmbeddedSpec, EnvelopeLayout, EnvelopeSpec, FilterSpec, Format,
-    Framing, KeyringSpec, PipelineSpec, ProductsSpec, Secret, ServerSpec, SourceSpec, TableSpec, UnknownProduct,
-    UrlSpec, WireCompression,
+    ClickHouseSpec, Config, DecodeSpec, DictionarySpec, EmbeddedSpec, EnvelopeLayout, EnvelopeSpec, FilledBy,
+    FilterSpec, Format, Framing, KeyringSpec, PipelineSpec, ProductsSpec, Secret, ServerSpec, SourceSpec, TableSpec,
+    UnknownProduct, UrlSpec, WireCompression,
 };
 use crate::rollup::{Condition, RollupKind, RollupSpec};
 
@@ -155,6 +155,7 @@ ca_file = "ca.pem"
 database = "logs"
 inserts_in_flight = 4
 compression = "lz4"
+rollups = "views"
 
 [pipeline]
 slice_bytes = "8 MiB"
@@ -324,6 +325,7 @@ fn clickhouse_on_a_url() {
             database: "logs".to_owned(),
             inserts_in_flight: 4,
             compression: WireCompression::Lz4,
+            rollups: FilledBy::Views,
         }
     );
 }
@@ -369,6 +371,7 @@ fn what_is_not_said() {
             database: "longshore".to_owned(),
             inserts_in_flight: 2,
             compression: WireCompression::Auto,
+            rollups: FilledBy::Engine,
         }
     );
 }

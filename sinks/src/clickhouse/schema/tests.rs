@@ -42,6 +42,7 @@ order_by = ["channel"]
 url = "http://h:8123"
 user = "u"
 database = "shop"
+rollups = "views"
 "#;
 
 fn schema(rollups: &str) -> Schema {
@@ -237,6 +238,18 @@ SELECT r.`product` AS `product`, r.`channel` AS `channel`, r.`minute` AS `minute
 FROM `shop`.`requests_by_ip_minutes` AS r
 GROUP BY r.`product`, r.`channel`, r.`minute`, r.`ip`"
     );
+}
+
+#[test]
+fn a_rollup_that_the_engine_fills_has_no_feed_and_says_so() {
+    let text = CONFIG.replace("rollups = \"views\"", "rollups = \"engine\"")
+        + "[[rollup]]\nkind = \"pv_uv\"\nuser = \"user_id\"\n";
+    let config = config::parse(&text, Path::new("/nonexistent/x.toml"), &Env::default()).unwrap();
+    let statements = Schema::from_config(&config).statements().split_off(4);
+    assert_eq!(statements.len(), 4, "a table and three views");
+    assert!(statements[0].starts_with("CREATE TABLE IF NOT EXISTS `shop`.`pv_uv_minutes`\n"), "{}", statements[0]);
+    assert!(statements[0].ends_with("\nCOMMENT 'longshore: filled by the engine'"), "{}", statements[0]);
+    assert!(statements[1..].iter().all(|view| view.starts_with("CREATE VIEW IF NOT EXISTS ")));
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use longshore_core::config::{self, Config, Env, Secret, WireCompression};
+use longshore_core::config::{self, Config, Env, FilledBy, Secret, WireCompression};
 use longshore_core::dead_letter::DeadLetter;
-use longshore_core::decode::DecodedSlice;
-use longshore_core::slice::SliceId;
+use longshore_core::decode::{DecodedSlice, Decoder, Scratch};
+use longshore_core::slice::{Slice, SliceId};
 use longshore_ingest::sink::{LoadedSlice, SliceMeta};
 use longshore_sinks::clickhouse::{ClickHouse, ConnectError, Connection, quote_name};
 
@@ -54,8 +54,18 @@ impl TestDatabase {
 
     /// A config of this database; `text` is everything but the version and the `[clickhouse]` section.
     pub(crate) fn config(&self, text: &str) -> Config {
+        self.config_filled_by(text, FilledBy::Engine)
+    }
+
+    /// The same with rollups that are filled this way.
+    pub(crate) fn config_filled_by(&self, text: &str, filled_by: FilledBy) -> Config {
+        let rollups = match filled_by {
+            FilledBy::Engine => "engine",
+            FilledBy::Views => "views",
+        };
         let text = format!(
-            "version = 1\n{text}\n[clickhouse]\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\ndatabase = \"{}\"\n",
+            "version = 1\n{text}\n[clickhouse]\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\ndatabase = \"{}\"\n\
+             rollups = \"{rollups}\"\n",
             self.name
         );
         config::parse(&text, Path::new("/nonexistent/test.toml"), &Env::default())
@@ -85,6 +95,17 @@ impl Drop for TestDatabase {
             eprintln!("{} stays behind: {error}", self.name);
         }
     }
+}
+
+/// A slice of these lines, decoded as the config says; none of them may be bad.
+pub(crate) fn decoded_slice(config: &Config, id: u64, lines: &str) -> LoadedSlice {
+    let decoder = Decoder::new(config, None, None).unwrap();
+    let source = Arc::from("app.log");
+    let bytes = lines.as_bytes().to_vec();
+    let slice = Slice { id: SliceId(id), source, start: 0, bytes, header: None, tail: None };
+    let decoded = decoder.decode(&slice, &mut Scratch::new(&decoder));
+    assert_eq!(decoded.dead, [], "{lines}");
+    loaded_slice(id, decoded.batch, Vec::new())
 }
 
 /// A slice of `source_id` 1 with this id and content.

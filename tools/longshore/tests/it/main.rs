@@ -9,6 +9,7 @@ mod database;
 mod dedup;
 mod embedded;
 mod fetch;
+mod filling;
 mod formats;
 mod load;
 mod rollups;

@@ -1,11 +1,37 @@
 //! The rollups' answers, counted by hand, over records that come late, out of order, with ties, and more than once.
 
+use longshore_core::config::FilledBy;
 use longshore_ingest::sink::Sink;
 use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
-use crate::database::{TestDatabase, loaded_slice};
+use crate::database::{TestDatabase, decoded_slice, loaded_slice};
 use crate::shop::{ROLLUPS, Row, Shop, TABLE, batch, pay, view};
 use crate::support::http;
+
+/// Each of these as a test for each way of filling rollups.
+macro_rules! however_filled {
+    ($($test:ident,)*) => {
+        mod by_the_engine {
+            $(#[test] fn $test() { super::$test(longshore_core::config::FilledBy::Engine); })*
+        }
+        mod by_views {
+            $(#[test] fn $test() { super::$test(longshore_core::config::FilledBy::Views); })*
+        }
+    };
+}
+
+however_filled! {
+    a_users_first_event_decides_in_any_order_of_arrival,
+    new_users_by_hour_day_and_cumulative,
+    new_users_without_a_column_to_group_by,
+    gmv_adds_up_to_the_cent_and_buyers_are_not_summed,
+    a_sum_of_amounts_may_be_wider_than_an_amount,
+    views_and_visitors,
+    requests_by_address,
+    columns_of_the_events_may_be_called_like_columns_of_a_view,
+    a_rollup_added_later_counts_what_is_there,
+    the_queries_of_the_documentation_run_for_an_analyst,
+}
 
 /// Every order of three things.
 const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
@@ -36,10 +62,9 @@ fn sightings() -> [Vec<Row>; 3] {
     ]
 }
 
-#[test]
-fn a_users_first_event_decides_in_any_order_of_arrival() {
+fn a_users_first_event_decides_in_any_order_of_arrival(filled_by: FilledBy) {
     for order in ORDERS {
-        let shop = Shop::new("first");
+        let shop = Shop::filled_by("first", filled_by);
         let slices = sightings();
         for index in order {
             shop.write(index as u64 + 1, &slices[index]);
@@ -69,9 +94,8 @@ fn a_users_first_event_decides_in_any_order_of_arrival() {
     }
 }
 
-#[test]
-fn new_users_by_hour_day_and_cumulative() {
-    let shop = Shop::new("grains");
+fn new_users_by_hour_day_and_cumulative(filled_by: FilledBy) {
+    let shop = Shop::filled_by("grains", filled_by);
     for (index, slice) in sightings().iter().enumerate() {
         shop.write(index as u64 + 1, slice);
     }
@@ -103,10 +127,10 @@ fn new_users_by_hour_day_and_cumulative() {
     );
 }
 
-#[test]
-fn new_users_without_a_column_to_group_by() {
+fn new_users_without_a_column_to_group_by(filled_by: FilledBy) {
     let database = TestDatabase::new("ungrouped");
-    let config = database.config(&format!("{TABLE}[[rollup]]\nkind = \"new_users\"\nuser = \"user_id\"\n"));
+    let config =
+        database.config_filled_by(&format!("{TABLE}[[rollup]]\nkind = \"new_users\"\nuser = \"user_id\"\n"), filled_by);
     let schema = Schema::from_config(&config);
     schema.apply(&database.clickhouse).unwrap();
     assert_eq!(schema.check(&database.clickhouse).unwrap(), []);
@@ -126,9 +150,8 @@ fn new_users_without_a_column_to_group_by() {
     );
 }
 
-#[test]
-fn gmv_adds_up_to_the_cent_and_buyers_are_not_summed() {
-    let shop = Shop::new("gmv");
+fn gmv_adds_up_to_the_cent_and_buyers_are_not_summed(filled_by: FilledBy) {
+    let shop = Shop::filled_by("gmv", filled_by);
     shop.write(
         1,
         &[
@@ -177,18 +200,16 @@ fn gmv_adds_up_to_the_cent_and_buyers_are_not_summed() {
     assert_eq!(shop.database.lines(days), ["2026-11-20 6 100000000000001.25", "2026-11-21 1 0.01"]);
 }
 
-#[test]
-fn a_sum_of_amounts_may_be_wider_than_an_amount() {
-    let shop = Shop::new("wide");
+fn a_sum_of_amounts_may_be_wider_than_an_amount(filled_by: FilledBy) {
+    let shop = Shop::filled_by("wide", filled_by);
     // 18 digits each: the sum of 200 has 21 and would not fit in 64 bits.
     let rows = vec![pay("10:00:00.000", "web", "ann", 999_999_999_999_999_999); 200];
     shop.write(1, &rows);
     assert_eq!(shop.database.lines("SELECT amount FROM {db}.gmv_by_minute"), ["1999999999999999998"]);
 }
 
-#[test]
-fn views_and_visitors() {
-    let shop = Shop::new("pv");
+fn views_and_visitors(filled_by: FilledBy) {
+    let shop = Shop::filled_by("pv", filled_by);
     shop.write(
         1,
         &[
@@ -206,9 +227,8 @@ fn views_and_visitors() {
     assert_eq!(shop.database.lines("SELECT day, pv, uv FROM {db}.pv_uv_by_day"), ["2026-11-20 6 3"]);
 }
 
-#[test]
-fn requests_by_address() {
-    let shop = Shop::new("ip");
+fn requests_by_address(filled_by: FilledBy) {
+    let shop = Shop::filled_by("ip", filled_by);
     let from = |time, ip| Row { ip, ..view(time, "web", "ann") };
     shop.write(
         1,
@@ -223,11 +243,10 @@ fn requests_by_address() {
     assert_eq!(day, ["10.0.0.1 3", "10.0.0.2 1"]);
 }
 
-#[test]
-fn columns_of_the_events_may_be_called_like_columns_of_a_view() {
+fn columns_of_the_events_may_be_called_like_columns_of_a_view(filled_by: FilledBy) {
     let database = TestDatabase::new("names");
     // `amount`, `orders`, `minute`, `product`, `user`, `first` are columns of the record here, and mean something else.
-    let config = database.config(
+    let config = database.config_filled_by(
         r#"
 [[column]]
 name = "ts"
@@ -266,29 +285,30 @@ amount = "amount"
 buyer = "user"
 where = { minute = ["it's\\"] }
 "#,
+        filled_by,
     );
     let schema = Schema::from_config(&config);
     schema.apply(&database.clickhouse).unwrap();
     assert_eq!(schema.check(&database.clickhouse).unwrap(), []);
-    database.execute(
-        "INSERT INTO {db}.events (ts, app, minute, user, first, orders, amount) VALUES \
-         ('2026-11-20 10:00:00.001', 'shop', 'it\\'s\\\\', 7, 'b', 'x', 1.5), \
-         ('2026-11-20 10:00:00.001', 'shop', 'other', 7, 'a', 'x', 2.5)",
-    );
+    let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    let lines = r#"
+{"ts":1795168800001,"app":"shop","minute":"it's\\","user":7,"first":"b","orders":"x","amount":1.5}
+{"ts":1795168800001,"app":"shop","minute":"other","user":7,"first":"a","orders":"x","amount":2.5}
+"#;
+    sink.write(&decoded_slice(&config, 1, lines)).unwrap();
     assert_eq!(database.lines("SELECT * FROM {db}.new_users_by_minute"), ["shop a 2026-11-20 10:00:00 1"]);
     assert_eq!(database.lines("SELECT * FROM {db}.gmv_by_minute"), ["shop 2026-11-20 10:00:00 1 1.5 1"]);
 }
 
-#[test]
-fn a_rollup_added_later_counts_what_is_there() {
-    let shop = Shop::new("later");
+fn a_rollup_added_later_counts_what_is_there(filled_by: FilledBy) {
+    let shop = Shop::filled_by("later", filled_by);
     let slices = sightings();
     shop.write(1, &slices[0]);
     shop.write(2, &slices[1]);
     let more = ROLLUPS.to_owned()
         + "[[rollup]]\nname = \"all_views\"\nkind = \"pv_uv\"\nuser = \"user_id\"\nby = [\"channel\"]\n\
            [[rollup]]\nname = \"arrivals\"\nkind = \"new_users\"\nuser = \"user_id\"\nby = [\"channel\"]\n";
-    let config = shop.database.config(&format!("{TABLE}{more}"));
+    let config = shop.database.config_filled_by(&format!("{TABLE}{more}"), filled_by);
     let schema = Schema::from_config(&config);
     let done = schema.apply(&shop.database.clickhouse).unwrap();
     assert!(done.iter().any(|line| line.contains("all_views_minutes") && line.contains("7 rows")), "{done:?}");
@@ -314,9 +334,8 @@ fn a_rollup_added_later_counts_what_is_there() {
     }
 }
 
-#[test]
-fn the_queries_of_the_documentation_run_for_an_analyst() {
-    let shop = Shop::new("docs");
+fn the_queries_of_the_documentation_run_for_an_analyst(filled_by: FilledBy) {
+    let shop = Shop::filled_by("docs", filled_by);
     shop.write(1, &sightings()[0]);
     let server = &shop.database.server.embedded;
     let target = format!("/?database={}", shop.database.name);

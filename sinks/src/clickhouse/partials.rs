@@ -1,0 +1,133 @@
+//! Rollups filled by the engine: what a slice adds to each, inserted under tokens of its own.
+//!
+//! The inserts go to the same tables that materialized views would fill, and the answers are the same. Each is made
+//! once for its token, so a slice that is sent again adds nothing: sums and states are the same bytes, because
+//! aggregation is deterministic. Of new users fewer may be sent the second time, or more after a restart, and it does
+//! not matter which of the two ClickHouse keeps: what was left out had been acknowledged before, and the table takes
+//! the minimum.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use arrow_array::RecordBatch;
+use longshore_core::config::{Config, FilledBy};
+use longshore_core::limits::KNOWN_USERS_BYTES_MAX;
+use longshore_core::rollup::RollupKind;
+use longshore_core::rollup::aggregate::{Aggregator, Partial};
+use longshore_core::rollup::known::{KnownUsers, Sighting, UserKeys};
+use longshore_core::rollup::sample::{StateSample, state_samples};
+
+use super::client::ClickHouse;
+use super::error::ClientError;
+use super::rollup_ddl::target_name;
+use super::sql::quote_text;
+use super::types::{clickhouse_type, plain};
+
+/// The rollups of a config, as the engine fills them.
+#[derive(Debug)]
+pub(super) struct Partials {
+    aggregator: Aggregator,
+    rollups: Vec<Target>,
+}
+
+/// A rollup's table.
+#[derive(Debug)]
+struct Target {
+    table: String,
+    /// The users that it has for certain; only of new users.
+    known: Option<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    users: Mutex<KnownUsers>,
+    /// Whether of events at the same moment others than the first may decide: there are `by` columns.
+    ties_matter: bool,
+}
+
+/// Rows for one table. Once they are acknowledged, [`Partials::acknowledge`] has to know.
+#[derive(Debug)]
+pub(super) struct Insert {
+    rollup: usize,
+    pub(super) rows: RecordBatch,
+    sightings: Vec<Sighting>,
+}
+
+impl Partials {
+    /// `None` if ClickHouse fills the rollups itself, or there are none. Asks the server whether states of distinct
+    /// values are what we write.
+    pub(super) fn new(clickhouse: &ClickHouse, config: &Config) -> Result<Option<Partials>, ClientError> {
+        if config.clickhouse.rollups == FilledBy::Views || config.rollups.is_empty() {
+            return Ok(None);
+        }
+        state_samples(config).iter().try_for_each(|sample| check_state(clickhouse, sample))?;
+        let keys = UserKeys::random();
+        let new_users = config.rollups.iter().filter(|spec| matches!(spec.kind, RollupKind::NewUsers { .. })).count();
+        let rollups = config.rollups.iter().map(|spec| {
+            let known = matches!(spec.kind, RollupKind::NewUsers { .. }).then(|| Known {
+                users: Mutex::new(KnownUsers::new(keys, KNOWN_USERS_BYTES_MAX / new_users)),
+                ties_matter: !spec.by.is_empty(),
+            });
+            Target { table: target_name(spec), known }
+        });
+        Ok(Some(Partials { aggregator: Aggregator::new(config, keys), rollups: rollups.collect() }))
+    }
+
+    /// What a batch of events adds to the rollups, in the order of the config. Users that ClickHouse is known to have
+    /// are left out.
+    pub(super) fn inserts(&self, events: &RecordBatch) -> Vec<Insert> {
+        let partials = self.aggregator.aggregate(events);
+        let insert = |(rollup, partial)| match partial {
+            Partial::Groups(rows) => Insert { rollup, rows, sightings: Vec::new() },
+            Partial::Sightings(sightings) => self.new_users(rollup, events, sightings),
+        };
+        partials.into_iter().enumerate().map(insert).collect()
+    }
+
+    fn new_users(&self, rollup: usize, events: &RecordBatch, mut sightings: Vec<Sighting>) -> Insert {
+        if let Some(known) = &self.rollups[rollup].known {
+            let users = known.users();
+            sightings.retain(|sighting| match users.first(sighting.user) {
+                Some(first) => sighting.time < first || (sighting.time == first && known.ties_matter),
+                None => true,
+            });
+        }
+        Insert { rollup, rows: self.aggregator.first_seen(rollup, events, &sightings), sightings }
+    }
+
+    /// The table that an insert is for.
+    pub(super) fn table(&self, insert: &Insert) -> &str {
+        &self.rollups[insert.rollup].table
+    }
+
+    /// Remembers that ClickHouse has these rows.
+    pub(super) fn acknowledge(&self, insert: &Insert) {
+        if let Some(known) = &self.rollups[insert.rollup].known {
+            let mut users = known.users();
+            insert.sightings.iter().for_each(|sighting| users.acknowledge(sighting));
+        }
+    }
+}
+
+impl Known {
+    fn users(&self) -> MutexGuard<'_, KnownUsers> {
+        // A table of a thread that panicked lacks users at worst.
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the server writes the sample's state as we do. Versions 24.8 to 26.7 do; one that does not would count
+/// every user twice in silence.
+fn check_state(clickhouse: &ClickHouse, sample: &StateSample) -> Result<(), ClientError> {
+    let ty = clickhouse_type(plain(&sample.ty), false);
+    let value = format!("CAST({}, {})", quote_text(sample.value), quote_text(&ty));
+    let theirs = clickhouse.value(&format!("SELECT hex(uniqExactState({value}))"))?;
+    let ours: String = sample.state.iter().map(|byte| format!("{byte:02X}")).collect();
+    if ours == theirs {
+        return Ok(());
+    }
+    let (major, minor) = clickhouse.version();
+    Err(ClientError::Invalid(format!(
+        "ClickHouse {major}.{minor} keeps distinct values of type {ty} in another form than this engine writes \
+         ({theirs} instead of {ours}): set `rollups = \"views\"` under [clickhouse] and run `longshore schema --apply`"
+    )))
+}

@@ -1,0 +1,406 @@
+//! Who fills the rollups: the answers are the same, changing it is safe, and nothing counts twice or is lost.
+
+use longshore_core::config::{Config, FilledBy};
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+use longshore_sinks::clickhouse::{ApplyError, ClickHouseSink, Schema};
+
+use crate::database::{TestDatabase, decoded_slice, loaded_slice};
+use crate::shop::{ROLLUPS, Row, Shop, TABLE, batch, pay, view};
+
+/// Columns of every type that a rollup takes, and then some conditions.
+const TYPES: &str = r#"
+[[column]]
+name = "ts"
+type = "timestamp"
+required = true
+[[column]]
+name = "app"
+type = "low_cardinality"
+required = true
+[[column]]
+name = "amount"
+type = "decimal(38,10)"
+nullable = true
+[[column]]
+name = "paid"
+type = "bool"
+nullable = true
+[[column]]
+name = "level"
+type = "i16"
+nullable = true
+[[column]]
+name = "note"
+type = "low_cardinality"
+nullable = true
+[[column]]
+name = "text"
+type = "string"
+[[column]]
+name = "low"
+type = "low_cardinality"
+[[column]]
+name = "tiny"
+type = "i8"
+[[column]]
+name = "long"
+type = "i64"
+[[column]]
+name = "byte"
+type = "u8"
+[[column]]
+name = "big"
+type = "u64"
+[[column]]
+name = "id"
+type = "uuid"
+[[column]]
+name = "v4"
+type = "ipv4"
+[[column]]
+name = "v6"
+type = "ipv6"
+[[column]]
+name = "flag"
+type = "bool"
+[[column]]
+name = "born"
+type = "date"
+[products]
+column = "app"
+[table]
+time = "ts"
+"#;
+
+/// The types that identify a user.
+const IDENTITIES: [&str; 9] = ["text", "low", "tiny", "long", "byte", "big", "id", "v4", "v6"];
+/// The types to group by.
+const GROUPS: [&str; 11] = ["text", "low", "tiny", "long", "byte", "big", "id", "v4", "v6", "flag", "born"];
+
+/// Rollups over all of that: every type as user, and every type as a group on which ties hang.
+fn rollups() -> String {
+    let mut text = String::new();
+    for user in IDENTITIES {
+        let by =
+            GROUPS.iter().filter(|name| **name != user).take(3).map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
+        text += &format!("[[rollup]]\nkind = \"pv_uv\"\nname = \"views_{user}\"\nuser = \"{user}\"\n");
+        text += &format!(
+            "[[rollup]]\nkind = \"new_users\"\nname = \"new_{user}\"\nuser = \"{user}\"\nby = [{}]\n",
+            by.join(", ")
+        );
+    }
+    for by in GROUPS {
+        let user = if by == "big" { "long" } else { "big" };
+        text +=
+            &format!("[[rollup]]\nkind = \"new_users\"\nname = \"first_{by}\"\nuser = \"{user}\"\nby = [\"{by}\"]\n");
+        text += &format!(
+            "[[rollup]]\nkind = \"gmv\"\nname = \"gmv_{by}\"\namount = \"amount\"\nbuyer = \"{user}\"\nby = [\"{by}\"]\n"
+        );
+    }
+    text += "[[rollup]]\nkind = \"new_users\"\nname = \"plain\"\nuser = \"text\"\n";
+    for ip in ["v4", "v6", "text", "low"] {
+        text += &format!(
+            "[[rollup]]\nkind = \"requests_by_ip\"\nname = \"ip_{ip}\"\nip = \"{ip}\"\nby = [\"flag\", \"id\"]\n"
+        );
+    }
+    for (name, condition) in [
+        ("paid", "paid = [true]"),
+        ("level", "level = [-300, 0, 7]"),
+        ("note", "note = [\"it's\", \"ü\"]"),
+        ("all", "note = [\"it's\", \"\"], flag = [false], tiny = [-1, 1], text = [\"a\", \"b\"]"),
+    ] {
+        text += &format!(
+            "[[rollup]]\nkind = \"pv_uv\"\nname = \"if_{name}\"\nuser = \"text\"\nwhere = {{ {condition} }}\n"
+        );
+    }
+    text
+}
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+}
+
+/// A record of few different values, so that users come again and times tie.
+fn record(dice: &mut Dice) -> String {
+    let time = 1_795_132_800_000 + dice.below(2) * 86_400_000 + dice.below(4) * 60_000 + dice.below(3) * 29_999;
+    let texts = ["", "a", "b", "ab", "it's", "ü", "a\\u0000b", "zzzzzzzzzzzzzzzzzzzzzzzzz"];
+    format!(
+        "{{\"ts\":{time},\"app\":\"{}\",\"amount\":{},\"paid\":{},\"level\":{},\"note\":{},\"text\":\"{}\",\"low\":\"{}\",\
+         \"tiny\":{},\"long\":{},\"byte\":{},\"big\":{},\"id\":\"{}\",\"v4\":\"{}\",\"v6\":\"{}\",\"flag\":{},\"born\":\"{}\"}}\n",
+        dice.one_of(&["shop", "game"]),
+        dice.one_of(&["null", "0", "-0.0000000001", "1234567890123456789012345678.0123456789", "12.5"]),
+        dice.one_of(&["null", "true", "false"]),
+        dice.one_of(&["null", "-300", "0", "7", "8"]),
+        dice.one_of(&["null", "\"it's\"", "\"ü\"", "\"\"", "\"x\""]),
+        dice.one_of(&texts),
+        dice.one_of(&texts),
+        dice.one_of(&["-128", "-1", "0", "1", "127"]),
+        dice.one_of(&["-9223372036854775808", "-2", "0", "9223372036854775807"]),
+        dice.one_of(&["0", "1", "255"]),
+        dice.one_of(&["0", "1", "9223372036854775808", "18446744073709551615"]),
+        dice.one_of(&[
+            "00000000-0000-0001-0000-000000000002",
+            "00000000-0000-0002-0000-000000000001",
+            "f0000000-0000-0000-8000-000000000000",
+            "61f0c404-5cb3-11e7-907b-a6006ad3dba0"
+        ]),
+        dice.one_of(&["0.0.0.255", "10.0.0.1", "255.0.0.0", "192.168.1.1"]),
+        dice.one_of(&["::", "ff::", "ff00::", "::ffff:10.0.0.1", "2001:db8::1"]),
+        dice.one_of(&["true", "false"]),
+        dice.one_of(&["1900-01-01", "1969-12-31", "1970-01-01", "2026-11-20", "2299-12-31"]),
+    )
+}
+
+/// The names of all views, and what each answers.
+fn answers(database: &TestDatabase) -> Vec<(String, Vec<String>)> {
+    let views =
+        database.lines("SELECT name FROM system.tables WHERE database = '{db}' AND engine = 'View' ORDER BY name");
+    let answer = |view: String| {
+        let rows = database.lines(&format!("SELECT * FROM {{db}}.{view} ORDER BY ALL"));
+        (view, rows)
+    };
+    views.into_iter().map(answer).collect()
+}
+
+fn made(test: &str, text: &str, filled_by: FilledBy) -> (TestDatabase, Config, ClickHouseSink) {
+    let database = TestDatabase::new(test);
+    let config = database.config_filled_by(text, filled_by);
+    Schema::from_config(&config).apply(&database.clickhouse).unwrap();
+    let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    (database, config, sink)
+}
+
+#[test]
+fn both_ways_give_the_same_answers_for_columns_of_every_type() {
+    let text = format!("{TYPES}{}", rollups());
+    let (by_views, config, views_sink) = made("ways_views", &text, FilledBy::Views);
+    let (by_engine, engine_config, first_engine) = made("ways_engine", &text, FilledBy::Engine);
+    let second_engine = ClickHouseSink::new(&by_engine.clickhouse, &engine_config, false).unwrap();
+    let mut dice = Dice(1);
+    for id in 1..=4 {
+        let lines: String = (0..250).map(|_| record(&mut dice)).collect();
+        let slice = decoded_slice(&config, id, &lines);
+        views_sink.write(&slice).unwrap();
+        // Two engines in turn, each knowing other users; and each slice again by the other one.
+        let engines = [&first_engine, &second_engine];
+        engines[id as usize % 2].write(&slice).unwrap();
+        engines[(id as usize + 1) % 2].write(&slice).unwrap();
+    }
+    let (expected, found) = (answers(&by_views), answers(&by_engine));
+    // 21 rollups of new users with 4 views each; 13 of visitors, 11 of orders and 4 of addresses with 3.
+    assert_eq!(expected.len(), 21 * 4 + (13 + 11 + 4) * 3);
+    for (expected, found) in expected.iter().zip(&found) {
+        assert!(!expected.1.is_empty(), "{}: nothing to compare", expected.0);
+        assert_eq!(expected, found);
+    }
+    assert_eq!(expected.len(), found.len());
+}
+
+fn slice(id: u64, rows: &[Row]) -> LoadedSlice {
+    loaded_slice(id, batch(id, rows), Vec::new())
+}
+
+fn morning() -> Vec<Row> {
+    vec![view("10:00:00.000", "web", "ann"), view("10:00:00.000", "web", "bob"), pay("10:01:00.000", "web", "ann", 5)]
+}
+
+/// Rows in the parts of the table of first sightings, merged or not.
+fn sightings_sent(shop: &Shop) -> String {
+    shop.database.lines("SELECT count() FROM {db}.new_users_first_seen").join("")
+}
+
+#[test]
+fn users_that_clickhouse_has_are_not_sent_again_and_earlier_sightings_are() {
+    let shop = Shop::new("known_users");
+    shop.database.execute("SYSTEM STOP MERGES {db}.new_users_first_seen");
+    shop.sink.write(&slice(1, &morning())).unwrap();
+    assert_eq!(sightings_sent(&shop), "2");
+    shop.sink.write(&slice(2, &[view("11:00:00.000", "app", "ann"), view("11:00:00.000", "app", "bob")])).unwrap();
+    assert_eq!(sightings_sent(&shop), "2", "later ones are not sent");
+    shop.sink.write(&slice(3, &[view("09:59:00.000", "app", "ann"), view("10:00:00.000", "ads", "bob")])).unwrap();
+    assert_eq!(sightings_sent(&shop), "4", "an earlier one, and one at the same moment");
+    // An engine that starts knows nobody, and sends once more.
+    let other = ClickHouseSink::new(&shop.database.clickhouse, &shop.config, false).unwrap();
+    other.write(&slice(4, &[view("11:30:00.000", "app", "ann")])).unwrap();
+    assert_eq!(sightings_sent(&shop), "5");
+    assert_eq!(
+        shop.database.lines("SELECT channel, minute, new_users FROM {db}.new_users_by_minute ORDER BY minute"),
+        ["app 2026-11-20 09:59:00 1", "ads 2026-11-20 10:00:00 1"]
+    );
+}
+
+#[test]
+fn only_acknowledged_users_are_known() {
+    let shop = Shop::new("unacknowledged");
+    let table = "ALTER TABLE {db}.new_users_first_seen";
+    shop.database.execute(&format!("{table} ADD CONSTRAINT never CHECK user = ''"));
+    for _ in 0..2 {
+        let error = shop.sink.write(&slice(1, &morning())).unwrap_err();
+        assert!(matches!(&error, SinkError::Fatal { detail } if detail.contains("first_seen")), "{error:?}");
+    }
+    shop.database.execute(&format!("{table} DROP CONSTRAINT never"));
+    shop.sink.write(&slice(1, &morning())).unwrap();
+    assert_eq!(shop.database.lines("SELECT sum(new_users) FROM {db}.new_users_by_day"), ["2"]);
+}
+
+#[test]
+fn a_slice_that_stopped_between_two_rollups_is_completed_once() {
+    for (table, column) in [("gmv_minutes", "orders"), ("pv_uv_minutes", "pv"), ("requests_by_ip_minutes", "requests")]
+    {
+        let shop = Shop::new("between");
+        shop.database.execute(&format!("ALTER TABLE {{db}}.{table} ADD CONSTRAINT never CHECK {column} = 0"));
+        shop.sink.write(&slice(1, &morning())).unwrap_err();
+        shop.database.execute(&format!("ALTER TABLE {{db}}.{table} DROP CONSTRAINT never"));
+        assert_eq!(shop.database.lines("SELECT count() FROM {db}.ledger"), ["0"]);
+        // By an engine that was started anew.
+        let other = ClickHouseSink::new(&shop.database.clickhouse, &shop.config, false).unwrap();
+        other.write(&slice(1, &morning())).unwrap();
+        assert_counts(&shop.database, 1, table);
+    }
+}
+
+/// What [`morning`] comes to, so many times. New users do not grow.
+fn assert_counts(database: &TestDatabase, times: u64, what: &str) {
+    for (sql, once) in [
+        ("SELECT sum(orders) FROM {db}.gmv_by_minute", 1),
+        ("SELECT sum(pv) FROM {db}.pv_uv_by_minute", 2),
+        ("SELECT sum(requests) FROM {db}.requests_by_ip_by_minute", 3),
+    ] {
+        assert_eq!(database.lines(sql), [(once * times).to_string()], "{what}: {sql}");
+    }
+    assert_eq!(database.lines("SELECT sum(new_users) FROM {db}.new_users_by_minute"), ["2"], "{what}");
+    assert_eq!(database.lines("SELECT sum(uv) FROM {db}.pv_uv_by_day"), ["2"], "{what}");
+}
+
+/// The shop's config with rollups filled this way, on the same database.
+fn config_of(shop: &Shop, filled_by: FilledBy) -> Config {
+    shop.database.config_filled_by(&format!("{TABLE}{ROLLUPS}"), filled_by)
+}
+
+fn differences(shop: &Shop, filled_by: FilledBy) -> Vec<String> {
+    let schema = Schema::from_config(&config_of(shop, filled_by));
+    schema.check(&shop.database.clickhouse).unwrap().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_fills_the_rollups_can_be_changed_and_changed_back() {
+    let shop = Shop::filled_by("switched", FilledBy::Views);
+    let clickhouse = &shop.database.clickhouse;
+    let mut slices = 0;
+    for filled_by in [FilledBy::Views, FilledBy::Engine, FilledBy::Views, FilledBy::Engine] {
+        let config = config_of(&shop, filled_by);
+        let schema = Schema::from_config(&config);
+        let done = schema.apply(clickhouse).unwrap();
+        assert_eq!(done.len(), if slices == 0 { 0 } else { 4 }, "{done:?}");
+        assert_eq!(schema.check(clickhouse).unwrap(), []);
+        assert_eq!(schema.apply(clickhouse).unwrap(), [""; 0], "nothing is left to do");
+        let sink = ClickHouseSink::new(clickhouse, &config, false).unwrap();
+        slices += 1;
+        for _ in 0..2 {
+            sink.write(&slice(slices, &morning())).unwrap();
+        }
+        assert_counts(&shop.database, slices, &format!("{filled_by:?}, slice {slices}"));
+    }
+}
+
+#[test]
+fn a_config_that_would_count_twice_or_not_at_all_is_refused() {
+    let views = Shop::filled_by("twice", FilledBy::Views);
+    let found = differences(&views, FilledBy::Engine);
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert_eq!(
+        found[1],
+        "gmv_mv: filling differs\n  expected by the engine (clickhouse.rollups = \"engine\")\n  \
+         actual   by this materialized view, so each row would count twice"
+    );
+    let engine = Shop::new("never");
+    let found = differences(&engine, FilledBy::Views);
+    assert!(found.contains(&"gmv_mv is missing: expected a materialized view".to_owned()), "{found:#?}");
+    assert!(
+        found.contains(
+            &"gmv_minutes: filling differs\n  expected by its materialized view (clickhouse.rollups = \"views\")\n  \
+              actual   by the engine"
+                .to_owned()
+        ),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn an_interrupted_change_goes_on_either_way() {
+    for (from, to) in [(FilledBy::Views, FilledBy::Engine), (FilledBy::Engine, FilledBy::Views)] {
+        for back in [false, true] {
+            let shop = Shop::filled_by("halfway_there", from);
+            shop.sink.write(&slice(1, &morning())).unwrap();
+            // Both ways of changing pass through this: the view is there, and the table still has the engine's mark.
+            if from == FilledBy::Engine {
+                let schema = Schema::from_config(&config_of(&shop, FilledBy::Views));
+                let feeds = schema.statements().into_iter().filter(|sql| sql.starts_with("CREATE MATERIALIZED"));
+                feeds.for_each(|sql| shop.database.execute(&sql));
+            } else {
+                for table in ["new_users_first_seen", "gmv_minutes", "pv_uv_minutes", "requests_by_ip_minutes"] {
+                    let comment = "MODIFY COMMENT 'longshore: filled by the engine'";
+                    shop.database.execute(&format!("ALTER TABLE {{db}}.{table} {comment}"));
+                }
+            }
+            for filled_by in [FilledBy::Engine, FilledBy::Views] {
+                assert!(!differences(&shop, filled_by).is_empty(), "no load may start");
+            }
+            let config = config_of(&shop, if back { from } else { to });
+            Schema::from_config(&config).apply(&shop.database.clickhouse).unwrap();
+            assert_eq!(Schema::from_config(&config).check(&shop.database.clickhouse).unwrap(), []);
+            let sink = ClickHouseSink::new(&shop.database.clickhouse, &config, false).unwrap();
+            sink.write(&slice(2, &morning())).unwrap();
+            assert_counts(&shop.database, 2, &format!("{from:?} to {to:?}, back: {back}"));
+        }
+    }
+}
+
+#[test]
+fn a_half_stored_slice_has_to_be_completed_before_anything_changes() {
+    for from in [FilledBy::Views, FilledBy::Engine] {
+        let to = if from == FilledBy::Views { FilledBy::Engine } else { FilledBy::Views };
+        let shop = Shop::filled_by("half", from);
+        let half = slice(1, &morning());
+        shop.database.clickhouse.insert("events", "0000000000000001-e", &half.decoded.batch).unwrap();
+        let error = Schema::from_config(&config_of(&shop, to)).apply(&shop.database.clickhouse).unwrap_err();
+        assert!(matches!(error, ApplyError::HalfStored { rows: 3, .. }), "{error}");
+        // Nor may a new rollup count it now and once more later.
+        let more = format!("{TABLE}{ROLLUPS}[[rollup]]\nname = \"more\"\nkind = \"pv_uv\"\nuser = \"user_id\"\n");
+        let more = Schema::from_config(&shop.database.config_filled_by(&more, from));
+        let error = more.apply(&shop.database.clickhouse).unwrap_err();
+        assert!(matches!(error, ApplyError::HalfStored { .. }), "{error}");
+        shop.sink.write(&half).unwrap();
+        more.apply(&shop.database.clickhouse).unwrap();
+        assert_eq!(shop.database.lines("SELECT sum(pv) FROM {db}.more_by_day"), ["3"]);
+        Schema::from_config(&config_of(&shop, to)).apply(&shop.database.clickhouse).unwrap();
+        assert_counts(&shop.database, 1, &format!("from {from:?}"));
+    }
+}
+
+#[test]
+fn a_rollup_of_the_engine_that_lost_its_mark_is_not_guessed_at() {
+    let shop = Shop::new("unmarked");
+    shop.sink.write(&slice(1, &morning())).unwrap();
+    shop.database.execute("ALTER TABLE {db}.pv_uv_minutes MODIFY COMMENT ''");
+    assert_eq!(differences(&shop, FilledBy::Engine).len(), 1);
+    let schema = Schema::from_config(&shop.config);
+    let error = schema.apply(&shop.database.clickhouse).unwrap_err();
+    assert!(matches!(error, ApplyError::Unfed { .. }), "{error}");
+    shop.database.execute("DROP TABLE {db}.pv_uv_minutes SYNC");
+    let done = schema.apply(&shop.database.clickhouse).unwrap();
+    assert_eq!(done, ["created table pv_uv_minutes, filled from 3 rows of events"]);
+    assert_counts(&shop.database, 1, "filled anew");
+    shop.sink.write(&slice(2, &morning())).unwrap();
+    assert_counts(&shop.database, 2, "and fed by the engine again");
+}
