@@ -190,7 +190,8 @@ fn an_embedded_server_that_ends_by_itself_ends_the_load() {
     fs::write(&config, text).unwrap();
     let mut load = Load::spawn(&config, "");
     load.await_said("created");
-    load.feed(0..10);
+    // More than the pipe holds: taken once the load has asked the server all it has to ask before it begins.
+    load.feed(0..20_000);
     kill("KILL", children_of(load.child.id())[0]);
     drop(load.child.stdin.take());
     let Load { mut child, said, listener } = load;
