@@ -4,10 +4,16 @@
 CARGO ?= cargo
 PYTHON ?= python3
 
-.PHONY: help demo explore test lint bench clickhouse build
+.PHONY: help demo explore test lint clickhouse build
+.PHONY: bench bench-micro bench-python bench-compare bench-compare-check bench-programs bench-peers
+
+# Parts of `make bench`: parse, engine, load.
+BENCH ?= parse,engine,load
+# The workload of `make bench-compare`.
+WORKLOAD ?= channel-log
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 demo: clickhouse build ## Load a million encrypted records, show the answers, verify them
 	$(PYTHON) tools/demo.py
@@ -18,14 +24,34 @@ explore: clickhouse build ## Open what the demo loaded: ClickHouse with its web 
 test: clickhouse ## Run every test
 	$(CARGO) test --workspace --locked
 	cd tools/verify && $(PYTHON) -m unittest --quiet
+	cd benches/driver && $(PYTHON) -m unittest --quiet
+	$(CARGO) build --locked -p longshore -p loggen -p longshore-benches
+	$(PYTHON) benches/driver/bench.py --quick --no-peers --profile debug
 
 lint: ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-bench: clickhouse build ## End-to-end rate and memory, then the micro benches
-	$(CARGO) run --release --locked -p longshore-benches --bin end-to-end
+bench: clickhouse bench-programs bench-peers ## Every target against its rival; BENCH=parse for a part
+	$(PYTHON) benches/driver/bench.py --parts $(BENCH)
+
+bench-micro: ## The core's parts one by one, with criterion
 	$(CARGO) bench --locked -p longshore-benches
+
+bench-python: bench-programs ## Polars and DuckDB on the channel log, beside the engine
+	$(PYTHON) benches/driver/python_peers.py
+
+bench-compare: ## Did this checkout get slower than BASE=rev? WORKLOAD=nested for another bench
+	$(PYTHON) benches/driver/compare.py $(or $(BASE),$(error BASE: the revision to compare with, such as BASE=main)) --bench $(WORKLOAD)
+
+bench-compare-check: ## Test bench-compare: a planted 3 % is found, two equal builds are equal
+	$(PYTHON) benches/driver/compare.py --check --bench $(WORKLOAD)
+
+bench-programs: build
+	$(CARGO) build --release --locked -p longshore-benches
+
+bench-peers:
+	$(CARGO) build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir target/peers
 
 clickhouse: ## Fetch ClickHouse's library into the cache (once)
 	@$(PYTHON) tools/fetch-clickhouse.py

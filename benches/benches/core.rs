@@ -1,113 +1,136 @@
-//! The core's parts, one core each: framing, decoding plain and sealed records into Arrow columns.
+//! The core's parts, one core each: the index, the whole parser on four shapes and by column type, envelopes, framing.
 //!
 //! Rates are of the slice's bytes as they stand in the source. Every bench checks its answer before it is timed.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
 use loggen::{Cipher, Encryption, Envelope, Options};
-use longshore_core::config::{self, Config, Env, Framing};
-use longshore_core::decode::{Decoder, Scratch};
-use longshore_core::envelope::Keyring;
+use longshore_benches::case::Case;
+use longshore_benches::shapes::{CHANNEL_LOG, WORKLOADS, Workload};
+use longshore_benches::twin;
+use longshore_core::config::Framing;
 use longshore_core::frame::cut;
 use longshore_core::limits::{RECORD_BYTES_MAX, SLICE_RECORDS_MAX};
-use longshore_core::product::Dictionary;
-use longshore_core::slice::{Slice, SliceId};
+use longshore_core::simd::Kernels;
+use longshore_core::simd::index::Index;
 
-const CONFIG: &str = include_str!("../configs/channel-log.toml");
 const RECORDS: u64 = 20_000;
 
-/// One slice of the channel log and what it takes to decode it.
-struct Case {
-    slice: Slice,
-    decoder: Decoder,
+/// The global allocator of the command, so that buffers cost what they cost there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A workload's case, its answer checked.
+fn workload(workload: Workload) -> Case {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = (workload.generate)(RECORDS, folder.path());
+    checked(Case::new(workload.config, folder.path(), &bytes).expect("a case"), &bytes)
 }
 
-impl Case {
-    fn new(envelope: Option<Envelope>) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (keys, products) = (folder.path().join("keyring.toml"), folder.path().join("products.csv"));
-        let options = Options {
-            records: RECORDS,
-            seed: 1,
-            broken_rate: 0.0,
-            encryption: envelope.map(|envelope| Encryption {
-                cipher: Cipher::Aes256Gcm,
-                envelope,
-                keyring: Some(keys.clone()),
-                keys: 3,
-            }),
-            products_file: Some(products.clone()),
-            ..Options::default()
-        };
-        let mut bytes = Vec::new();
-        loggen::generate(&options, &mut bytes).expect("generated");
-        let config = config(envelope);
-        let keyring = envelope.map(|_| {
-            let text = std::fs::read_to_string(&keys).expect("written by loggen");
-            Keyring::parse(&text, "keyring.toml").expect("a valid keyring")
-        });
-        let dictionary = Dictionary::parse_csv(&std::fs::read(&products).expect("written by loggen"), "products.csv");
-        let decoder = Decoder::new(&config, keyring, Some(dictionary.expect("a valid dictionary"))).expect("a decoder");
-        let slice = Slice { id: SliceId(1), source: Arc::from("bench"), start: 0, bytes, header: None, tail: None };
-        Case { slice, decoder }
+/// The case, after its answer was found to be the twin's.
+fn checked(case: Case, bytes: &[u8]) -> Case {
+    let twin = twin::answer(bytes, &case.config.columns).expect("the twin's answer");
+    case.answer().and_then(|answer| answer.ensure_same(&twin)).expect("the twin's answer");
+    case
+}
+
+fn passes(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, case: &Case) {
+    let mut buffers = case.buffers();
+    group.throughput(Throughput::Bytes(case.bytes));
+    group.bench_function(name, |bencher| bencher.iter(|| case.pass(&mut buffers)));
+}
+
+fn index(criterion: &mut Criterion) {
+    let case = workload(Workload::named("channel-log").expect("a workload"));
+    let bytes = &case.slices[0].bytes;
+    let newlines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+    let mut group = criterion.benchmark_group("index");
+    group.throughput(Throughput::Bytes(bytes.len() as u64));
+    for kernels in Kernels::all() {
+        let mut index = Index::default();
+        index.build(kernels, bytes);
+        assert_eq!(index.newlines().len(), newlines);
+        group.bench_function(kernels.name(), |bencher| bencher.iter(|| index.build(kernels, bytes)));
     }
+    group.finish();
+}
 
-    fn check(&self) {
-        let decoded = self.decoder.decode(&self.slice, &mut Scratch::new(&self.decoder));
-        assert_eq!(
-            (decoded.records, decoded.batch.num_rows() as u64),
-            (RECORDS, RECORDS),
-            "{:?}",
-            decoded.dead.first()
-        );
+fn shapes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("parse");
+    for each in WORKLOADS {
+        passes(&mut group, each.name, &workload(each));
     }
+    group.finish();
 }
 
-fn config(envelope: Option<Envelope>) -> Config {
-    let section = match envelope {
-        None => String::new(),
-        Some(envelope) => {
-            let layout = match envelope {
-                Envelope::Tab => "tab",
-                Envelope::Json => "json",
-                Envelope::Frame => "frame",
-            };
-            format!("[decode.envelope]\nlayout = \"{layout}\"\nkeyring = \"keyring.toml\"\n")
-        }
-    };
-    let text = CONFIG.replace("# ENVELOPE\n", &section);
-    config::parse(&text, Path::new("bench.toml"), &Env::new()).expect("a valid config")
-}
-
-fn decode(criterion: &mut Criterion) {
+/// The channel log with the event time and one more column of a type.
+fn types(criterion: &mut Criterion) {
     let cases = [
-        ("json", None),
-        ("json, tab envelope", Some(Envelope::Tab)),
-        ("json, json envelope", Some(Envelope::Json)),
-        ("json, frame envelope", Some(Envelope::Frame)),
+        ("timestamp only", ""),
+        ("low_cardinality", "name = \"event\"\ntype = \"low_cardinality\""),
+        ("string", "name = \"page\"\ntype = \"string\""),
+        ("uuid", "name = \"session_id\"\ntype = \"uuid\""),
+        ("ipv4", "name = \"ip\"\ntype = \"ipv4\""),
+        ("json", "name = \"props\"\ntype = \"json\""),
+        ("decimal", "name = \"amount\"\ntype = \"decimal(18,2)\"\nnullable = true"),
     ];
-    let mut group = criterion.benchmark_group("decode to 17 columns");
-    for (name, envelope) in cases {
-        let case = Case::new(envelope);
-        case.check();
-        let mut scratch = Scratch::new(&case.decoder);
-        group.throughput(Throughput::Bytes(case.slice.bytes.len() as u64));
-        group.bench_function(name, |bencher| bencher.iter(|| case.decoder.decode(&case.slice, &mut scratch)));
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = (Workload::named("channel-log").expect("a workload").generate)(RECORDS, folder.path());
+    let mut group = criterion.benchmark_group("one column of 17");
+    for (name, column) in cases {
+        let column = if column.is_empty() { String::new() } else { format!("[[column]]\n{column}\n") };
+        let config = format!(
+            "version = 1\n[[column]]\nname = \"ts\"\ntype = \"timestamp\"\nrequired = true\n{column}\
+             [products]\nfixed = \"p\"\n[table]\ntime = \"ts\"\n"
+        );
+        passes(&mut group, name, &checked(Case::new(&config, folder.path(), &bytes).expect("a case"), &bytes));
+    }
+    group.finish();
+}
+
+/// The channel log, sealed; its answer must be that of the open one.
+fn sealed(envelope: Envelope) -> Case {
+    let folder = tempfile::tempdir().expect("a folder");
+    let layout = match envelope {
+        Envelope::Tab => "tab",
+        Envelope::Json => "json",
+        Envelope::Frame => "frame",
+    };
+    let keyring = Some(folder.path().join("keyring.toml"));
+    let options = Options {
+        records: RECORDS,
+        seed: longshore_benches::shapes::SEED,
+        broken_rate: 0.0,
+        encryption: Some(Encryption { cipher: Cipher::Aes256Gcm, envelope, keyring, keys: 3 }),
+        products_file: Some(folder.path().join("products.csv")),
+        ..Options::default()
+    };
+    let mut bytes = Vec::new();
+    loggen::generate(&options, &mut bytes).expect("generated");
+    let section = format!("[decode.envelope]\nlayout = \"{layout}\"\nkeyring = \"keyring.toml\"\n");
+    let config = CHANNEL_LOG.replace("# ENVELOPE\n", &section);
+    Case::new(&config, folder.path(), &bytes).expect("a case")
+}
+
+fn envelopes(criterion: &mut Criterion) {
+    let open = workload(Workload::named("channel-log").expect("a workload")).answer().expect("an answer");
+    let mut group = criterion.benchmark_group("sealed");
+    for (name, envelope) in [("tab", Envelope::Tab), ("json", Envelope::Json), ("frame", Envelope::Frame)] {
+        let case = sealed(envelope);
+        case.answer().and_then(|answer| answer.ensure_same(&open)).expect("the same records as in the open log");
+        passes(&mut group, name, &case);
     }
     group.finish();
 }
 
 fn framing(criterion: &mut Criterion) {
+    let lines = workload(Workload::named("channel-log").expect("a workload"));
+    let frames = sealed(Envelope::Frame);
     let mut group = criterion.benchmark_group("frame");
-    for (name, framing, envelope) in
-        [("lines", Framing::Lines, None), ("frames", Framing::Frames, Some(Envelope::Frame))]
-    {
-        let case = Case::new(envelope);
-        let count = || cut(framing, &case.slice.bytes, SLICE_RECORDS_MAX, true, RECORD_BYTES_MAX);
+    for (name, framing, case) in [("lines", Framing::Lines, &lines), ("frames", Framing::Frames, &frames)] {
+        let bytes = &case.slices[0].bytes;
+        let count = || cut(framing, bytes, SLICE_RECORDS_MAX, true, RECORD_BYTES_MAX);
         assert_eq!(count().records as u64, RECORDS);
-        group.throughput(Throughput::Bytes(case.slice.bytes.len() as u64));
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function(name, |bencher| bencher.iter(count));
     }
     group.finish();
@@ -116,6 +139,6 @@ fn framing(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = decode, framing
+    targets = index, shapes, types, envelopes, framing
 }
 criterion_main!(benches);

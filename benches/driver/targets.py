@@ -1,0 +1,50 @@
+"""The targets: what is measured, against what, and how much it must be. The cause is shown where a target is missed."""
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """A row of the table. Exactly one of the three bounds is given."""
+    name: str
+    unit: str
+    # What it is compared with; empty if the bound is absolute.
+    rival: str = ""
+    # The ratio to the rival must be at least this; for seconds the ratio is the rival's over ours.
+    ratio_min: float | None = None
+    # The value itself must be at least, or at most, this.
+    value_min: float | None = None
+    value_max: float | None = None
+    # What limits it, one sentence, for a target that is missed.
+    cause: str = "not known yet: profile it"
+
+    @property
+    def less_is_better(self):
+        """Seconds and bytes are costs."""
+        return self.unit in ("s", "CPU s", "MiB")
+
+
+ARROW = "arrow-json"
+CLICKHOUSE = "ClickHouse: JSONEachRow"
+CLICKHOUSE_VIEWS = "ClickHouse: with three views"
+CLICKHOUSE_DECRYPT = "ClickHouse: decrypt()"
+
+TARGETS = [
+    Target("parse/channel-log", "MB/s a core", ARROW, ratio_min=10),
+    Target("parse/off-template", "MB/s a core", ARROW, ratio_min=8),
+    Target("parse/shuffled-keys", "MB/s a core", ARROW, ratio_min=4),
+    Target("parse/wide-5-of-100", "MB/s a core", "own, all 100 columns", ratio_min=2),
+    Target("parse/ad-event", "MB/s a core", ARROW, ratio_min=6),
+    Target("parse/nested", "MB/s a core", ARROW, ratio_min=4),
+    Target("parse/avx2", "MB/s a core", "own, AVX-512", ratio_min=0.5),
+    Target("load/plain/cpu", "CPU s", CLICKHOUSE, ratio_min=3),
+    Target("load/plain/wall", "s", CLICKHOUSE, ratio_min=3),
+    Target("load/rollups/cpu", "CPU s", CLICKHOUSE_VIEWS, ratio_min=3.2),
+    Target("load/rollups/wall", "s", CLICKHOUSE_VIEWS, ratio_min=3.2),
+    Target("load/sealed/cpu", "CPU s", CLICKHOUSE_DECRYPT, ratio_min=2.2),
+    Target("load/sealed/wall", "s", CLICKHOUSE_DECRYPT, ratio_min=2.2),
+    Target("load/sealed-to-plain", "records/s", "own, plain", ratio_min=0.85),
+    Target("load/memory", "MiB", value_max=512),
+    Target("engine/no-io-uring", "MB/s", "own, io_uring", ratio_min=0.95),
+    Target("engine/alone", "GB/s a core", value_min=1),
+]
+BY_NAME = {target.name: target for target in TARGETS}
