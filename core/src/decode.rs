@@ -191,6 +191,11 @@ impl Decoder {
         self
     }
 
+    /// The kernels that it decodes by.
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
     /// The same without the fast pass over JSON: every record takes the careful one, which decides what is a record.
     /// What is loaded does not change; for tests and benches.
     pub fn careful(mut self) -> Decoder {

@@ -22,14 +22,15 @@ use crate::connect::{Server, Watched};
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
 use crate::report::{self, Report};
-use crate::{bar, config_file, inputs, schema, signals};
+use crate::{bar, config_file, inputs, kernels, schema, signals};
 
 /// Loads what the command line or the config names.
 pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
+    let kernels = kernels::choose().or_exit(Exit::Usage)?;
     let config = config_file::read(&args.config.config).or_exit(Exit::Config)?;
     let keyring = config_file::keyring(&config).or_exit(Exit::Config)?;
     let dictionary = config_file::dictionary(&config).or_exit(Exit::Config)?;
-    let decoder = Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?;
+    let decoder = Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?.with_kernels(kernels);
     let resolved = inputs::resolve(&args.inputs, &config).or_exit(Exit::NoInput)?;
     for error in &resolved.missing {
         tracing::error!("{error:#}");
@@ -88,6 +89,7 @@ fn load(
         totals: progress.totals(),
         inputs: inputs.len(),
         read,
+        kernels: decoder.kernels(),
         elapsed,
         retries: progress.retries.load(Ordering::Relaxed),
         stopped: outcome.stopped,

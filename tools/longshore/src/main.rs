@@ -7,6 +7,7 @@ mod config_file;
 mod connect;
 mod exit;
 mod inputs;
+mod kernels;
 mod load;
 mod logging;
 mod report;

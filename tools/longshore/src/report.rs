@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use longshore_core::simd::Kernels;
 use longshore_ingest::progress::Totals;
 use longshore_ingest::read::ReadMethod;
 use serde_json::{Map, Value, json};
@@ -14,6 +15,8 @@ pub(crate) struct Report {
     pub(crate) inputs: usize,
     /// How files were read.
     pub(crate) read: ReadMethod,
+    /// How records were decoded.
+    pub(crate) kernels: Kernels,
     pub(crate) elapsed: Duration,
     pub(crate) retries: u64,
     pub(crate) stopped: bool,
@@ -44,6 +47,7 @@ impl Report {
         json!({
             "inputs": self.inputs,
             "reader": self.read.to_string(),
+            "kernels": self.kernels.name(),
             "records": totals.records,
             "bytes": totals.bytes,
             "seconds": round(self.elapsed.as_secs_f64(), 3),
@@ -187,6 +191,7 @@ mod tests {
             },
             inputs: 1,
             read: ReadMethod::IoUring,
+            kernels: Kernels::named("scalar").expect("every machine has them"),
             elapsed: Duration::from_millis(2_000),
             retries: 3,
             stopped: false,
@@ -220,6 +225,7 @@ loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
         assert_eq!(value["dead_by_reason"], json!({"bad_json": 300, "tag_mismatch": 200}));
         assert_eq!(value["loaded_by_product"]["shop"], json!(9_000));
         assert_eq!(value["reader"], json!("io_uring"));
+        assert_eq!(value["kernels"], json!("scalar"));
         assert_eq!(value["peak_resident_bytes"], Value::Null);
     }
 
