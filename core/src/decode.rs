@@ -18,6 +18,7 @@
 mod blocks;
 mod fields;
 mod filters;
+mod open_only;
 mod products;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ use arrow_schema::{Schema, SchemaRef};
 use self::blocks::JsonScratch;
 use self::fields::{Fields, FieldsScratch};
 use self::filters::Filter;
+pub use self::open_only::Opened;
 use self::products::{Products, ProductsScratch};
 use crate::column::ColumnSpec;
 use crate::column::arrow::arrow_field;

@@ -78,6 +78,19 @@ pub const WORKERS_CEILING: usize = 256;
 /// Bytes of what the engine remembers of users whose first sightings ClickHouse has, all rollups together: two million
 /// users. While a table grows, half as much again is taken for a moment. Users that do not fit are sent again.
 pub const KNOWN_USERS_BYTES_MAX: usize = 48 << 20;
+/// Bytes of the input that `longshore bench` measures on, unless told otherwise: some slices. They are kept in memory, as
+/// records and as columns.
+pub const BENCH_SAMPLE_BYTES: u64 = 128 << 20;
+/// Largest sample that may be asked for.
+pub const BENCH_SAMPLE_BYTES_CEILING: u64 = 2 << 30;
+/// Repetitions of each measurement, unless told otherwise, and the most that may be asked for.
+pub const BENCH_REPETITIONS: usize = 5;
+/// See [`BENCH_REPETITIONS`].
+pub const BENCH_REPETITIONS_CEILING: usize = 1_000;
+/// Seconds after which no repetition of a measurement is begun, unless told otherwise, and the most that may be asked for.
+pub const BENCH_SECONDS: u64 = 10;
+/// See [`BENCH_SECONDS`].
+pub const BENCH_SECONDS_CEILING: u64 = 3_600;
 
 /// Smallest memory limit of the embedded ClickHouse the config may ask for: it takes half of that at rest.
 pub const EMBEDDED_MEMORY_BYTES_FLOOR: u64 = 512 << 20;

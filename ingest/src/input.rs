@@ -12,7 +12,7 @@ use longshore_core::limits::READ_BLOCK_BYTES;
 use rustix::fs::OFlags;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::read::{FileReaders, PipeEnd, PipeReader, Raw, RawBody};
+use crate::read::{self, FileReaders, PipeEnd, PipeReader, Raw, RawBody};
 
 /// Something to load, from its first byte to its last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,19 @@ impl Input {
             InputKind::File(path) => path.metadata().ok().filter(|meta| meta.is_file()).map(|meta| meta.len()),
             InputKind::Stdin => None,
         }
+    }
+
+    /// How much of its first `bytes` stored bytes the page cache has, of how many there are. `None` for what is no regular
+    /// file, and where the system does not tell (Linux before 6.5, a file of somebody else).
+    pub fn cached_bytes(&self, bytes: u64) -> Option<(u64, u64)> {
+        let InputKind::File(path) = &self.kind else { return None };
+        let of = self.stored_bytes()?.min(bytes);
+        let file = File::open(path).ok()?;
+        // A length of zero would ask for the whole file.
+        if of == 0 {
+            return None;
+        }
+        read::cached_bytes(&file, of).map(|cached| (cached.min(of), of))
     }
 
     /// Opens it and finds out how it is compressed. `stored_read` counts the stored bytes that are read; `stop` ends the

@@ -3,6 +3,7 @@
 //! Knows files, threads and time; knows neither ClickHouse nor any format. A slice's way through: [`input`] opens and
 //! decompresses a source that [`read`] brings into memory, [`reader`] cuts it into slices, [`pipeline`] decodes them on every core and hands them to a
 //! [`sink::Sink`], retrying as [`retry`] says and counting in [`progress`].
+//! [`stages`] runs some of these by themselves and measures them.
 
 pub mod input;
 pub mod known;
@@ -12,3 +13,4 @@ pub mod read;
 pub mod reader;
 pub mod retry;
 pub mod sink;
+pub mod stages;

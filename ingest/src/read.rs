@@ -140,6 +140,17 @@ impl FileReaders {
     }
 }
 
+/// How much of a file's first `bytes` the page cache has, where the system tells.
+pub(crate) fn cached_bytes(file: &File, bytes: u64) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return direct::cached_bytes(file, bytes).ok();
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, bytes);
+        None
+    }
+}
+
 /// The stored bytes of an open input: counted, and with its first bytes looked at.
 ///
 /// A [`BufRead`](io::BufRead) for decompressors; for what is not compressed there is [`append`](Raw::append), which

@@ -19,6 +19,7 @@ use crate::rollup::{Condition, RollupSpec};
 
 pub use diagnostic::Diagnostic;
 pub use parse::parse;
+pub use values::byte_size;
 
 /// A whole config, checked: nobody downstream checks again.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ const UNITS: [(&str, u64); 9] = [
 ];
 
 /// The bytes of a size such as `16 MiB`, `64kib` or `1048576`.
-pub(super) fn byte_size(text: &str) -> Option<u64> {
+pub fn byte_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits_end);

@@ -16,7 +16,7 @@ use rustix::fs::{Mode, OFlags};
 /// `None` as well where the system does not tell (Linux before 6.5, a file of somebody else), or cannot do it.
 pub(super) fn past_the_cache(file: &File) -> Option<OwnedFd> {
     let size = file.metadata().ok()?.len();
-    if size < READ_DIRECT_BYTES_MIN || cached_bytes(file).ok()? > size / 8 {
+    if size < READ_DIRECT_BYTES_MIN || cached_bytes(file, 0).ok()? > size / 8 {
         return None;
     }
     // Through the open handle and not by its path: that may name another file by now.
@@ -24,12 +24,12 @@ pub(super) fn past_the_cache(file: &File) -> Option<OwnedFd> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECT, Mode::empty()).ok()
 }
 
-/// How much of a file is in the page cache (cachestat(2)).
-pub(super) fn cached_bytes(file: &File) -> io::Result<u64> {
+/// How much of a file's first `bytes` is in the page cache, in whole pages (cachestat(2)); zero asks for the whole file.
+pub(super) fn cached_bytes(file: &File, bytes: u64) -> io::Result<u64> {
     /// The same number on every architecture.
     const CACHESTAT: libc::c_long = 451;
     // Offset and length; a length of zero is the whole file.
-    let range = [0_u64; 2];
+    let range = [0_u64, bytes];
     // Pages in the cache, dirty, being written back, evicted, recently evicted.
     let mut pages = [0_u64; 5];
     // SAFETY: the kernel reads `struct cachestat_range`, two `__u64`, and writes `struct cachestat`, five of them; both

@@ -61,6 +61,8 @@ pub struct ClickHouse {
     runtime: Arc<Runtime>,
     client: clickhouse::Client,
     database: String,
+    /// The server is on this machine.
+    is_local: bool,
     version: (u32, u32),
 }
 
@@ -97,8 +99,13 @@ impl ClickHouse {
             .enable_all()
             .build()
             .map_err(ConnectError::Runtime)?;
-        let mut this =
-            ClickHouse { runtime: Arc::new(runtime), client, database: connection.database.clone(), version: (0, 0) };
+        let mut this = ClickHouse {
+            runtime: Arc::new(runtime),
+            client,
+            database: connection.database.clone(),
+            is_local: is_loopback(&url),
+            version: (0, 0),
+        };
         let rows = this
             .rows("SELECT version()")
             .map_err(|error| ConnectError::from_client(error, &place, &connection.user))?;
@@ -117,6 +124,16 @@ impl ClickHouse {
     /// Name of the database that holds the tables.
     pub fn database(&self) -> &str {
         &self.database
+    }
+
+    /// The same server with another database, which need not exist.
+    pub fn with_database(&self, database: &str) -> ClickHouse {
+        ClickHouse { database: database.to_owned(), ..self.clone() }
+    }
+
+    /// Whether the server is reached by loopback: it shares the machine's cores.
+    pub fn is_local(&self) -> bool {
+        self.is_local
     }
 
     /// Major and minor version of the server.

@@ -98,6 +98,11 @@ fn encode(batch: &RecordBatch) -> Result<Vec<Buffer>, ClientError> {
     Ok(buffers)
 }
 
+/// Bytes of a batch as an Arrow IPC stream, cut into chunks as for an insert.
+pub(super) fn stream_bytes(batch: &RecordBatch) -> Result<u64, ClientError> {
+    Ok(Chunks::new(encode(batch)?).map(|chunk| chunk.len() as u64).sum())
+}
+
 /// Buffers as chunks of a request: the same bytes in the same order.
 struct Chunks {
     buffers: std::vec::IntoIter<Buffer>,

@@ -7,6 +7,7 @@
 //! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
+//! | `trial.rs` | a sample inserted into a database of its own, to measure the server |
 //!
 //! What is stored is known to ClickHouse alone: nothing here keeps state between calls but for a cache of known users.
 
@@ -23,6 +24,7 @@ mod schema;
 mod sink;
 mod sql;
 mod tls;
+mod trial;
 mod types;
 
 pub use apply::ApplyError;
@@ -34,4 +36,5 @@ pub use rollup_ddl::{Feed, Rollup, Select, View};
 pub use schema::Schema;
 pub use sink::ClickHouseSink;
 pub use sql::{quote_name, quote_table, quote_text};
+pub use trial::{Rehearsal, Trial, TrialError, TrialRun};
 pub use types::clickhouse_type;

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use longshore_core::config::byte_size;
+use longshore_core::limits::{
+    BENCH_REPETITIONS, BENCH_REPETITIONS_CEILING, BENCH_SAMPLE_BYTES_CEILING, BENCH_SECONDS, BENCH_SECONDS_CEILING,
+};
 use longshore_ingest::read::ReaderChoice;
 
 /// Loads raw product logs, encrypted or not, into ClickHouse, where rollup tables answer by the minute.
@@ -37,6 +41,10 @@ pub(crate) enum Command {
     ///
     /// Slices that the ledger has already are skipped, so a load that was cut short is finished by running it again.
     Load(LoadArgs),
+    /// Measure each stage on some of the input, and say which one is the bottleneck
+    ///
+    /// With ClickHouse it inserts the sample into a database of its own, which it drops at the end.
+    Bench(BenchArgs),
     /// Check a config and report every problem in it
     Validate(ValidateArgs),
     /// Show the tables and views of a config, and how the server's differ
@@ -73,6 +81,44 @@ pub(crate) struct LoadArgs {
     /// How files are read: auto (io_uring where the system allows it), io_uring (or fail), pread
     #[arg(long, value_name = "READER", default_value = "auto")]
     pub(crate) reader: ReaderChoice,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// Files to measure on, `-` for standard input; default: the config's sources
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Print the figures as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Do not connect to ClickHouse: the engine's own stages only
+    #[arg(long)]
+    pub(crate) no_server: bool,
+    /// How much of the inputs to measure on, after decompression, such as "64 MiB"; memory takes three times that
+    #[arg(long, value_name = "SIZE", default_value = "128 MiB", value_parser = sample_bytes)]
+    pub(crate) sample: u64,
+    /// Repetitions of each measurement
+    #[arg(long, value_name = "N", default_value_t = BENCH_REPETITIONS as u64,
+          value_parser = clap::value_parser!(u64).range(1..=BENCH_REPETITIONS_CEILING as u64))]
+    pub(crate) repetitions: u64,
+    /// Begin no repetition of a measurement after so many seconds of it
+    #[arg(long, value_name = "N", default_value_t = BENCH_SECONDS,
+          value_parser = clap::value_parser!(u64).range(1..=BENCH_SECONDS_CEILING))]
+    pub(crate) seconds: u64,
+    /// How files are read, as for load
+    #[arg(long, value_name = "READER", default_value = "auto")]
+    pub(crate) reader: ReaderChoice,
+}
+
+/// A size that a sample may have.
+fn sample_bytes(text: &str) -> Result<u64, String> {
+    let bytes = byte_size(text).ok_or("it is a number of bytes, or one with a unit, such as \"64 MiB\"")?;
+    match bytes {
+        1..=BENCH_SAMPLE_BYTES_CEILING => Ok(bytes),
+        _ => Err(format!("it is from 1 byte to {} GiB", BENCH_SAMPLE_BYTES_CEILING >> 30)),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -115,9 +161,21 @@ pub(crate) struct ClickhouseArgs {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use longshore_core::limits::BENCH_SAMPLE_BYTES;
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_sample_of_a_bench_is_what_the_limits_say() {
+        let cli = Cli::parse_from(["longshore", "bench", "-c", "app.toml"]);
+        let Command::Bench(args) = cli.command else { panic!("{:?}", cli.command) };
+        assert_eq!(args.sample, BENCH_SAMPLE_BYTES);
+        assert_eq!(sample_bytes("2 GiB"), Ok(2 << 30));
+        assert!(sample_bytes("0").is_err() && sample_bytes("2049 MiB").is_err() && sample_bytes("much").is_err());
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
         return Err(Failure { exit: Exit::NoInput, error });
     }
     let read = ReadMethod::choose(args.reader).or_exit(Exit::Refused)?;
-    let stop = signals::stop_on_interrupt().or_exit(Exit::Refused)?;
+    let stop = signals::stop_on_interrupt("storing what was read").or_exit(Exit::Refused)?;
 
     let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
     let loaded = load(args, &config, &decoder, &resolved, &server, (read, &stop, bars));
@@ -112,7 +112,8 @@ fn load(
     }
 }
 
-fn default_workers() -> usize {
+/// Decoding threads where the config does not say.
+pub(crate) fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_DEFAULT_MAX)
 }
 

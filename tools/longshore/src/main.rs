@@ -1,6 +1,7 @@
 //! The `longshore` command. This file only says which command runs; each has a file of its own.
 
 mod bar;
+mod bench;
 mod cli;
 mod clickhouse;
 mod config_file;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     logging::init(cli.quiet, cli.verbose, &bars);
     let outcome = match &cli.command {
         Command::Load(args) => load::run(args, &bars),
+        Command::Bench(args) => bench::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Clickhouse(args) => clickhouse::run(args),

@@ -10,7 +10,8 @@ use signal_hook::iterator::Signals;
 use crate::exit::Exit;
 
 /// A flag that the first SIGINT or SIGTERM sets. The second ends the process; an embedded server ends with it.
-pub(crate) fn stop_on_interrupt() -> io::Result<Arc<AtomicBool>> {
+/// `doing` says in a log line what an orderly end is.
+pub(crate) fn stop_on_interrupt(doing: &'static str) -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let flag = stop.clone();
@@ -19,7 +20,7 @@ pub(crate) fn stop_on_interrupt() -> io::Result<Arc<AtomicBool>> {
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(Exit::Interrupted as i32);
             }
-            tracing::warn!("stopping: storing what was read; interrupt again to end at once");
+            tracing::warn!("stopping: {doing}; interrupt again to end at once");
         }
     })?;
     Ok(stop)

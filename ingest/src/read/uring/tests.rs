@@ -94,7 +94,7 @@ fn a_file_that_is_not_in_the_page_cache_is_read_past_it() {
     // Its last sector is not full.
     let content = noise(longshore_core::limits::READ_DIRECT_BYTES_MIN as usize + 12_345);
     let file = file(&content);
-    if let Err(error) = super::super::direct::cached_bytes(&file) {
+    if let Err(error) = super::super::direct::cached_bytes(&file, 0) {
         println!("skipped: the system does not tell what is in the page cache: {error}");
         return;
     }
@@ -115,6 +115,6 @@ fn a_file_that_is_not_in_the_page_cache_is_read_past_it() {
     }
     drop(ahead);
     assert!(all == content, "{} of {} bytes", all.len(), content.len());
-    let cached = super::super::direct::cached_bytes(&file).expect("tells");
+    let cached = super::super::direct::cached_bytes(&file, 0).expect("tells");
     assert!(cached < content.len() as u64 / 8, "{cached} bytes are in the page cache");
 }

@@ -4,6 +4,7 @@
 mod access_log;
 mod away;
 mod bad_input;
+mod bench;
 mod command;
 mod database;
 mod dedup;

@@ -15,7 +15,7 @@ use super::http::{self, Login};
 use super::{longshore, start_embedded};
 
 /// Holds the engine's password for the program under test; its config names it.
-const PASSWORD_VARIABLE: &str = "LONGSHORE_TEST_PASSWORD";
+pub(crate) const PASSWORD_VARIABLE: &str = "LONGSHORE_TEST_PASSWORD";
 
 /// A server that tests share as long as one of them runs; it and its folder are gone with the last.
 pub(crate) struct SharedServer {
