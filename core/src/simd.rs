@@ -20,6 +20,8 @@ mod neon;
 pub(crate) mod net;
 pub(crate) mod numbers;
 mod scalar;
+pub(crate) mod shape;
+pub(crate) mod spans;
 pub(crate) mod text;
 
 use std::fmt;

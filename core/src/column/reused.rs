@@ -98,9 +98,10 @@ impl<T: Copy> Reused<T> {
     }
 
     /// Takes what there is. The next batch will have room for as much and an eighth more, so that batches of about the
-    /// same size never grow a buffer.
+    /// same size never grow a buffer. A small batch in between, such as the last one of a file, changes that little.
     pub(crate) fn take(&mut self) -> Vec<T> {
-        self.room = self.values.len() + self.values.len() / 8;
+        let needed = self.values.len() + self.values.len() / 8;
+        self.room = needed.max(self.room - self.room / 8);
         std::mem::take(&mut self.values)
     }
 
@@ -164,10 +165,26 @@ mod tests {
         reused.give_back(Vec::with_capacity(100));
         assert_eq!(&*reused, [1, 2], "a batch has begun");
         reused.take();
+        assert_eq!(reused.room, 2);
         reused.give_back(Vec::with_capacity(KEPT_VALUES_MIN + 1));
         assert_eq!(reused.values.capacity(), 0, "two values were needed");
         reused.give_back(Vec::with_capacity(KEPT_VALUES_MIN));
         assert_eq!(reused.values.capacity(), KEPT_VALUES_MIN);
+    }
+
+    #[test]
+    fn a_small_batch_between_two_large_ones_costs_nothing() {
+        let mut reused = Reused::default();
+        reused.extend_from_slice(&[1u8; 80_000]);
+        let large = reused.take();
+        let place = large.as_ptr();
+        reused.give_back(large);
+        reused.push(1);
+        let small = reused.take();
+        assert_eq!(reused.room, 90_000 - 90_000 / 8);
+        reused.give_back(small);
+        reused.push(1);
+        assert_eq!(reused.as_ptr(), place);
     }
 
     #[test]

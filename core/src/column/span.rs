@@ -86,13 +86,34 @@ impl Span {
                 Absent, Absent, Absent,
             ]
         };
-        KINDS[(self.len_kind & ((1 << KIND_BITS) - 1)) as usize]
+        KINDS[self.kind_number() as usize]
+    }
+
+    /// The kind as its number.
+    #[inline(always)]
+    pub(crate) fn kind_number(self) -> u32 {
+        self.len_kind & ((1 << KIND_BITS) - 1)
+    }
+
+    /// Bytes of text that the value is: none if it is absent or null.
+    #[inline(always)]
+    pub(crate) fn text_len(self) -> usize {
+        let is_there = u32::from(self.kind_number() > SpanKind::Null as u32);
+        (self.len_kind >> KIND_BITS & is_there.wrapping_neg()) as usize
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_there_has_no_text() {
+        assert_eq!(Span::ABSENT.text_len(), 0);
+        assert_eq!(Span::new(SpanKind::Null, 3, 7).text_len(), 0);
+        assert_eq!(Span::new(SpanKind::True, 3, 7).text_len(), 4);
+        assert_eq!(Span::new(SpanKind::Array, 3, 99).text_len(), 96);
+    }
 
     #[test]
     fn a_span_gives_back_what_it_was_made_of() {

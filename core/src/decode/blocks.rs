@@ -224,7 +224,8 @@ impl Decoder {
         let JsonScratch { index, learned, slots, spans, block, .. } = scratch;
         block.clear();
         spans.fill(Span::ABSENT);
-        let mut walk = Walk::new(&json.plan, (chunk.bytes, index.quotes(), chunk.passed), spans, learned);
+        let mut walk =
+            Walk::new((&json.plan, self.kernels), (chunk.bytes, index.quotes(), chunk.passed), spans, learned);
         for record in records {
             let (start, end) = record.open;
             let row = block.len();

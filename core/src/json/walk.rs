@@ -17,6 +17,8 @@ use super::plan::Plan;
 use super::scan;
 use crate::column::span::{Span, SpanKind};
 use crate::limits::{BLOCK_RECORDS, JSON_KEYS_LEARNED};
+use crate::simd::Kernels;
+use crate::simd::shape::{Shaped, Shapes};
 
 /// Learned keys that are tried before a key is looked up.
 const GUESSES: usize = 3;
@@ -58,12 +60,14 @@ struct Members {
     /// Of the elements, where an array stands at the place: first of all those of which nothing is wanted, then of each
     /// wanted one. What a key leads to depends on the element, so they have none in common.
     elements: Vec<Members>,
+    /// Of the values at this place of which nothing inside is wanted.
+    shapes: Option<Box<Shapes>>,
 }
 
 /// A key as written.
 #[derive(Debug)]
 struct Key {
-    joint: Joint,
+    lead: Lead,
     /// The first bytes of `text`, and a mask of how many count.
     wide: u128,
     mask: u128,
@@ -93,40 +97,57 @@ impl Key {
     }
 }
 
-/// What stands between two strings of which the second is the key's value, from the closing quote of the first to the
-/// opening quote of the second: most of what a record of strings is. One comparison takes all of it.
+/// What leads to a key's value from the end of the value before it: comma, key and colon, as they were written. One
+/// comparison takes all of it, and the opening quote behind it as well.
 #[derive(Debug)]
-struct Joint {
+struct Lead {
+    /// The lead and a quote.
     wide: [u128; 2],
-    mask: [u128; 2],
-    /// Bytes; 0 if it does not fit, or if more is to be noted of the value than its span.
+    /// All of it; without the quote.
+    with_quote: [u128; 2],
+    alone: [u128; 2],
+    /// Bytes without the quote.
     len: u32,
 }
 
-/// Longest joint, bytes.
-const JOINT: usize = 2 * WIDE;
+/// Longest lead and quote, bytes.
+const LEAD: usize = 2 * WIDE;
 
-impl Joint {
-    const NONE: Joint = Joint { wide: [0; 2], mask: [0; 2], len: 0 };
+impl Lead {
+    /// What stands nowhere: no UTF-8 has such a byte.
+    const NOWHERE: Lead = Lead { wide: [u128::MAX; 2], with_quote: [u128::MAX; 2], alone: [u128::MAX; 2], len: 0 };
 
     /// Of the key `text`, which has a space before it or not.
-    fn new(text: &[u8], is_spaced: bool) -> Joint {
-        let before = if is_spaced { &b"\", "[..] } else { b"\"," };
-        let joint = [before, text, b"\""].concat();
-        if joint.len() > JOINT {
-            return Joint::NONE;
+    fn new(text: &[u8], is_spaced: bool) -> Lead {
+        let comma = if is_spaced { &b", "[..] } else { b"," };
+        let lead = [comma, text, b"\""].concat();
+        let len = lead.len() - 1;
+        if lead.len() > LEAD {
+            return Lead::NOWHERE;
         }
-        let (first, rest) = joint.split_at(joint.len().min(WIDE));
-        let masks = [mask(first.len()), mask(rest.len())];
-        Joint { wide: [wide(first), wide(rest)], mask: masks, len: joint.len() as u32 }
+        let (first, rest) = lead.split_at(lead.len().min(WIDE));
+        Lead {
+            wide: [wide(first), wide(rest)],
+            with_quote: [mask(len + 1), mask((len + 1).saturating_sub(WIDE))],
+            alone: [mask(len), mask(len.saturating_sub(WIDE))],
+            len: len as u32,
+        }
     }
 
+    /// Whether the lead stands at `pos`, and then whether a quote follows.
     #[inline(always)]
-    fn stands_at(&self, bytes: &[u8], pos: usize) -> bool {
-        let Some(chunk) = bytes.get(pos..).and_then(|rest| rest.first_chunk::<JOINT>()) else { return false };
+    fn at(&self, bytes: &[u8], pos: usize) -> Option<bool> {
+        let chunk = bytes.get(pos..)?.first_chunk::<LEAD>()?;
         let (words, _) = chunk.as_chunks::<WIDE>();
-        let differs = |word: usize| (u128::from_le_bytes(words[word]) ^ self.wide[word]) & self.mask[word];
-        self.len != 0 && differs(0) | differs(1) == 0
+        let first = u128::from_le_bytes(words[0]) ^ self.wide[0];
+        let rest = u128::from_le_bytes(words[1]) ^ self.wide[1];
+        if (first & self.with_quote[0]) | (rest & self.with_quote[1]) == 0 {
+            Some(true)
+        } else if (first & self.alone[0]) | (rest & self.alone[1]) == 0 {
+            Some(false)
+        } else {
+            None
+        }
     }
 }
 
@@ -194,6 +215,7 @@ fn hash(key: &[u8], head: u128, seeds: [u64; 2]) -> u64 {
 /// Where a chunk's records are walked, and where their spans go.
 pub(crate) struct Walk<'a> {
     plan: &'a Plan,
+    kernels: Kernels,
     bytes: &'a [u8],
     /// Of the whole chunk, see [`crate::simd::index::Index::quotes`].
     quotes: &'a [u32],
@@ -222,7 +244,7 @@ impl<'a> Walk<'a> {
     /// `spans` has [`BLOCK_RECORDS`] for each slot of the plan, all of them absent. `passed` is where the last walk over
     /// the same chunk stood in its index, 0 for the first one.
     pub(crate) fn new(
-        plan: &'a Plan,
+        (plan, kernels): (&'a Plan, Kernels),
         (bytes, quotes, passed): (&'a [u8], &'a [u32], usize),
         spans: &'a mut [Span],
         learned: &mut Learned,
@@ -232,7 +254,7 @@ impl<'a> Walk<'a> {
             *learned = Learned { seeds: learned.seeds, ..Learned::default() };
         }
         let (room, seeds) = (learned.room, learned.seeds);
-        Walk { plan, bytes, quotes, passed, spans, row: 0, has_escapes: false, end: 0, room, seeds }
+        Walk { plan, kernels, bytes, quotes, passed, spans, row: 0, has_escapes: false, end: 0, room, seeds }
     }
 
     /// Where the walk stands in the index.
@@ -312,7 +334,7 @@ impl<'a> Walk<'a> {
                     let key = &mut members.keys[index];
                     let value = pos + key.text.len();
                     let end = self.value((key.node, key.spans), &mut key.members, value, level + 1)?;
-                    self.strings(members, &mut place, end)?
+                    self.members(members, &mut place, end, level)?
                 }
                 Found::Other { value, node } => self.other_value(node, value, level + 1)?,
             };
@@ -325,29 +347,43 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Values after one that ended at `pos`, as long as all are strings under the keys that are expected from `place` on:
-    /// the position after the last one.
+    /// Members after a value that ended at `pos`, as long as they are the expected ones from `place` on: the position
+    /// after the last one.
     #[inline(always)]
-    fn strings(&mut self, members: &Members, place: &mut usize, pos: usize) -> Option<usize> {
-        let mut close = pos - 1;
-        if self.has_escapes || self.byte(close) != b'"' {
-            return Some(pos);
-        }
-        while let Some(key) = members.keys.get(*place)
-            && key.joint.stands_at(self.bytes, close)
-        {
-            let start = close + key.joint.len as usize;
-            close = *self.quotes.get(self.passed + 3)? as usize;
-            if close >= self.end {
-                return None;
+    fn members(&mut self, members: &mut Members, place: &mut usize, mut pos: usize, level: usize) -> Option<usize> {
+        while let Some(key) = members.keys.get_mut(*place) {
+            match key.lead.at(self.bytes, pos) {
+                Some(true) => {
+                    let open = pos + key.lead.len as usize;
+                    let close = *self.quotes.get(self.passed + 3)? as usize;
+                    if close >= self.end {
+                        return None;
+                    }
+                    self.passed += 4;
+                    let kind = if self.has_escapes { self.escapes(open, close)? } else { SpanKind::Plain };
+                    self.set((key.node, key.spans), Span::new(kind, open + 1, close));
+                    pos = close + 1;
+                }
+                Some(false) => {
+                    self.passed += 2;
+                    let value = pos + key.lead.len as usize;
+                    pos = self.value((key.node, key.spans), &mut key.members, value, level + 1)?;
+                }
+                None => break,
             }
-            self.passed += 4;
             *place += 1;
-            if key.spans != NONE {
-                self.spans[key.spans as usize + self.row] = Span::new(SpanKind::Plain, start, close);
-            }
         }
-        Some(close + 1)
+        Some(pos)
+    }
+
+    /// Notes the value of a node, unless nothing is wanted of it.
+    #[inline(always)]
+    fn set(&mut self, (node, spans): (u32, u32), span: Span) {
+        if spans != NONE {
+            self.spans[spans as usize + self.row] = span;
+        } else if node != NONE {
+            self.note(node, span);
+        }
     }
 
     /// The value of a key that is not learned.
@@ -415,11 +451,7 @@ impl<'a> Walk<'a> {
             b'[' => return self.nested(node, members, pos, level, SpanKind::Array),
             _ => return None,
         };
-        if spans != NONE {
-            self.spans[spans as usize + self.row] = span;
-        } else if node != NONE {
-            self.note(node, span);
-        }
+        self.set((node, spans), span);
         Some(end)
     }
 
@@ -431,6 +463,15 @@ impl<'a> Walk<'a> {
     /// An object or array, and what is wanted in it.
     fn nested(&mut self, node: u32, members: &mut Members, pos: usize, level: usize, kind: SpanKind) -> Option<usize> {
         let is_leaf = node == NONE || self.plan.nodes[node as usize].is_leaf();
+        let has_shape = is_leaf && !self.has_escapes;
+        if has_shape
+            && let Some(shapes) = &members.shapes
+            && let Some(Shaped { len, quotes }) = shapes.find(self.kernels, self.bytes, pos)
+        {
+            self.passed += quotes;
+            self.note_nested(node, Span::new(kind, pos, pos + len));
+            return Some(pos + len);
+        }
         if !is_leaf {
             self.forget(node);
         }
@@ -452,12 +493,21 @@ impl<'a> Walk<'a> {
         if end > self.end {
             return None;
         }
+        if has_shape {
+            members.shapes.get_or_insert_default().add(self.kernels, self.bytes, pos..end);
+        }
+        self.note_nested(node, Span::new(kind, pos, end));
+        Some(end)
+    }
+
+    /// Notes an object or array, if it is wanted itself.
+    #[inline(always)]
+    fn note_nested(&mut self, node: u32, span: Span) {
         if node != NONE
             && let Some(slot) = self.plan.nodes[node as usize].slot
         {
-            self.spans[slot * BLOCK_RECORDS + self.row] = Span::new(kind, pos, end);
+            self.spans[slot * BLOCK_RECORDS + self.row] = span;
         }
-        Some(end)
     }
 
     /// Notes a value that is neither object nor array, of a node that has more than a slot.
@@ -543,12 +593,8 @@ impl<'a> Walk<'a> {
         self.room -= 1;
         let text = &self.bytes[pos..value];
         let spans = self.spans_of(child);
-        let joint = match spans == NONE && child != NONE {
-            true => Joint::NONE,
-            false => Joint::new(text, pos > 0 && self.bytes[pos - 1] == b' '),
-        };
         Some(Found::Learned(members.add(Key {
-            joint,
+            lead: Lead::new(text, pos > 0 && self.bytes[pos - 1] == b' '),
             wide: wide(text),
             mask: mask(text.len()),
             text: text.into(),

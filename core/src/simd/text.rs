@@ -9,7 +9,7 @@ use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use super::{Kernels, Level};
 use crate::column::reused::Reused;
-use crate::column::span::{Span, SpanKind};
+use crate::column::span::Span;
 
 /// Widest chunk of a copy, bytes: the spare room that must stand behind the text.
 const CHUNK_BYTES_MAX: usize = 64;
@@ -120,7 +120,7 @@ impl TextRows {
     /// If a span is not within the block, or its bytes are not UTF-8.
     pub(crate) fn push_spans(&mut self, block: &[u8], spans: &[Span], kernels: Kernels) -> Result<(), Full> {
         let before = self.text.len();
-        let bytes: u64 = spans.iter().map(|span| text_len(*span) as u64).sum();
+        let bytes: u64 = spans.iter().map(|span| span.text_len() as u64).sum();
         let end = before as u64 + bytes;
         if i32::try_from(end).is_err() {
             return Err(Full);
@@ -157,15 +157,6 @@ impl TextRows {
     }
 }
 
-/// Bytes that a span adds to the text.
-#[inline(always)]
-fn text_len(span: Span) -> usize {
-    match span.kind() {
-        SpanKind::Absent | SpanKind::Null => 0,
-        _ => span.len(),
-    }
-}
-
 /// Whether what was appended is UTF-8, each row for itself. A block was checked before, but a span that cuts a character
 /// in two must not become text. Nearly all text is ASCII, of which every piece is UTF-8. For the rest the crate asks the
 /// processor for its instructions itself, whatever kernels the caller has: the answer is the same.
@@ -182,14 +173,14 @@ fn is_text(text: &[u8], before: usize, ends: &[i32]) -> bool {
 ///
 /// # Safety
 /// `ends` is as long as `spans`, and the capacity of `text` is at least its length, the lengths of all spans by
-/// [`text_len`], and `CHUNK` more.
+/// [`Span::text_len`], and `CHUNK` more.
 #[inline(always)]
 unsafe fn copy<const CHUNK: usize>(block: &[u8], spans: &[Span], text: &mut Vec<u8>, ends: &mut [i32]) -> bool {
     const { assert!(CHUNK <= CHUNK_BYTES_MAX) };
     let mut at = text.len();
     let room = text.as_mut_ptr();
     for (span, end) in spans.iter().zip(ends) {
-        let (start, len) = (span.start(), text_len(*span));
+        let (start, len) = (span.start(), span.text_len());
         // SAFETY: `at` is the text's length and the lengths of the spans before, so `at + len + CHUNK` bytes are within
         // the capacity.
         let mut to = unsafe { room.add(at) };

@@ -20,6 +20,7 @@ use crate::json::RawValue;
 use crate::simd::Kernels;
 use crate::simd::net::{ipv4s, uuids};
 use crate::simd::numbers::{ROWS_MAX, decimals, integers};
+use crate::simd::spans::kinds;
 
 /// A column refused a row of a block, for which no more is known: pushed row by row, the same records say which and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl ColumnBuilder {
         text: &mut String,
     ) -> Result<(), Refused> {
         let rows = self.len();
-        let block = Block { bytes: block, spans, kinds: Kinds::of(spans), kernels };
+        let block = Block { bytes: block, spans, kinds: Kinds(kinds(kernels, spans)), kernels };
         let pushed = self.push_block(&block, text);
         if pushed.is_err() {
             self.truncate(rows);
@@ -132,11 +133,6 @@ impl Kinds {
             at += 1;
         }
         Kinds(set)
-    }
-
-    #[inline]
-    fn of(spans: &[Span]) -> Kinds {
-        Kinds(spans.iter().fold(0, |set, span| set | 1 << span.kind() as u16))
     }
 
     const fn and(self, other: Kinds) -> Kinds {
@@ -411,6 +407,12 @@ impl DictionaryCells {
     fn push_block(&mut self, block: &Block<'_>, nulls: Nulls, text: &mut String) -> Result<(), Refused> {
         let DictionaryCells { keys, values, fill } = self;
         let keys = keys.push_rows(block.spans.len(), 0);
+        if block.kinds.are_only(Kinds::TEXT) {
+            for (key, &span) in keys.iter_mut().zip(block.spans) {
+                *key = values.intern_span(block.bytes, span)?;
+            }
+            return Ok(());
+        }
         for (key, &span) in keys.iter_mut().zip(block.spans) {
             *key = match span.kind() {
                 SpanKind::Plain | SpanKind::Number => values.intern_span(block.bytes, span)?,

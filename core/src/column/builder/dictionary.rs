@@ -32,14 +32,17 @@ pub(super) struct DictionaryCells {
 /// The distinct values, and how to find them.
 pub(super) struct Interned {
     values: TextRows,
-    /// The word of each value, see [`Word`].
-    words: Vec<Word>,
+    /// Those of at most 16 bytes.
+    words: Words,
+    /// The longer ones.
     slots: Slots,
 }
 
 impl Default for Interned {
     fn default() -> Self {
-        Interned { values: TextRows::default(), words: Vec::new(), slots: Slots::new() }
+        let random = RandomState::new();
+        let seeds = [random.hash_one(0u8), random.hash_one(1u8)];
+        Interned { values: TextRows::default(), words: Words::new(seeds), slots: Slots::new(seeds) }
     }
 }
 
@@ -56,10 +59,9 @@ impl Interned {
     /// The same for a value of at most 16 bytes; `text` is asked for only if it is new.
     #[inline(always)]
     pub(super) fn intern_word<'t>(&mut self, word: Word, text: impl FnOnce() -> &'t str) -> Result<i32, Cause> {
-        let hash = self.slots.hash_word(word);
-        match self.slots.find(hash, |key| self.words[key] == word) {
-            Some(key) => Ok(key as i32),
-            None => self.add(hash, word, text()),
+        match self.words.find(word) {
+            Some(key) => Ok(key),
+            None => self.add_word(word, text()),
         }
     }
 
@@ -67,25 +69,31 @@ impl Interned {
     #[inline]
     pub(super) fn intern_long<'t>(&mut self, value: &[u8], text: impl FnOnce() -> &'t str) -> Result<i32, Cause> {
         let hash = self.slots.hash(value);
-        let is_equal = |key| self.words[key] == Word::LONG && self.values.get(key).as_bytes() == value;
-        match self.slots.find(hash, is_equal) {
+        match self.slots.find(hash, |key| self.values.get(key).as_bytes() == value) {
             Some(key) => Ok(key as i32),
-            None => self.add(hash, Word::LONG, text()),
+            None => self.add_long(hash, text()),
         }
     }
 
     #[cold]
-    fn add(&mut self, hash: u32, word: Word, value: &str) -> Result<i32, Cause> {
+    fn add_word(&mut self, word: Word, value: &str) -> Result<i32, Cause> {
         let key = self.values.len();
         self.values.push(value)?;
-        self.words.push(word);
+        self.words.insert(word, key as i32);
+        Ok(key as i32)
+    }
+
+    #[cold]
+    fn add_long(&mut self, hash: u32, value: &str) -> Result<i32, Cause> {
+        let key = self.values.len();
+        self.values.push(value)?;
         self.slots.insert(hash, key);
         Ok(key as i32)
     }
 
     fn finish(&mut self) -> StringArray {
         self.slots.clear(self.values.len());
-        self.words.clear();
+        self.words.clear(self.values.len());
         self.values.finish(None)
     }
 }
@@ -166,8 +174,8 @@ pub(super) struct Word(u128);
 impl Word {
     /// Longest text that is a word, bytes.
     pub(super) const BYTES: usize = size_of::<u128>();
-    /// What stands for every longer text. Not the word of any: one that begins with 0xFF is 0xFF throughout.
-    const LONG: Word = Word(0xFF);
+    /// Stands for no text: one that begins with 0xFF is 0xFF throughout.
+    const NONE: Word = Word(0xFF);
 
     /// By length: the bytes after the text.
     const FILLS: [u128; Word::BYTES + 1] = {
@@ -206,6 +214,72 @@ impl Word {
     }
 }
 
+/// Words and their keys: open addressing with linear probing, one look at memory for a word that stands in its place.
+///
+/// Hashed with a random key, for the reason that [`Slots`] gives.
+struct Words {
+    /// [`Word::NONE`] in empty places. A power of two, at most half full.
+    places: Vec<(Word, i32)>,
+    used: usize,
+    seeds: [u64; 2],
+}
+
+impl Words {
+    const EMPTY: (Word, i32) = (Word::NONE, 0);
+
+    fn new(seeds: [u64; 2]) -> Self {
+        Words { places: vec![Self::EMPTY; SLOTS_MIN], used: 0, seeds }
+    }
+
+    /// Empties the table, and gives most of it up if it is far too large for `values`.
+    fn clear(&mut self, values: usize) {
+        let places_max = (values * SLOTS_KEPT_A_VALUE).max(SLOTS_MIN);
+        if self.places.len() > places_max {
+            self.places = vec![Self::EMPTY; (values * 2).next_power_of_two().max(SLOTS_MIN)];
+        } else {
+            self.places.fill(Self::EMPTY);
+        }
+        self.used = 0;
+    }
+
+    /// Where a word stands, or the empty place where it would.
+    #[inline(always)]
+    fn place(&self, word: Word) -> usize {
+        let mask = self.places.len() - 1;
+        let [low, high] = self.seeds;
+        let mut at = (fold(word.0 as u64 ^ low, (word.0 >> 64) as u64 ^ high) >> 32) as usize & mask;
+        loop {
+            let (other, _) = self.places[at];
+            if other == word || other == Word::NONE {
+                return at;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    #[inline(always)]
+    fn find(&self, word: Word) -> Option<i32> {
+        let (found, key) = self.places[self.place(word)];
+        (found == word).then_some(key)
+    }
+
+    /// Inserts a word that is not there.
+    fn insert(&mut self, word: Word, key: i32) {
+        if (self.used + 1) * 2 > self.places.len() {
+            let grown = vec![Self::EMPTY; self.places.len() * 2];
+            for (word, key) in std::mem::replace(&mut self.places, grown) {
+                if word != Word::NONE {
+                    let place = self.place(word);
+                    self.places[place] = (word, key);
+                }
+            }
+        }
+        let place = self.place(word);
+        self.places[place] = (word, key);
+        self.used += 1;
+    }
+}
+
 /// Open addressing with linear probing over hashes and keys. The values themselves are in the dictionary.
 ///
 /// The values come from whoever writes the logs, so the hash is keyed at random: a fixed one could be fed collisions.
@@ -217,9 +291,7 @@ struct Slots {
 }
 
 impl Slots {
-    fn new() -> Self {
-        let random = RandomState::new();
-        let seeds = [random.hash_one(0u8), random.hash_one(1u8)];
+    fn new(seeds: [u64; 2]) -> Self {
         Slots { slots: vec![0; SLOTS_MIN], used: 0, seeds }
     }
 
@@ -232,12 +304,6 @@ impl Slots {
             self.slots.fill(0);
         }
         self.used = 0;
-    }
-
-    #[inline(always)]
-    fn hash_word(&self, Word(word): Word) -> u32 {
-        let [state, seed] = self.seeds;
-        (fold(word as u64 ^ state, (word >> 64) as u64 ^ seed) >> 32) as u32
     }
 
     /// Multiplies 64 by 64 bits and folds the halves, 16 bytes a step, as wyhash and foldhash do.

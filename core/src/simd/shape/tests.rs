@@ -1,0 +1,109 @@
+//! What a shape proves, against the reader that decides what is JSON.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::json::validate;
+
+/// Where `text`, behind one byte and before many, is found after `known` was remembered.
+fn found(known: &str, text: &str) -> Vec<Option<usize>> {
+    let room = " ".repeat(64);
+    let place = |text: &str| format!("x{text}{room}").into_bytes();
+    let find = |kernels| {
+        let mut shapes = Shapes::default();
+        shapes.add(kernels, &place(known), 1..1 + known.len());
+        let shaped = shapes.find(kernels, &place(text), 1)?;
+        assert_eq!(shaped.quotes, text[..shaped.len].matches('"').count());
+        Some(shaped.len)
+    };
+    // Levels without shapes find nothing, which is right as well.
+    Kernels::all().into_iter().map(find).collect()
+}
+
+fn widest(known: &str, text: &str) -> Option<usize> {
+    *found(known, text).last().unwrap()
+}
+
+fn has_shapes() -> bool {
+    widest("{}", "{}").is_some()
+}
+
+#[test]
+fn what_differs_in_strings_and_digits_alone_has_the_same_shape() {
+    if !has_shapes() {
+        return;
+    }
+    let known = r#"{"n":12,"net":"cell","ab":[6,112],"dur_ms":55754}"#;
+    for same in [r#"{"n":0,"net":"","ab":[7,18],"dur_ms":1}"#, r#"{"other":3,"é":"{}[],:1","":[0,0],"x":10}"#] {
+        assert_eq!(widest(known, same), Some(same.len()), "{same}");
+        assert_eq!(widest(known, &format!("{same},\"next\":[1]}}")), Some(same.len()));
+    }
+    assert_eq!(widest(r#"{"a":0.5}"#, r#"{"b":10.05}"#), Some(11));
+    assert_eq!(widest("[-1]", "[-0]"), Some(4));
+    let whole = format!("[\"{}\"]", "x".repeat(60));
+    assert_eq!((whole.len(), widest(&whole, &whole)), (64, Some(64)));
+}
+
+#[test]
+fn what_is_no_json_is_not_found() {
+    let pairs = [
+        (r#"{"n":1}"#, r#"{"n":01}"#),
+        (r#"{"n":1}"#, r#"{"n":00}"#),
+        (r#"[-1]"#, r#"[-01]"#),
+        (r#"[1.5]"#, r#"[01.5]"#),
+        (r#"[1.5]"#, r#"[1.5.5]"#),
+        (r#"{"n":1}"#, r#"{"n":1"#),
+        (r#"{"n":1}"#, r#"{"n:1}"#),
+        (r#"{"n":1}"#, r#"{"n":}"#),
+        (r#"{"n":true}"#, r#"{"n":trve}"#),
+        ("[1 ]", "[1]"),
+    ];
+    for (known, wrong) in pairs {
+        assert!(found(known, wrong).iter().all(Option::is_none), "{wrong}");
+    }
+}
+
+#[test]
+fn the_shapes_that_came_last_are_remembered() {
+    if !has_shapes() {
+        return;
+    }
+    let text = |nested: usize| format!("{}{}{}", "[".repeat(nested), "]".repeat(nested), " ".repeat(70));
+    let mut shapes = Shapes::default();
+    let kernels = Kernels::widest();
+    for nested in 1..=SHAPES + 2 {
+        shapes.add(kernels, text(nested).as_bytes(), 0..2 * nested);
+    }
+    for nested in 1..=SHAPES + 2 {
+        let expected = (nested > 2).then_some(Shaped { len: 2 * nested, quotes: 0 });
+        assert_eq!(shapes.find(kernels, text(nested).as_bytes(), 0), expected);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+    /// Values made of few pieces, so that shapes meet: what is found is JSON.
+    #[test]
+    fn what_is_found_is_json(
+        known in prop::collection::vec(select(PIECES.to_vec()), 1..8),
+        text in prop::collection::vec(select(PIECES.to_vec()), 1..8),
+    ) {
+        let (known, text) = (format!("[{}]", known.concat()), format!("[{}]", text.concat()));
+        if validate(known.as_bytes()).is_ok() {
+            for len in found(&known, &text).into_iter().flatten() {
+                prop_assert!(validate(&text.as_bytes()[..len]).is_ok(), "{} after {}", text, known);
+            }
+            if let Ok(()) = validate(text.as_bytes()) && has_shapes() && known == text {
+                let has_leading_zero = text.contains("e0") || text.contains("-0");
+                prop_assert!(has_leading_zero || widest(&known, &text) == Some(text.len()));
+            }
+        }
+    }
+}
+
+const PIECES: [&str; 22] = [
+    "1", "0", "10", "00", "-", ".", "e", "5", ",", ",", ",", "\"\"", "\"a1\"", "\"[,\"", "[", "]", "{", "}", ":",
+    "null", " ", "0.0",
+];
