@@ -1,6 +1,7 @@
 //! Text rows: every kernel, at the block's end and beyond what is right.
 
 use super::*;
+use crate::column::span::SpanKind;
 
 fn plain(start: usize, end: usize) -> Span {
     Span::new(SpanKind::Plain, start, end)
