@@ -26,7 +26,13 @@ print(frame.height, round(frame["amount"].cast(polars.Float64).sum(), 2))
 """,
     "duckdb": """
 import duckdb, sys
-print(*duckdb.sql(f"CREATE TABLE t AS SELECT * FROM read_ndjson('{sys.argv[1]}', columns={{ts: 'BIGINT', event: 'VARCHAR', product: 'VARCHAR', channel: 'VARCHAR', user_id: 'VARCHAR', device_id: 'VARCHAR', session_id: 'UUID', ip: 'VARCHAR', os: 'VARCHAR', app_version: 'VARCHAR', country: 'VARCHAR', page: 'VARCHAR', referrer: 'VARCHAR', props: 'JSON', order_id: 'VARCHAR', amount: 'DECIMAL(18,2)', currency: 'VARCHAR'}}); SELECT count(*), sum(amount) FROM t").fetchone())
+connection = duckdb.connect()
+connection.execute("SET enable_progress_bar = false")
+connection.execute(f'''CREATE TABLE t AS SELECT * FROM read_ndjson('{sys.argv[1]}', columns={
+    {**dict.fromkeys("event product channel user_id device_id ip os app_version country page referrer order_id "
+                     "currency".split(), "VARCHAR"),
+     "ts": "BIGINT", "session_id": "UUID", "props": "JSON", "amount": "DECIMAL(18,2)"}})''')
+print(*connection.execute("SELECT count(*), sum(amount) FROM t").fetchall()[0])
 """,
 }
 
