@@ -44,6 +44,7 @@ use crate::delimited::BOM;
 use crate::envelope::{Keyring, Opener};
 use crate::frame::{FRAME_PREFIX_BYTES, Records};
 use crate::limits::{DEAD_LETTER_DETAIL_BYTES, DEAD_LETTER_HEAD_BYTES};
+use crate::order::{Order, OrderScratch};
 use crate::product::{Dictionary, DictionaryError};
 use crate::simd::Kernels;
 use crate::slice::Slice;
@@ -88,6 +89,7 @@ pub struct Decoder {
     products: Products,
     config: Config,
     layout: Vec<LayoutColumn>,
+    order: Order,
     schema: SchemaRef,
     kernels: Kernels,
     /// Records may take the fast pass.
@@ -108,6 +110,7 @@ pub struct Scratch {
     /// Used if records are JSON.
     json: JsonScratch,
     products: ProductsScratch,
+    order: OrderScratch,
 }
 
 /// What has come of a slice so far, but for its rows.
@@ -180,6 +183,7 @@ impl Decoder {
             products: Products::new(config, dictionary)?,
             config: config.clone(),
             schema: Arc::new(Schema::new(layout.iter().map(arrow_field).collect::<Vec<_>>())),
+            order: Order::new(config, &layout, Kernels::widest()),
             layout,
             kernels: Kernels::widest(),
             walks: true,
@@ -294,7 +298,7 @@ impl Decoder {
         Fault::new(Reason::TooLong, format!("{length} bytes; the limit is {limit} (decode.record_bytes_max)"))
     }
 
-    /// The batch of all rows; the columns are empty afterwards.
+    /// The batch of all rows in the order of the table; the columns are empty afterwards.
     fn finish(&self, slice: &Slice, scratch: &mut Scratch) -> RecordBatch {
         let rows = scratch.rows.len();
         let room = Vec::with_capacity(rows);
@@ -310,6 +314,13 @@ impl Decoder {
                 Origin::Row => Arc::new(row_numbers.clone()),
             })
             .collect();
+        let columns = match self.order.sort(&columns, &mut scratch.order) {
+            None => columns,
+            Some(sorted) => {
+                scratch.recycle_columns(columns);
+                sorted
+            }
+        };
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             .expect("columns are built as the schema says")
@@ -335,15 +346,25 @@ impl Scratch {
                 _ => JsonScratch::default(),
             },
             products: decoder.products.scratch(&decoder.layout),
+            order: OrderScratch::new(&decoder.schema),
         }
     }
 
-    /// Takes back a batch that was decoded with this scratch, so that the next one is written where this one was: memory
-    /// that was touched before costs a fraction of fresh memory. What somebody else still holds is dropped.
+    /// Takes back a batch of this decoder's, so that a later one is written where this one was: memory that was touched
+    /// before costs a fraction of fresh memory. What somebody else still holds is dropped.
     pub fn recycle(&mut self, batch: RecordBatch) {
-        let (_, arrays, _) = batch.into_parts();
+        let (_, columns, _) = batch.into_parts();
+        // Where nothing had to be moved, the next batch will most likely be as its columns are filled, too.
+        match self.order.was_in_order() {
+            true => self.recycle_columns(columns),
+            false => self.order.recycle(columns),
+        }
+    }
+
+    /// The same for columns as they were filled.
+    fn recycle_columns(&mut self, columns: Vec<ArrayRef>) {
         // Declared columns come first in a batch.
-        self.columns.iter_mut().zip(arrays).for_each(|(column, array)| column.recycle(array));
+        self.columns.iter_mut().zip(columns).for_each(|(column, array)| column.recycle(array));
     }
 
     /// Takes back what the columns have beyond the first `rows`.

@@ -60,10 +60,11 @@ fn with_header(mut slice: Slice, names: &[&str]) -> Slice {
     slice
 }
 
-/// Decodes with a new scratch, and again with a used one, and checks what holds for every slice.
+/// Decodes with a new scratch, and again with a used one, and checks what holds for every slice. The rows are put back in
+/// the order of the records, which is the one that tests read.
 fn decode(decoder: &Decoder, slice: &Slice) -> DecodedSlice {
     let mut scratch = Scratch::new(decoder);
-    let decoded = decoder.decode(slice, &mut scratch);
+    let mut decoded = decoder.decode(slice, &mut scratch);
     let again = decoder.decode(slice, &mut scratch);
     assert_eq!(decoded.batch, again.batch, "a batch depends on its slice alone");
     assert_eq!(decoded.dead, again.dead);
@@ -75,7 +76,15 @@ fn decode(decoder: &Decoder, slice: &Slice) -> DecodedSlice {
     assert_eq!(by_product, decoded.batch.num_rows() as u64);
     let ids = decoded.batch.column_by_name("_slice").unwrap().as_primitive::<UInt64Type>();
     assert!(ids.values().iter().all(|&id| id == slice.id.0));
+    decoded.batch = in_order_of_records(&decoded.batch);
     decoded
+}
+
+fn in_order_of_records(batch: &RecordBatch) -> RecordBatch {
+    let rows = rows(batch);
+    let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+    order.sort_by_key(|&index| rows[index as usize]);
+    crate::order::rows_of(batch, &order)
 }
 
 /// The `_row` of each row.
@@ -107,4 +116,23 @@ fn by_product(decoded: &DecodedSlice) -> Vec<(&str, u64)> {
 
 fn names(batch: &RecordBatch) -> Vec<Arc<str>> {
     batch.schema_ref().fields().iter().map(|field| field.name().as_str().into()).collect()
+}
+
+/// The table is ordered by product, `order_by` and time; rows of equal keys stay in the order of their records.
+#[test]
+fn a_batch_is_in_the_order_of_the_table() {
+    let decoder = decoder(&format!("order_by = [\"name\"]\n{COLUMNS}"));
+    let record =
+        |p: &str, name: &str, second: u32| format!("{{\"ts\":{second}000,\"name\":\"{name}\",\"p\":\"{p}\"}}\n");
+    let records = [("b", "x", 3), ("a", "y", 9), ("b", "x", 1), ("a", "x", 7), ("b", "x", 3), ("a", "y", 2)];
+    let bytes: String = records.iter().map(|(p, name, second)| record(p, name, *second)).collect();
+    let mut scratch = Scratch::new(&decoder);
+    let slice = slice(0, bytes);
+    for _ in 0..3 {
+        let batch = decoder.decode(&slice, &mut scratch).batch;
+        assert_eq!(rows(&batch), [3, 5, 1, 2, 0, 4]);
+        assert_eq!(texts(&batch, "p"), ["a", "a", "a", "b", "b", "b"]);
+        assert_eq!(texts(&batch, "name"), ["x", "y", "y", "x", "x", "x"]);
+        scratch.recycle(batch);
+    }
 }

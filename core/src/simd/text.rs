@@ -4,6 +4,8 @@
 //! bytes past a value's end land where the next value will be written. Reads never leave the block: near its end a value
 //! is copied by its exact length.
 
+mod gather;
+
 use arrow_array::StringArray;
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
