@@ -4,11 +4,11 @@
 //! `_CEILING` beside it say what the config may ask for.
 
 /// Bytes of a slice that the reader cuts from a source (the last record is never torn, so a slice is at most this).
-pub const SLICE_BYTES: usize = 24 << 20;
+pub const SLICE_BYTES: usize = 32 << 20;
 /// Smallest slice the config may ask for.
 pub const SLICE_BYTES_FLOOR: usize = 64 << 10;
 /// Largest slice the config may ask for: the memory budget of the pipeline is a multiple of it.
-pub const SLICE_BYTES_CEILING: usize = 32 << 20;
+pub const SLICE_BYTES_CEILING: usize = 64 << 20;
 
 /// Records of a slice. Bounds what short records can make of a slice: rows and dead letters cost memory too.
 pub const SLICE_RECORDS_MAX: usize = 262_144;
@@ -69,9 +69,9 @@ pub const SLICES_DECODED_QUEUED: usize = 1;
 pub const INSERTS_IN_FLIGHT: usize = 2;
 /// Most inserts under way at once that the config may ask for.
 pub const INSERTS_IN_FLIGHT_CEILING: usize = 16;
-/// Decoding threads unless the config says otherwise: one a core, up to this. Each decodes several times what a peak
-/// brings, and each costs two slices of memory.
-pub const WORKERS_DEFAULT_MAX: usize = 4;
+/// Decoding threads unless the config says otherwise: one a core, up to this. Each decodes several times what a server
+/// takes in, and each costs two slices of memory.
+pub const WORKERS_DEFAULT_MAX: usize = 2;
 /// Most decoding threads the config may ask for.
 pub const WORKERS_CEILING: usize = 256;
 

@@ -12,6 +12,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use longshore_core::config::{Format, Framing};
 use longshore_core::decode::{Decoder, Scratch};
@@ -85,6 +86,8 @@ pub fn run(
     let (decoded_send, decoded) = bounded(SLICES_DECODED_QUEUED);
     // As many as there can be slices as bytes: giving a buffer back never waits.
     let (used_send, used) = bounded(1 + SLICES_READ_AHEAD + options.workers);
+    // As many as there can be batches with the sink or before it, so that all of them come back.
+    let (stored_send, stored) = bounded(options.workers + SLICES_DECODED_QUEUED + options.inserts_in_flight);
     let run = Run { decoder, sink, options, progress, stop, end: Mutex::new(None) };
 
     let input_errors = std::thread::scope(|scope| {
@@ -101,16 +104,16 @@ pub fn run(
             errors
         });
         for _ in 0..options.inserts_in_flight {
-            let decoded = decoded.clone();
+            let (decoded, stored_send) = (decoded.clone(), stored_send.clone());
             let run = &run;
-            scope.spawn(move || run.insert(&decoded));
+            scope.spawn(move || run.insert(&decoded, &stored_send));
         }
         drop(decoded);
         pool.scope(|workers| {
             for _ in 0..options.workers {
                 let (cut, decoded_send, used_send) = (cut.clone(), decoded_send.clone(), used_send.clone());
-                let run = &run;
-                workers.spawn(move |_| run.decode(&cut, &decoded_send, &used_send));
+                let (run, stored) = (&run, &stored);
+                workers.spawn(move |_| run.decode(&cut, &decoded_send, (&used_send, stored)));
             }
             // The last workers' handles must be the only ones, so that ends travel from stage to stage.
             drop((cut, decoded_send, used_send));
@@ -137,10 +140,19 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// A decoding thread: until the reader is done or the inserters are gone.
-    fn decode(&self, cut: &Receiver<CutSlice>, decoded: &Sender<LoadedSlice>, used: &Sender<Vec<u8>>) {
+    /// A decoding thread: until the reader is done or the inserters are gone. Memory goes round: a slice's bytes back to
+    /// the reader, stored batches back into the columns.
+    fn decode(
+        &self,
+        cut: &Receiver<CutSlice>,
+        decoded: &Sender<LoadedSlice>,
+        (used, stored): (&Sender<Vec<u8>>, &Receiver<RecordBatch>),
+    ) {
         let mut scratch = Scratch::new(self.decoder);
         for CutSlice { slice, meta } in cut {
+            if let Ok(batch) = stored.try_recv() {
+                scratch.recycle(batch);
+            }
             let outcome = self.decoder.decode(&slice, &mut scratch);
             // The reader may have finished; then the buffer is simply freed.
             let _ = used.try_send(slice.bytes);
@@ -153,7 +165,7 @@ impl Run<'_> {
     /// An insert thread: until the decoders are done or a slice cannot be stored.
     ///
     /// When every insert thread has ended for that reason the decoders' sends fail, they end, and so does the reader.
-    fn insert(&self, decoded: &Receiver<LoadedSlice>) {
+    fn insert(&self, decoded: &Receiver<LoadedSlice>, stored: &Sender<RecordBatch>) {
         for slice in decoded {
             if self.end.lock().expect("no panic while ending").is_some() {
                 return;
@@ -163,7 +175,11 @@ impl Run<'_> {
                 self.progress.retries.fetch_add(1, Ordering::Relaxed);
             };
             match until_done(self.options.retry, self.stop, &what, on_retry, || self.sink.write(&slice)) {
-                Ok(()) => self.progress.stored(&slice),
+                Ok(()) => {
+                    self.progress.stored(&slice);
+                    // There is room for all; if the decoders have ended, the batch is simply freed.
+                    let _ = stored.try_send(slice.decoded.batch);
+                }
                 Err(end) => {
                     let mut first = self.end.lock().expect("no panic while ending");
                     // A refusal outranks a stop: it is what the operator has to know.

@@ -158,11 +158,11 @@ impl<'a> Events<'a> {
 
 fn event_column(column: &LayoutColumn) -> TableColumn {
     let codec = match &*column.name {
-        SLICE_COLUMN => SLICE_CODEC,
-        ROW_COLUMN => ROW_CODEC,
+        SLICE_COLUMN => Some(SLICE_CODEC),
+        ROW_COLUMN => Some(ROW_CODEC),
         _ => codec(&column.ty),
     };
-    TableColumn::new(&*column.name, clickhouse_type(&column.ty, column.nullable)).with_codec(codec)
+    TableColumn { codec, ..TableColumn::new(&*column.name, clickhouse_type(&column.ty, column.nullable)) }
 }
 
 /// Uncompressed bytes from which on a part has a file a column. A slice's part stays below: creating and deleting some

@@ -9,7 +9,7 @@ use longshore_core::column::ColumnType;
 pub(super) const SLICE_CODEC: &str = "ZSTD(1)";
 /// Codec of `_row`: rising within a slice.
 pub(super) const ROW_CODEC: &str = "T64, ZSTD(1)";
-/// Codec of texts.
+/// Codec of texts outside the events table.
 pub(super) const TEXT_CODEC: &str = "ZSTD(1)";
 
 /// The ClickHouse type. A list is never nullable: ClickHouse knows no such thing.
@@ -48,8 +48,8 @@ pub(super) fn plain(ty: &ColumnType) -> &ColumnType {
     }
 }
 
-/// The codec of a declared column.
-pub(super) fn codec(ty: &ColumnType) -> &'static str {
+/// The codec of a declared column; none: the server's default, LZ4 unless its operator says otherwise.
+pub(super) fn codec(ty: &ColumnType) -> Option<&'static str> {
     match ty {
         ColumnType::I8
         | ColumnType::I16
@@ -62,7 +62,7 @@ pub(super) fn codec(ty: &ColumnType) -> &'static str {
         | ColumnType::Timestamp { .. }
         | ColumnType::Date { .. }
         | ColumnType::Ipv4
-        | ColumnType::Decimal { precision: ..=18, .. } => "T64, LZ4",
+        | ColumnType::Decimal { precision: ..=18, .. } => Some("T64, LZ4"),
         ColumnType::String
         | ColumnType::LowCardinality
         | ColumnType::F32
@@ -72,7 +72,7 @@ pub(super) fn codec(ty: &ColumnType) -> &'static str {
         | ColumnType::Ipv6
         | ColumnType::Uuid
         | ColumnType::Json
-        | ColumnType::List(_) => TEXT_CODEC,
+        | ColumnType::List(_) => None,
     }
 }
 

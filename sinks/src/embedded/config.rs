@@ -16,6 +16,12 @@ const BOOTSTRAP_QUERY: &str = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP
      SELECT sleepEachRow(3) FROM system.numbers FORMAT Null \
      SETTINGS max_block_size=1, function_sleep_max_microseconds_per_block=10000000";
 
+/// How many times larger than its largest part a merge has to be; lower as there are more parts. ClickHouse's 5 makes a
+/// merge of what five inserts brought, so that a row is written again and again on its way to a large part, and a merge
+/// takes as much of the server as an insert. At 16 there are at most some 15 parts of each size, and each row is written
+/// 1.7 times less often.
+const MERGE_SELECTOR_BASE: u32 = 16;
+
 /// The configuration file. `greeting` is what `GET /` answers: it is how a server is known to be ours.
 pub(super) fn config_xml(folder: &DataFolder, greeting: &str, memory_bytes_max: Option<u64>) -> String {
     let memory = memory_bytes_max
@@ -33,6 +39,9 @@ pub(super) fn config_xml(folder: &DataFolder, greeting: &str, memory_bytes_max: 
     <size>{EMBEDDED_LOG_BYTES_MAX}</size>
     <count>1</count>
   </logger>
+  <merge_tree>
+    <merge_selector_base>{MERGE_SELECTOR_BASE}</merge_selector_base>
+  </merge_tree>
   <send_crash_reports><enabled>false</enabled></send_crash_reports>
 </clickhouse>
 ",

@@ -563,15 +563,15 @@ fn pipeline() {
             END,
             "[pipeline]\nslice_bytes = \"1 KiB\"\nworkers = 0",
             &[
-                "31:15: pipeline.slice_bytes: 1 KiB is out of range: from 64 KiB to 32 MiB",
+                "31:15: pipeline.slice_bytes: 1 KiB is out of range: from 64 KiB to 64 MiB",
                 "32:11: pipeline.workers: 0 is out of range: from 1 to 256",
             ],
         ),
         (
             END,
-            "[pipeline]\nslice_bytes = \"64 MiB\"\nworkers = 99999999999999999999999999999999999999999999",
+            "[pipeline]\nslice_bytes = \"128 MiB\"\nworkers = 99999999999999999999999999999999999999999999",
             &[
-                "31:15: pipeline.slice_bytes: 64 MiB is out of range: from 64 KiB to 32 MiB",
+                "31:15: pipeline.slice_bytes: 128 MiB is out of range: from 64 KiB to 64 MiB",
                 "32:11: pipeline.workers: this number is out of range: from 1 to 256",
             ],
         ),

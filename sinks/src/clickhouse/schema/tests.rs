@@ -66,12 +66,12 @@ fn tables_that_every_config_has() {
 CREATE TABLE IF NOT EXISTS `shop`.`logs`
 (
     `ts` DateTime64(3, 'UTC') CODEC(T64, LZ4),
-    `app` LowCardinality(String) CODEC(ZSTD(1)),
-    `channel` LowCardinality(String) CODEC(ZSTD(1)),
-    `user_id` LowCardinality(String) CODEC(ZSTD(1)),
-    `paid` Bool CODEC(ZSTD(1)),
+    `app` LowCardinality(String),
+    `channel` LowCardinality(String),
+    `user_id` LowCardinality(String),
+    `paid` Bool,
     `amount` Nullable(Decimal(18, 2)) CODEC(T64, LZ4),
-    `addr` IPv6 CODEC(ZSTD(1)),
+    `addr` IPv6,
     `_slice` UInt64 CODEC(ZSTD(1)),
     `_row` UInt32 CODEC(T64, ZSTD(1))
 )
