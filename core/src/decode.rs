@@ -193,6 +193,7 @@ impl Decoder {
     /// The same with these kernels instead of the machine's widest: the batches do not change, byte by byte.
     pub fn with_kernels(mut self, kernels: Kernels) -> Decoder {
         self.kernels = kernels;
+        self.order = self.order.with_kernels(kernels);
         self.opener = self.opener.map(|opener| opener.with_kernels(kernels));
         self
     }

@@ -77,6 +77,11 @@ impl Order {
         Order { keys, constant: layout.iter().map(constant).collect(), kernels }
     }
 
+    /// The same with these kernels.
+    pub(crate) fn with_kernels(self, kernels: Kernels) -> Order {
+        Order { kernels, ..self }
+    }
+
     /// The columns with their rows in order, sorted with a scratch for their schema; `None` if they are in order already.
     ///
     /// # Panics
