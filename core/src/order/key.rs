@@ -153,7 +153,7 @@ fn ranks_of_texts(texts: &StringArray) -> (Vec<u64>, u64) {
 /// The rank of each of `rows` values among the different ones, and the largest.
 fn dense_ranks<T: Ord>(rows: usize, value: impl Fn(usize) -> T) -> (Vec<u64>, u64) {
     let mut order: Vec<usize> = (0..rows).collect();
-    order.sort_unstable_by(|&a, &b| value(a).cmp(&value(b)));
+    order.sort_unstable_by_key(|&row| value(row));
     let mut ranks = vec![0; rows];
     let mut rank = 0;
     for pair in order.windows(2) {
