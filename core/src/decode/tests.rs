@@ -1,10 +1,13 @@
 //! Slices through a decoder: what is loaded, what is dead and why, and that nothing else is.
 
+mod adversarial;
 mod bad_records;
+mod conformance;
 mod formats;
 mod paths;
 mod products;
 mod records;
+mod shapes;
 mod twin;
 
 use std::path::Path;

@@ -43,7 +43,7 @@ impl Case {
     }
 }
 
-fn found(decoded: &DecodedSlice) -> Found<'_> {
+pub(super) fn found(decoded: &DecodedSlice) -> Found<'_> {
     let dead = |letter: &'_ DeadLetter| {
         let DeadLetter { row, offset, length, ref fault, .. } = *letter;
         (row, offset, length, fault.reason.name())
