@@ -11,7 +11,7 @@ use crate::simd::Kernels;
 const BYTES: usize = 300 << 10;
 
 fn decode_shape(shape: &Shape, kernels: Kernels) -> (Slice, u64, DecodedSlice) {
-    let (bytes, count) = shape.lines(BYTES);
+    let (bytes, count) = shape.lines(BYTES, 20_000);
     let slice = slice(0, bytes);
     let decoded = decode(&decoder(SECTIONS).with_kernels(kernels), &slice);
     (slice, count, decoded)

@@ -58,10 +58,10 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Lines of about as many bytes, at least two; how many they are.
-    pub(crate) fn lines(&self, bytes: usize) -> (Vec<u8>, u64) {
+    /// Lines of about as many bytes, at least two and at most so many; how many they are.
+    pub(crate) fn lines(&self, bytes: usize, lines_max: u64) -> (Vec<u8>, u64) {
         let (mut lines, mut count) = (Vec::new(), 0);
-        while lines.len() < bytes || count < 2 {
+        while lines.len() < bytes && count < lines_max || count < 2 {
             lines.extend((self.line)(count));
             lines.push(b'\n');
             count += 1;
