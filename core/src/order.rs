@@ -55,6 +55,8 @@ pub(crate) struct OrderScratch {
     /// One a column.
     gatherers: Vec<Gatherer>,
     was_in_order: bool,
+    /// Batches stay as they are.
+    is_off: bool,
 }
 
 impl Order {
@@ -82,11 +84,16 @@ impl Order {
         Order { kernels, ..self }
     }
 
-    /// The columns with their rows in order, sorted with a scratch for their schema; `None` if they are in order already.
+    /// The columns with their rows in order, sorted with a scratch for their schema; `None` if they are in order already, or are
+    /// to stay as they are.
     ///
     /// # Panics
     /// If these are not columns of the layout, of one length of at most [`SLICE_RECORDS_MAX`].
     pub(crate) fn sort(&self, columns: &[ArrayRef], scratch: &mut OrderScratch) -> Option<Vec<ArrayRef>> {
+        if scratch.is_off {
+            scratch.was_in_order = true;
+            return None;
+        }
         let rows = columns.first().map_or(0, |column| column.len());
         scratch.packed.begin(rows);
         for key in &self.keys {
@@ -120,7 +127,13 @@ impl OrderScratch {
             order: Vec::new(),
             gatherers,
             was_in_order: false,
+            is_off: false,
         }
+    }
+
+    /// Leaves all batches as they are from now on, as if they were in order.
+    pub(crate) fn turn_off(&mut self) {
+        self.is_off = true;
     }
 
     /// Whether the last batch needed no sorting.

@@ -138,4 +138,11 @@ fn a_batch_is_in_the_order_of_the_table() {
         assert_eq!(texts(&batch, "name"), ["x", "y", "y", "x", "x", "x"]);
         scratch.recycle(batch);
     }
+    let mut unsorted = Scratch::new(&decoder).unsorted();
+    for _ in 0..3 {
+        let batch = decoder.decode(&slice, &mut unsorted).batch;
+        assert_eq!(rows(&batch), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(texts(&batch, "name"), ["x", "y", "x", "x", "x", "y"]);
+        unsorted.recycle(batch);
+    }
 }

@@ -41,7 +41,9 @@ pub struct Answer {
 pub struct EngineRun {
     /// Opening alone; `None` if records are not sealed.
     pub open: Option<Cost>,
-    /// Decoding, opening included.
+    /// Decoding without sorting, opening included.
+    pub unsorted: Cost,
+    /// Decoding as in a load.
     pub decode: Cost,
     /// Each of the steps, in their order.
     pub steps: Vec<Cost>,
@@ -59,7 +61,7 @@ impl Engine<'_> {
     /// # Panics
     /// If repetitions or stages disagree about the sample's records, which no input can make them do.
     pub fn measure(&self, effort: Effort, stop: &AtomicBool) -> Result<(Answer, Vec<EngineRun>), StageError> {
-        let mut scratch = Scratch::new(self.decoder);
+        let mut scratch = [Scratch::new(self.decoder), Scratch::new(self.decoder).unsorted()];
         let (right, _) = self.once(&mut scratch, stop)?;
         let runs = effort.repeat(|| {
             let (answer, run) = self.once(&mut scratch, stop)?;
@@ -69,14 +71,27 @@ impl Engine<'_> {
         Ok((right, runs))
     }
 
-    fn once(&self, scratch: &mut Scratch, stop: &AtomicBool) -> Result<(Answer, EngineRun), StageError> {
+    fn once(
+        &self,
+        [scratch, unsorted]: &mut [Scratch; 2],
+        stop: &AtomicBool,
+    ) -> Result<(Answer, EngineRun), StageError> {
         let mut answer = Answer::default();
-        let mut run = EngineRun { open: None, decode: Cost::default(), steps: vec![Cost::default(); self.steps.len()] };
+        let mut run = EngineRun {
+            open: None,
+            unsorted: Cost::default(),
+            decode: Cost::default(),
+            steps: vec![Cost::default(); self.steps.len()],
+        };
         for slice in &self.sample.slices {
             unless_stopped(stop)?;
             let (opened, open) = Cost::of(|| self.decoder.open_only(&slice.slice, scratch));
-            let (decoded, decode) = Cost::of(|| self.decoder.decode(&slice.slice, scratch));
-            run.decode += decode;
+            let (in_source_order, cost) = Cost::of(|| self.decoder.decode(&slice.slice, unsorted));
+            run.unsorted += cost;
+            let (decoded, cost) = Cost::of(|| self.decoder.decode(&slice.slice, scratch));
+            run.decode += cost;
+            assert_eq!(in_source_order.rows_by_product, decoded.rows_by_product, "sorting changes no row");
+            unsorted.recycle(in_source_order.batch);
             if let Some(opened) = opened {
                 assert_eq!(opened, expected_of_opening(&decoded, slice.slice.tail.is_some(), opened.bytes));
                 *run.open.get_or_insert_default() += open;

@@ -13,6 +13,7 @@ pub(super) enum Stage {
     Read,
     Open,
     Parse,
+    Sort,
     Aggregate,
     Encode,
     Send,
@@ -25,6 +26,7 @@ impl Stage {
             Stage::Read => "read",
             Stage::Open => "open",
             Stage::Parse => "parse",
+            Stage::Sort => "sort",
             Stage::Aggregate => "aggregate",
             Stage::Encode => "encode",
             Stage::Send => "send",
@@ -114,8 +116,10 @@ impl Figures {
         if runs.iter().all(|run| run.open.is_some()) {
             stages.push((Stage::Open, Spread::of(runs.iter().filter_map(|run| run.open).map(cpu))));
         }
-        let parse = |run: &EngineRun| (cpu(run.decode) - run.open.map_or(0.0, cpu)).max(0.0);
+        let parse = |run: &EngineRun| (cpu(run.unsorted) - run.open.map_or(0.0, cpu)).max(0.0);
         stages.push((Stage::Parse, Spread::of(runs.iter().map(parse))));
+        let sort = |run: &EngineRun| (cpu(run.decode) - cpu(run.unsorted)).max(0.0);
+        stages.push((Stage::Sort, Spread::of(runs.iter().map(sort))));
         let step = |index: usize| Spread::of(runs.iter().map(|run| cpu(run.steps[index])));
         let steps = measured.steps.iter().enumerate().map(|(index, &stage)| (stage, step(index)));
         stages.extend(steps.clone());

@@ -122,6 +122,7 @@ fn of_engine(figures: &Figures, is_compressed: bool) -> Verdict {
         Stage::Parse => {
             ("parsing", "declare fewer columns, and low_cardinality where a string repeats; more cores help")
         }
+        Stage::Sort => ("sorting", "a shorter table.order_by, and input whose rows come nearly in that order"),
         Stage::Aggregate => ("aggregating", "fewer rollups and `by` columns help; more cores do, too"),
         Stage::Encode => ("encoding", "fewer columns help"),
         Stage::Send => ("sending", "clickhouse.compression = \"none\" saves CPU where the network is fast"),

@@ -109,7 +109,7 @@ fn the_engines_own_stages_need_no_clickhouse() {
         "filtered": 0, "dead_by_reason": {"missing_field": 1},
     });
     assert_eq!(found["sample"], sample);
-    assert_consistent(&found, &["read", "parse", "aggregate", "encode"]);
+    assert_consistent(&found, &["read", "parse", "sort", "aggregate", "encode"]);
     assert_eq!(
         (&found["server"], &found["server_error"], &found["input_errors"]),
         (&json!(null), &json!(null), &json!([]))
@@ -132,7 +132,7 @@ fn a_server_that_is_away_costs_its_own_figures_only() {
     desk.config(CONFIG);
     desk.write("app.log", lines(0..100));
     let found = desk.bench(&["app.log"]);
-    assert_consistent(&found, &["read", "parse", "aggregate", "encode"]);
+    assert_consistent(&found, &["read", "parse", "sort", "aggregate", "encode"]);
     assert_eq!(found["server"], json!(null));
     let error = found["server_error"].as_str().unwrap();
     assert!(error.contains("does not answer"), "{error}");
@@ -174,7 +174,7 @@ fn sealed_records_are_opened_by_themselves_and_bad_ones_are_called_out() {
         desk.write("app.log", log);
         desk.config(&config(&envelope(layout)));
         let found = desk.bench(&["--no-server", "app.log"]);
-        assert_consistent(&found, &["read", "open", "parse", "aggregate", "encode"]);
+        assert_consistent(&found, &["read", "open", "parse", "sort", "aggregate", "encode"]);
         let sample = &found["sample"];
         assert_eq!((&sample["records"], &sample["rows"]), (&json!(right.records), &json!(right.loaded)), "{layout}");
         assert_eq!(sample["dead_by_reason"], serde_json::to_value(&right.dead).unwrap(), "{layout}");
@@ -263,7 +263,7 @@ fn the_server_is_measured_in_a_database_that_is_gone_afterwards() {
 
     site.write("app.log", lines(0..2_000) + "broken\n");
     let found = figures(site.command().args(["bench", "--json", "--repetitions=3", "-c"]).arg(&config).arg("app.log"));
-    assert_consistent(&found, &["read", "parse", "aggregate", "encode", "send"]);
+    assert_consistent(&found, &["read", "parse", "sort", "aggregate", "encode", "send"]);
     assert_eq!(found["server_error"], json!(null));
     let server = &found["server"];
     assert_eq!((&server["repetitions"], &server["local"]), (&json!(3), &json!(true)));
@@ -287,7 +287,7 @@ fn a_user_who_may_not_create_a_database_gets_the_engines_figures() {
     let mut command = site.command();
     command.env(PASSWORD_VARIABLE, server.analyst_password());
     let found = figures(command.args(["bench", "--json", "--repetitions=1", "-c"]).arg(&config).arg("app.log"));
-    assert_consistent(&found, &["read", "parse", "aggregate", "encode"]);
+    assert_consistent(&found, &["read", "parse", "sort", "aggregate", "encode"]);
     assert_eq!(found["server"], json!(null));
     let error = found["server_error"].as_str().unwrap();
     assert!(error.contains("CREATE DATABASE") && error.contains("ClickHouse error 497"), "{error}");
