@@ -74,9 +74,11 @@ impl Case {
         Case { decoder: self.decoder.with_kernels(kernels), ..self }
     }
 
-    /// What a pass needs and keeps for the next one.
+    /// What a pass needs and keeps for the next one. A pass ends with the columns in the order of the records, which is
+    /// what the rivals' passes end with; sorting counts in the engine's and the loads' figures.
     pub fn buffers(&self) -> Buffers {
-        Buffers { slices: Scratch::new(&self.decoder), planted: Scratch::new(&self.decoder) }
+        let scratch = || Scratch::new(&self.decoder).unsorted();
+        Buffers { slices: scratch(), planted: scratch() }
     }
 
     /// Decodes every slice once and gives each batch's buffers back, as the pipeline does behind an insert. Gives the
