@@ -4,7 +4,7 @@
 //! `_CEILING` beside it say what the config may ask for.
 
 /// Bytes of a slice that the reader cuts from a source (the last record is never torn, so a slice is at most this).
-pub const SLICE_BYTES: usize = 32 << 20;
+pub const SLICE_BYTES: usize = 28 << 20;
 /// Smallest slice the config may ask for.
 pub const SLICE_BYTES_FLOOR: usize = 64 << 10;
 /// Largest slice the config may ask for: the memory budget of the pipeline is a multiple of it.

@@ -355,7 +355,7 @@ fn what_is_not_said() {
     let config = parse_as(&(BASE.join("\n")), "longshore.toml", &[]).expect("a valid config");
     assert_eq!(config.sources, []);
     assert_eq!(config.decode, DecodeSpec { format: Format::Json, envelope: None, record_bytes_max: 1_048_576 });
-    assert_eq!(config.pipeline, PipelineSpec { slice_bytes: 33_554_432, workers: None });
+    assert_eq!(config.pipeline, PipelineSpec { slice_bytes: 29_360_128, workers: None });
     assert_eq!(
         config.columns[0].ty,
         ColumnType::Timestamp { precision: TimePrecision::Millis, format: TimeFormat::Epoch(TimePrecision::Millis) }
