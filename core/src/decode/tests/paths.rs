@@ -85,10 +85,12 @@ fn agree(slice: &Slice, decoder: impl Fn() -> Decoder, expected: &Expected) {
     }
 }
 
-/// Lines of records.
+/// Lines of records: more than a block's worth, or a few.
 fn slices(record: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
-    (prop::collection::vec(record, 0..200), select(vec!["\n", "\r\n", "\n\n"])).prop_map(|(records, end)| {
-        records.iter().flat_map(|record| [record.as_slice(), end.as_bytes()].concat()).collect()
+    let count = prop_oneof![4 => Just(200_usize), 1 => 0..5_usize];
+    let line_end = select(vec!["\n", "\r\n", "\n\n"]);
+    (prop::collection::vec(record, 0..200), count, line_end).prop_map(|(records, count, line_end)| {
+        records.iter().take(count).flat_map(|record| [record.as_slice(), line_end.as_bytes()].concat()).collect()
     })
 }
 

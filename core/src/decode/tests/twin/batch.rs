@@ -18,7 +18,7 @@ pub(crate) struct Found<'f> {
     pub(crate) by_product: BTreeMap<String, u64>,
 }
 
-/// What is not as expected, in words.
+/// What is not as expected, in words. Rows may come in any order: their numbers tell them apart.
 pub(crate) fn difference(found: &Found<'_>, expected: &Expected) -> Option<String> {
     let dead = |index: usize| {
         let (ours, theirs) = (found.dead.get(index), expected.dead.get(index));
@@ -31,28 +31,37 @@ pub(crate) fn difference(found: &Found<'_>, expected: &Expected) -> Option<Strin
         };
         (!is_equal).then(|| format!("dead letter {index} is {ours:?}, not {theirs:?}"))
     };
-    let numbers = cells(found.batch, "_row");
+    let mut numbers: Vec<(Cell, usize)> = cells(found.batch, "_row").into_iter().zip(0..).collect();
+    numbers.sort_by_key(|(number, _)| match number {
+        Cell::Integer(number) => *number,
+        other => panic!("{other:?} is no number"),
+    });
+    let order: Vec<usize> = numbers.iter().map(|&(_, place)| place).collect();
     let row = |index: usize| {
-        let (ours, theirs) = (numbers.get(index), expected.rows.get(index).map(|&(row, _)| Cell::Integer(row.into())));
-        (ours != theirs.as_ref()).then(|| format!("row {index} is record {ours:?}, not {theirs:?}"))
+        let (ours, theirs) = (
+            numbers.get(index).map(|(number, _)| number.clone()),
+            expected.rows.get(index).map(|&(row, _)| Cell::Integer(row.into())),
+        );
+        (ours != theirs).then(|| format!("row {index} is record {ours:?}, not {theirs:?}"))
     };
     let first = (0..found.dead.len().max(expected.dead.len())).find_map(dead);
     let first = first.or_else(|| (0..numbers.len().max(expected.rows.len())).find_map(row));
-    first.or_else(|| values(found.batch, expected)).or_else(|| {
+    first.or_else(|| values(found.batch, &order, expected)).or_else(|| {
         let counts = (found.filtered, &found.by_product);
         (counts != (expected.filtered, &expected.by_product))
             .then(|| format!("{counts:?} instead of {:?}", (expected.filtered, &expected.by_product)))
     })
 }
 
-/// The first value that is not as expected; as many rows as expected.
-fn values(batch: &RecordBatch, expected: &Expected) -> Option<String> {
+/// The first value that is not as expected; `order` has the places of the expected rows.
+fn values(batch: &RecordBatch, order: &[usize], expected: &Expected) -> Option<String> {
     let (_, first) = expected.rows.first()?;
     // And `_slice` and `_row`.
     assert_eq!(batch.num_columns(), first.len() + 2, "columns of a row");
     for (place, (name, _)) in first.iter().enumerate() {
-        for (cell, (row, cells)) in cells(batch, name).iter().zip(&expected.rows) {
-            let (other, expected) = &cells[place];
+        let found = cells(batch, name);
+        for (&at, (row, cells)) in order.iter().zip(&expected.rows) {
+            let (cell, (other, expected)) = (&found[at], &cells[place]);
             assert_eq!(name, other);
             if cell != expected {
                 return Some(format!("record {row} has {cell:?} in {name}, not {expected:?}"));

@@ -185,9 +185,10 @@ impl Twin {
         if !is_object(text) {
             return Fate::Dead(vec!["bad_json"], None);
         }
+        let members = members(text).expect("an object");
         let mut cells = Vec::new();
         for column in &self.columns {
-            let cell = match find(text, &column.path) {
+            let cell = match find(&members, &column.path) {
                 None => column.absent.clone().ok_or("missing_field"),
                 Some("null") => column.null.clone().ok_or("missing_field"),
                 Some(raw) => column.rule.json(raw).ok_or("type_mismatch"),
@@ -301,14 +302,26 @@ fn steps(path: &str) -> Vec<Step> {
     steps
 }
 
-/// The JSON text at the path. Of equal keys the last one counts, and all of its value.
-fn find<'t>(json: &'t str, path: &[Step]) -> Option<&'t str> {
-    let Some((step, rest)) = path.split_first() else { return Some(json) };
-    let found = match step {
-        Step::Key(key) => serde_json::from_str::<BTreeMap<String, &RawValue>>(json).ok()?.remove(key)?,
-        Step::Index(index) => serde_json::from_str::<Vec<&RawValue>>(json).ok()?.get(*index)?,
-    };
-    find(found.get(), rest)
+/// The members of an object. Of equal keys the last one counts, and all of its value.
+fn members(json: &str) -> Option<BTreeMap<String, &RawValue>> {
+    serde_json::from_str(json).ok()
+}
+
+/// The JSON text at the path, in an object with these members.
+fn find<'t>(members: &BTreeMap<String, &'t RawValue>, path: &[Step]) -> Option<&'t str> {
+    let (Step::Key(key), rest) = path.split_first()? else { return None };
+    below(members.get(key)?.get(), rest)
+}
+
+fn below<'t>(json: &'t str, path: &[Step]) -> Option<&'t str> {
+    match path.split_first() {
+        None => Some(json),
+        Some((Step::Key(_), _)) => find(&members(json)?, path),
+        Some((Step::Index(index), rest)) => {
+            let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+            below(items.get(*index)?.get(), rest)
+        }
+    }
 }
 
 /// Most brackets that are open at once, if the text is JSON.
