@@ -19,6 +19,8 @@ pub mod index;
 mod neon;
 pub(crate) mod net;
 pub(crate) mod numbers;
+#[cfg(test)]
+pub(crate) mod pages;
 mod scalar;
 pub(crate) mod shape;
 pub(crate) mod spans;

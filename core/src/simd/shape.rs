@@ -15,7 +15,7 @@ use super::{Kernels, Level};
 const SHAPES: usize = 8;
 
 /// The shapes that values at one place had lately.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shapes {
     bytes: [[u8; 64]; SHAPES],
     /// Bytes of each that count, as a mask.

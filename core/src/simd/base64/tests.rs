@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::{SLACK, append, decode, decode_16};
 use crate::simd::Kernels;
+use crate::simd::pages::{End, Pages};
 
 const TWIN: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -49,6 +50,32 @@ fn every_length_is_decoded_with_its_padding_and_without() {
             for text in [PADDED.encode(&plain), UNPADDED.encode(&plain)] {
                 assert_eq!(appended(b"before", text.as_bytes(), kernels), Some(plain.clone()), "{kernels}, {text}");
             }
+        }
+    }
+}
+
+/// Texts at either end of what can be read, and bytes where only they and the slack can be written.
+#[test]
+fn no_kernel_reads_or_writes_beyond_its_pages() {
+    let mut pages = Pages::for_bytes(TEXT_BYTES + SLACK);
+    for count in 0..=TEXT_BYTES / 4 * 3 {
+        let plain = bytes(count);
+        let text = UNPADDED.encode(&plain);
+        for end in [End::First, End::Last] {
+            let text = pages.put(end, text.as_bytes());
+            for kernels in Kernels::all() {
+                assert_eq!(appended(b"before", text, kernels), Some(plain.clone()), "{kernels}, {end:?}, {count}");
+                if let Some(text) = text.first_chunk() {
+                    assert_eq!(decode_16(text, kernels).map(Vec::from), Some(plain[..12].to_vec()));
+                }
+            }
+        }
+        let (quads, _) = text.as_bytes().as_chunks();
+        for kernels in Kernels::all() {
+            let room = pages.at(End::Last, 3 * quads.len() + SLACK);
+            // SAFETY: `room` is as long as that.
+            assert!(unsafe { decode(quads, room.as_mut_ptr(), kernels) });
+            assert_eq!(room[..3 * quads.len()], plain[..3 * quads.len()], "{kernels}, {count}");
         }
     }
 }

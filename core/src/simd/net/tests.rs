@@ -3,19 +3,22 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::simd::pages::everywhere;
 
 type Kernel<T> = fn(&[u8], &[Span], &mut [T], Kernels) -> u64;
 
-/// What the kernels read in a string of a block that goes on behind it, and in one that ends with it.
-fn read<T: Copy + Default + PartialEq + std::fmt::Debug>(text: &str, kernel: Kernel<T>) -> [Vec<Option<T>>; 2] {
-    ["\",\"next\":\"0123456789\"}", "\""].map(|behind| {
-        let block = format!("\"{text}{behind}").into_bytes().into_boxed_slice();
-        let span = Span::new(SpanKind::Plain, 1, 1 + text.len());
+/// What the kernels read in a string of a block that goes on behind it, and in one that ends with it or is all of it.
+fn read<T: Copy + Default + PartialEq + std::fmt::Debug>(text: &str, kernel: Kernel<T>) -> [Vec<Option<T>>; 3] {
+    [("\"", "\",\"next\":\"0123456789\"}"), ("\"", "\""), ("", "")].map(|(before, behind)| {
+        let block = format!("{before}{text}{behind}").into_bytes();
+        let span = Span::new(SpanKind::Plain, before.len(), before.len() + text.len());
         let read = |kernels| {
-            let mut out = [T::default(); 3];
-            let done = kernel(&block, &[Span::ABSENT, span, Span::ABSENT], &mut out, kernels);
-            assert_eq!(done & !0b010, 0);
-            (done != 0).then_some(out[1])
+            everywhere(&block, |block| {
+                let mut out = [T::default(); 3];
+                let done = kernel(block, &[Span::ABSENT, span, Span::ABSENT], &mut out, kernels);
+                assert_eq!(done & !0b010, 0);
+                (done != 0).then_some(out[1])
+            })
         };
         Kernels::all().into_iter().map(read).collect()
     })
@@ -23,9 +26,11 @@ fn read<T: Copy + Default + PartialEq + std::fmt::Debug>(text: &str, kernel: Ker
 
 /// All kernels read `expected`. At the block's end they may leave it.
 fn reads<T: Copy + Default + PartialEq + std::fmt::Debug>(text: &str, kernel: Kernel<T>, expected: Option<T>) {
-    let [within, at_end] = read(text, kernel);
+    let [within, at_end, alone] = read(text, kernel);
     assert!(within.iter().all(|value| *value == expected), "{text}: {within:?}, not {expected:?}");
-    assert!(at_end.iter().all(|value| value.is_none() || *value == expected), "{text}: {at_end:?}");
+    for left in [at_end, alone] {
+        assert!(left.iter().all(|value| value.is_none() || *value == expected), "{text}: {left:?}");
+    }
 }
 
 #[test]

@@ -5,15 +5,23 @@ use proptest::sample::select;
 
 use super::*;
 use crate::json::validate;
+use crate::simd::pages::everywhere;
 
 /// Where `text`, behind one byte and before many, is found after `known` was remembered.
 fn found(known: &str, text: &str) -> Vec<Option<usize>> {
-    let room = " ".repeat(64);
-    let place = |text: &str| format!("x{text}{room}").into_bytes();
+    found_before(&" ".repeat(64), known, text)
+}
+
+/// The same before other bytes.
+fn found_before(behind: &str, known: &str, text: &str) -> Vec<Option<usize>> {
+    let place = |text: &str| format!("x{text}{behind}").into_bytes();
     let find = |kernels| {
-        let mut shapes = Shapes::default();
-        shapes.add(kernels, &place(known), 1..1 + known.len());
-        let shaped = shapes.find(kernels, &place(text), 1)?;
+        let shapes = everywhere(&place(known), |known_bytes| {
+            let mut shapes = Shapes::default();
+            shapes.add(kernels, known_bytes, 1..1 + known.len());
+            shapes
+        });
+        let shaped = everywhere(&place(text), |text| shapes.find(kernels, text, 1))?;
         assert_eq!(shaped.quotes, text[..shaped.len].matches('"').count());
         Some(shaped.len)
     };
@@ -43,6 +51,17 @@ fn what_differs_in_strings_and_digits_alone_has_the_same_shape() {
     assert_eq!(widest("[-1]", "[-0]"), Some(4));
     let whole = format!("[\"{}\"]", "x".repeat(60));
     assert_eq!((whole.len(), widest(&whole, &whole)), (64, Some(64)));
+}
+
+/// A shape is of 64 bytes, and not all of them may be there.
+#[test]
+fn near_the_end_nothing_is_read_beyond_it() {
+    let value = r#"{"n":12,"net":"cell"}"#;
+    for behind in 0..70 {
+        let found = found_before(&" ".repeat(behind), value, value);
+        let is_found = has_shapes() && value.len() + behind >= 64;
+        assert_eq!(*found.last().unwrap(), is_found.then_some(value.len()), "{behind} bytes behind it");
+    }
 }
 
 #[test]

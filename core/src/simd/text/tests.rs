@@ -1,7 +1,11 @@
 //! Text rows: every kernel, at the block's end and beyond what is right.
 
+use std::ptr::NonNull;
+use std::sync::Arc;
+
 use super::*;
 use crate::column::span::SpanKind;
+use crate::simd::pages::{End, Pages, everywhere};
 
 fn plain(start: usize, end: usize) -> Span {
     Span::new(SpanKind::Plain, start, end)
@@ -16,17 +20,42 @@ fn spans_near_the_blocks_end_are_copied_exactly() {
     let bytes: Vec<u8> = (0..300).map(|at| b'a' + (at % 26) as u8).collect();
     for kernels in Kernels::all() {
         for size in [0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 300] {
-            let block = bytes[..size].to_vec().into_boxed_slice();
             let mut spans = Vec::new();
             for start in 0..=size {
                 spans.extend((start..=size).step_by(7).map(|end| plain(start, end)));
                 spans.push(plain(start, size));
             }
-            let mut text = TextRows::default();
-            text.push("before").expect("room");
-            assert_eq!(text.push_spans(&block, &spans, kernels), Ok(()));
+            let copied = everywhere(&bytes[..size], |block| {
+                let mut text = TextRows::default();
+                text.push("before").expect("room");
+                assert_eq!(text.push_spans(block, &spans, kernels), Ok(()));
+                rows(&text).into_iter().map(str::to_owned).collect::<Vec<_>>()
+            });
             let expected = spans.iter().map(|span| str::from_utf8(&bytes[span.start()..span.end()]).expect("ASCII"));
-            assert_eq!(rows(&text), ["before"].into_iter().chain(expected).collect::<Vec<_>>(), "{kernels}, {size}");
+            assert_eq!(copied, ["before"].into_iter().chain(expected).collect::<Vec<_>>(), "{kernels}, {size}");
+        }
+    }
+}
+
+/// Arrow's own buffer in pages of its own.
+#[test]
+fn gathered_rows_are_read_within_their_text() {
+    let lengths = [0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 1, 0, 2];
+    let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
+    let bytes: Vec<u8> = (0..offsets[lengths.len()]).map(|at| b'a' + (at % 26) as u8).collect();
+    let whole = str::from_utf8(&bytes).expect("ASCII");
+    let order: Vec<u32> = (0..lengths.len() as u32).flat_map(|row| [row, lengths.len() as u32 - 1 - row]).collect();
+    for end in [End::First, End::Last] {
+        let mut pages = Pages::for_bytes(bytes.len());
+        let place = NonNull::from_ref(pages.put(end, &bytes)).cast();
+        // SAFETY: the bytes are the pages' own, which the buffer keeps alive, and nobody writes to them.
+        let values = unsafe { Buffer::from_custom_allocation(place, bytes.len(), Arc::new(pages)) };
+        let texts = StringArray::new(offsets.clone(), values, None);
+        for kernels in Kernels::all() {
+            let mut gathered = TextRows::default();
+            assert_eq!(gathered.push_gathered(&texts, &order, kernels), Ok(()));
+            let row = |&row: &u32| &whole[offsets[row as usize] as usize..offsets[row as usize + 1] as usize];
+            assert_eq!(rows(&gathered), order.iter().map(row).collect::<Vec<_>>(), "{kernels}, {end:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::column::span::SpanKind;
 use crate::simd::Kernels;
 use crate::simd::numbers::{decimals, integers};
+use crate::simd::pages::everywhere;
 
 /// The kernels' answer for `text` with sixteen other digits in front of it, which must not count; all kernels agree.
 fn on<T: Copy + Default + PartialEq + std::fmt::Debug>(
@@ -22,11 +23,13 @@ fn at<T: Copy + Default + PartialEq + std::fmt::Debug>(
     kernel: impl Fn(&[u8], &[Span], &mut [T], Kernels) -> u64,
 ) -> Option<T> {
     let answers = Kernels::all().into_iter().map(|kernels| {
-        let mut out = [T::default(); 3];
-        // In the middle, so that a kernel which mixes its rows up is found.
-        let done = kernel(block, &[Span::ABSENT, span, Span::ABSENT], &mut out, kernels);
-        assert_eq!(done & !0b010, 0, "what is absent is left");
-        (done != 0).then_some(out[1])
+        everywhere(block, |block| {
+            let mut out = [T::default(); 3];
+            // In the middle, so that a kernel which mixes its rows up is found.
+            let done = kernel(block, &[Span::ABSENT, span, Span::ABSENT], &mut out, kernels);
+            assert_eq!(done & !0b010, 0, "what is absent is left");
+            (done != 0).then_some(out[1])
+        })
     });
     let answers: Vec<_> = answers.collect();
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
@@ -52,6 +55,22 @@ fn a_number_at_the_blocks_beginning_is_left() {
     let block = b"[123456789012345,";
     assert_eq!(at(block, Span::new(SpanKind::Number, 1, 16), integers), Some(123_456_789_012_345));
     assert_eq!(at(block, Span::new(SpanKind::Number, 90, 92), integers), None);
+}
+
+/// Of every length, at every distance from the block's beginning.
+#[test]
+fn numbers_near_the_blocks_beginning_are_read_within_it_or_left() {
+    for len in 1..=17 {
+        for before in 0..=17 {
+            let block = [&b"[[[[[[[[[[[[[[[[["[..before], &b"12345678912345678"[..len]].concat();
+            let span = Span::new(SpanKind::Number, before, block.len());
+            let is_read = len <= 16 && block.len() >= 16;
+            let number = "12345678912345678"[..len].parse().expect("it fits");
+            assert_eq!(at(&block, span, integers), is_read.then_some(number), "{len} behind {before}");
+            let short = at(&block, span, decimals).map(|Short { units, after }| (units, after));
+            assert_eq!(short, is_read.then_some((number, 0)), "{len} behind {before}");
+        }
+    }
 }
 
 #[test]
