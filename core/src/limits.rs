@@ -31,7 +31,7 @@ pub const JSON_DEPTH_MAX: usize = 128;
 /// Keys that the fast pass over JSON learns before it forgets them all and starts anew.
 pub const JSON_KEYS_LEARNED: usize = 1_024;
 /// Records that are walked, and then filled into columns, at once.
-pub const BLOCK_RECORDS: usize = 64;
+pub const BLOCK_RECORDS: usize = 128;
 /// Bytes of records that are indexed at once: what fits in a core's own cache with its index.
 pub const CHUNK_BYTES: usize = 128 << 10;
 

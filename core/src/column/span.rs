@@ -28,7 +28,10 @@ pub enum SpanKind {
 }
 
 /// Where a value stands: `start..start + len` of the block's bytes, and what it is.
+///
+/// Kernels read several at once as numbers of 64 bits, hence the layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
 pub struct Span {
     start: u32,
     /// Length in the upper 28 bits, kind in the lower 4.
@@ -100,6 +103,60 @@ impl Span {
     pub(crate) fn text_len(self) -> usize {
         let is_there = u32::from(self.kind_number() > SpanKind::Null as u32);
         (self.len_kind >> KIND_BITS & is_there.wrapping_neg()) as usize
+    }
+}
+
+/// A set of kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kinds(u16);
+
+impl Kinds {
+    pub(crate) const MISSING: Kinds = Kinds::from([SpanKind::Absent, SpanKind::Null]);
+    /// Values that a text column keeps as they are written.
+    pub(crate) const TEXT: Kinds = Kinds::from([SpanKind::Plain, SpanKind::Number]);
+    /// Strings that stand for themselves.
+    pub(crate) const PLAIN: Kinds = Kinds::from([SpanKind::Plain]);
+    /// Values that a JSON column keeps as their span has them.
+    pub(crate) const JSON: Kinds = Kinds::from([SpanKind::Number, SpanKind::Object, SpanKind::Array]);
+
+    /// The set whose bit `n` says whether the kind of number `n` is in it.
+    pub(crate) const fn of_bits(bits: u16) -> Kinds {
+        Kinds(bits)
+    }
+
+    /// See [`Kinds::of_bits`].
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
+    }
+
+    pub(crate) const fn from<const N: usize>(kinds: [SpanKind; N]) -> Kinds {
+        let mut set = 0;
+        let mut at = 0;
+        while at < N {
+            set |= 1 << kinds[at] as u16;
+            at += 1;
+        }
+        Kinds(set)
+    }
+
+    pub(crate) const fn and(self, other: Kinds) -> Kinds {
+        Kinds(self.0 | other.0)
+    }
+
+    pub(crate) const fn has(self, kind: SpanKind) -> bool {
+        self.0 >> kind as u16 & 1 == 1
+    }
+
+    pub(crate) const fn has_any(self, of: Kinds) -> bool {
+        self.0 & of.0 != 0
+    }
+
+    pub(crate) const fn are_only(self, of: Kinds) -> bool {
+        self.0 & !of.0 == 0
+    }
+
+    pub(crate) const fn is_one(self) -> bool {
+        self.0.count_ones() == 1
     }
 }
 

@@ -6,8 +6,9 @@ use std::net::Ipv4Addr;
 
 use super::Kernels;
 use super::numbers::each;
+use super::spans::rows_of;
 use crate::column::convert::net::uuid_bytes;
-use crate::column::span::{Span, SpanKind};
+use crate::column::span::{Kinds, Span};
 
 /// Reads addresses in strings, `a.b.c.d` as the number `a * 2^24 + b * 2^16 + c * 2^8 + d`. The answer is that of
 /// [`super::numbers::integers`].
@@ -15,12 +16,14 @@ use crate::column::span::{Span, SpanKind};
 /// # Panics
 /// If there are more than [`super::numbers::ROWS_MAX`] spans, or not as many places in `out`.
 pub(crate) fn ipv4s(block: &[u8], spans: &[Span], out: &mut [u32], kernels: Kernels) -> u64 {
+    // A bare number is neither.
+    let rows = rows_of(Kinds::PLAIN, spans, kernels);
     match kernels.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level's instructions are there, see `Kernels`.
-        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::ipv4s(block, spans, out) },
-        _ => each(spans, out, |span| {
-            let text = plain(block, span)?;
+        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::ipv4s(block, spans, rows, out) },
+        _ => each(spans, rows, out, |span| {
+            let text = block.get(span.start()..span.end())?;
             Some(str::from_utf8(text).ok()?.parse::<Ipv4Addr>().ok()?.to_bits())
         }),
     }
@@ -32,20 +35,15 @@ pub(crate) fn ipv4s(block: &[u8], spans: &[Span], out: &mut [u32], kernels: Kern
 /// # Panics
 /// If there are more than [`super::numbers::ROWS_MAX`] spans, or not as many places in `out`.
 pub(crate) fn uuids(block: &[u8], spans: &[Span], out: &mut [i128], kernels: Kernels) -> u64 {
+    // A bare number is neither.
+    let rows = rows_of(Kinds::PLAIN, spans, kernels);
     match kernels.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level's instructions are there, see `Kernels`.
-        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::uuids(block, spans, out) },
-        _ => each(spans, out, |span| Some(i128::from_ne_bytes(uuid_bytes(plain(block, span)?)?))),
-    }
-}
-
-/// The bytes of a string; a bare number is neither an address nor a UUID.
-#[inline(always)]
-fn plain(block: &[u8], span: Span) -> Option<&[u8]> {
-    match span.kind() {
-        SpanKind::Plain => block.get(span.start()..span.end()),
-        _ => None,
+        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::uuids(block, spans, rows, out) },
+        _ => {
+            each(spans, rows, out, |span| Some(i128::from_ne_bytes(uuid_bytes(block.get(span.start()..span.end())?)?)))
+        }
     }
 }
 
@@ -140,8 +138,8 @@ mod x86 {
     /// # Safety
     /// The machine has AVX2, BMI1, BMI2 and POPCNT.
     #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-    pub(super) unsafe fn ipv4s(block: &[u8], spans: &[Span], out: &mut [u32]) -> u64 {
-        each(spans, out, |span| if span.kind() == SpanKind::Plain { ipv4(block, span) } else { None })
+    pub(super) unsafe fn ipv4s(block: &[u8], spans: &[Span], rows: u64, out: &mut [u32]) -> u64 {
+        each(spans, rows, out, |span| ipv4(block, span))
     }
 
     #[inline]
@@ -177,9 +175,9 @@ mod x86 {
     /// # Safety
     /// The machine has AVX2, BMI1 and BMI2.
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(super) unsafe fn uuids(block: &[u8], spans: &[Span], out: &mut [i128]) -> u64 {
-        each(spans, out, |span| {
-            let text = plain(block, span)?;
+    pub(super) unsafe fn uuids(block: &[u8], spans: &[Span], rows: u64, out: &mut [i128]) -> u64 {
+        each(spans, rows, out, |span| {
+            let text = block.get(span.start()..span.end())?;
             if text.len() == 36 { uuid(text.first_chunk()?) } else { None }
         })
     }

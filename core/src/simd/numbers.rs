@@ -5,8 +5,9 @@
 //! form, or not be numbers at all: whoever asked looks at them itself.
 
 use super::Kernels;
+use super::spans::rows_of;
 use crate::column::convert::quick::{self, Short};
-use crate::column::span::{Span, SpanKind};
+use crate::column::span::{Kinds, Span};
 
 /// Rows of a call: bits of the answer.
 pub(crate) const ROWS_MAX: usize = u64::BITS as usize;
@@ -17,11 +18,12 @@ pub(crate) const ROWS_MAX: usize = u64::BITS as usize;
 /// # Panics
 /// If there are more than [`ROWS_MAX`] spans, or not as many places in `out`.
 pub(crate) fn integers(block: &[u8], spans: &[Span], out: &mut [i64], kernels: Kernels) -> u64 {
+    let rows = rows_of(Kinds::TEXT, spans, kernels);
     match kernels.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level's instructions are there, see `Kernels`.
-        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::integers(block, spans, out) },
-        _ => each(spans, out, |span| quick::integer(block, span)),
+        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::integers(block, spans, rows, out) },
+        _ => each(spans, rows, out, |span| quick::integer(block, span)),
     }
 }
 
@@ -30,26 +32,27 @@ pub(crate) fn integers(block: &[u8], spans: &[Span], out: &mut [i64], kernels: K
 /// # Panics
 /// If there are more than [`ROWS_MAX`] spans, or not as many places in `out`.
 pub(crate) fn decimals(block: &[u8], spans: &[Span], out: &mut [Short], kernels: Kernels) -> u64 {
+    let rows = rows_of(Kinds::TEXT, spans, kernels);
     match kernels.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level's instructions are there, see `Kernels`.
-        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::decimals(block, spans, out) },
-        _ => each(spans, out, |span| quick::decimal(block, span)),
+        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::decimals(block, spans, rows, out) },
+        _ => each(spans, rows, out, |span| quick::decimal(block, span)),
     }
 }
 
-/// Reads each number or plain string; which ones were read.
+/// Reads the spans at the bits of `rows`; which ones were read. Where most rows have nothing, only the others cost.
 #[inline(always)]
-pub(super) fn each<T>(spans: &[Span], out: &mut [T], read: impl Fn(Span) -> Option<T>) -> u64 {
+pub(super) fn each<T>(spans: &[Span], mut rows: u64, out: &mut [T], read: impl Fn(Span) -> Option<T>) -> u64 {
     assert!(spans.len() <= ROWS_MAX && spans.len() == out.len(), "a bit and a place for each row");
     let mut done = 0;
-    for (row, (&span, place)) in spans.iter().zip(out).enumerate() {
-        if let SpanKind::Number | SpanKind::Plain = span.kind()
-            && let Some(value) = read(span)
-        {
-            *place = value;
+    while rows != 0 {
+        let row = rows.trailing_zeros() as usize;
+        if let Some(value) = read(spans[row]) {
+            out[row] = value;
             done |= 1 << row;
         }
+        rows &= rows - 1;
     }
     done
 }
@@ -136,8 +139,8 @@ mod x86 {
     /// # Safety
     /// The machine has AVX2, BMI1 and BMI2.
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(super) unsafe fn integers(block: &[u8], spans: &[Span], out: &mut [i64]) -> u64 {
-        each(spans, out, |span| {
+    pub(super) unsafe fn integers(block: &[u8], spans: &[Span], rows: u64, out: &mut [i64]) -> u64 {
+        each(spans, rows, out, |span| {
             let number = padded(block, span)?;
             value(number.digits, number.negative)
         })
@@ -146,8 +149,8 @@ mod x86 {
     /// # Safety
     /// The machine has AVX2, BMI1 and BMI2.
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(super) unsafe fn decimals(block: &[u8], spans: &[Span], out: &mut [Short]) -> u64 {
-        each(spans, out, |span| {
+    pub(super) unsafe fn decimals(block: &[u8], spans: &[Span], rows: u64, out: &mut [Short]) -> u64 {
+        each(spans, rows, out, |span| {
             let Padded { digits, len, negative } = padded(block, span)?;
             // A point, less '0'. What was made zeros is none.
             let points = _mm_movemask_epi8(_mm_cmpeq_epi8(digits, _mm_set1_epi8(b'.'.wrapping_sub(b'0') as i8)));

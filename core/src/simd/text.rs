@@ -122,34 +122,37 @@ impl TextRows {
     /// If a span is not within the block, or its bytes are not UTF-8.
     pub(crate) fn push_spans(&mut self, block: &[u8], spans: &[Span], kernels: Kernels) -> Result<(), Full> {
         let before = self.text.len();
-        let bytes: u64 = spans.iter().map(|span| span.text_len() as u64).sum();
-        let end = before as u64 + bytes;
+        let end = before as u64 + text_bytes(spans, kernels);
         if i32::try_from(end).is_err() {
             return Err(Full);
         }
         let end = end as usize;
         self.text.reserve(end - before + CHUNK_BYTES_MAX);
+        self.offsets.reserve(spans.len());
         let rows = self.len();
-        let ends = self.offsets.push_rows(spans.len(), before as i32);
-        let text = self.text.as_vec();
-        // SAFETY: the level's instructions are there (see `Kernels`); `spans` and `ends` are of one length; the spare
-        // room holds the texts of all spans, whose lengths were summed above, and the widest chunk behind them.
-        let is_within = unsafe {
+        let (text, offsets) = (self.text.as_vec(), self.offsets.as_vec());
+        // SAFETY: the level's instructions are there (see `Kernels`). The spare room takes an offset for each span, the
+        // texts of all spans, whose lengths were summed above, and the widest chunk behind them.
+        let copied = unsafe {
             match kernels.level() {
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => copy_avx512(block, spans, text, ends),
+                Level::Avx512 => x86::copy_avx512(block, spans, text, offsets),
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => copy_avx2(block, spans, text, ends),
+                Level::Avx2 => x86::copy_avx2(block, spans, text, offsets),
                 #[cfg(target_arch = "aarch64")]
-                Level::Neon => copy::<16>(block, spans, text, ends),
-                Level::Scalar => copy::<16>(block, spans, text, ends),
+                Level::Neon => copy::<u128>(block, spans, text, offsets),
+                Level::Scalar => copy::<u128>(block, spans, text, offsets),
             }
         };
-        if is_within {
-            // SAFETY: all spans were copied, each to where the one before ended, so all bytes up to `end` were written.
-            unsafe { text.set_len(end) };
+        if copied != Copied::Outside {
+            // SAFETY: all spans were copied, each to where the one before ended, so all bytes up to `end` were written,
+            // and an offset for each.
+            unsafe {
+                text.set_len(end);
+                offsets.set_len(rows + 1 + spans.len());
+            }
         }
-        if !is_within || !is_text(text, before, ends) {
+        if copied != Copied::Ascii && !(copied == Copied::Bytes && is_text(text, before, &offsets[rows + 1..])) {
             // Nobody may see rows that break what the type promises, not even after a panic.
             self.text.truncate(before);
             self.offsets.truncate(rows + 1);
@@ -160,9 +163,9 @@ impl TextRows {
 }
 
 /// Whether what was appended is UTF-8, each row for itself. A block was checked before, but a span that cuts a character
-/// in two must not become text. Nearly all text is ASCII, of which every piece is UTF-8. For the rest the crate asks the
-/// processor for its instructions itself, whatever kernels the caller has: the answer is the same.
-#[inline]
+/// in two must not become text. The crate asks the processor for its instructions itself, whatever kernels the caller
+/// has: the answer is the same.
+#[inline(never)]
 fn is_text(text: &[u8], before: usize, ends: &[i32]) -> bool {
     let new = &text[before..];
     new.is_ascii()
@@ -170,61 +173,193 @@ fn is_text(text: &[u8], before: usize, ends: &[i32]) -> bool {
             .is_ok_and(|new| ends.iter().all(|end| new.is_char_boundary(*end as usize - before)))
 }
 
-/// Copies the spans' bytes behind `text`, into its spare room, and notes where each ends; whether all spans are within
-/// the block. If not, nothing behind `text` can be relied on.
+/// Bytes of text at all spans.
+#[inline(always)]
+fn text_bytes(spans: &[Span], kernels: Kernels) -> u64 {
+    match kernels.level() {
+        // SAFETY: the level's instructions are there, see `Kernels`.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { text_bytes_avx512(spans) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { text_bytes_avx2(spans) },
+        _ => sum(spans),
+    }
+}
+
+#[inline(always)]
+fn sum(spans: &[Span]) -> u64 {
+    spans.iter().map(|span| span.text_len() as u64).sum()
+}
+
+/// # Safety
+/// The machine has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn text_bytes_avx2(spans: &[Span]) -> u64 {
+    sum(spans)
+}
+
+/// # Safety
+/// The machine has AVX-512 F.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
+unsafe fn text_bytes_avx512(spans: &[Span]) -> u64 {
+    sum(spans)
+}
+
+/// What [`copy`] copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    /// All spans; all that was read is ASCII, of which every piece is UTF-8.
+    Ascii,
+    /// All spans. What they or their neighbours in the block hold is not all ASCII.
+    Bytes,
+    /// A span is not within the block: nothing in the spare rooms can be relied on.
+    Outside,
+}
+
+/// What is copied at once: a register.
 ///
 /// # Safety
-/// `ends` is as long as `spans`, and the capacity of `text` is at least its length, the lengths of all spans by
-/// [`Span::text_len`], and `CHUNK` more.
+/// A value is any `BYTES` bytes, with no padding between them.
+unsafe trait Chunk: Copy {
+    const BYTES: usize = size_of::<Self>();
+    const ZERO: Self;
+
+    /// # Safety
+    /// The machine has the register's instructions.
+    unsafe fn or(self, other: Self) -> Self;
+
+    /// # Safety
+    /// As of [`Chunk::or`].
+    unsafe fn is_ascii(self) -> bool;
+}
+
+// SAFETY: a number of sixteen bytes.
+unsafe impl Chunk for u128 {
+    const ZERO: Self = 0;
+
+    #[inline(always)]
+    unsafe fn or(self, other: Self) -> Self {
+        self | other
+    }
+
+    #[inline(always)]
+    unsafe fn is_ascii(self) -> bool {
+        self & u128::from_ne_bytes([0x80; 16]) == 0
+    }
+}
+
+/// Copies the spans' bytes behind `text`, into its spare room, and where each ends behind `offsets`, into theirs. The
+/// lengths of both are left as they are.
+///
+/// # Safety
+/// The capacity of `text` is at least its length, the lengths of all spans by [`Span::text_len`], and a chunk more; that
+/// of `offsets` is at least its length and one for each span. The machine has the chunk's instructions.
 #[inline(always)]
-unsafe fn copy<const CHUNK: usize>(block: &[u8], spans: &[Span], text: &mut Vec<u8>, ends: &mut [i32]) -> bool {
-    const { assert!(CHUNK <= CHUNK_BYTES_MAX) };
+unsafe fn copy<C: Chunk>(block: &[u8], spans: &[Span], text: &mut Vec<u8>, offsets: &mut Vec<i32>) -> Copied {
+    const { assert!(C::BYTES <= CHUNK_BYTES_MAX) };
     let mut at = text.len();
     let room = text.as_mut_ptr();
-    for (span, end) in spans.iter().zip(ends) {
+    let mut seen = C::ZERO;
+    let mut is_ascii = true;
+    for (span, end) in spans.iter().zip(offsets.spare_capacity_mut()) {
         let (start, len) = (span.start(), span.text_len());
-        // SAFETY: `at` is the text's length and the lengths of the spans before, so `at + len + CHUNK` bytes are within
-        // the capacity.
+        // SAFETY: `at` is the text's length and the lengths of the spans before, so `at + len + C::BYTES` bytes are
+        // within the capacity.
         let mut to = unsafe { room.add(at) };
-        if start + len + CHUNK <= block.len() {
+        if start + len + C::BYTES <= block.len() {
             // SAFETY: chunks begin at `start`, or below `start + len`, so they are read within the block and written
-            // before `at + len + CHUNK`; a vector and a borrowed slice do not overlap.
+            // before `at + len + C::BYTES`, wherever they stand; a vector and a borrowed slice do not overlap.
             unsafe {
                 let mut from = block.as_ptr().add(start);
-                std::ptr::copy_nonoverlapping(from, to, CHUNK);
                 let mut left = len;
-                while left > CHUNK {
-                    (from, to, left) = (from.add(CHUNK), to.add(CHUNK), left - CHUNK);
-                    std::ptr::copy_nonoverlapping(from, to, CHUNK);
+                loop {
+                    let chunk = from.cast::<C>().read_unaligned();
+                    to.cast::<C>().write_unaligned(chunk);
+                    seen = seen.or(chunk);
+                    if left <= C::BYTES {
+                        break;
+                    }
+                    (from, to, left) = (from.add(C::BYTES), to.add(C::BYTES), left - C::BYTES);
                 }
             }
         } else if len > 0 {
-            let Some(bytes) = block.get(start..start + len) else { return false };
+            let Some(bytes) = block.get(start..start + len) else { return Copied::Outside };
+            is_ascii &= bytes.is_ascii();
             // SAFETY: `len` bytes, which the slice has and the capacity has room for.
             unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, len) };
         }
         at += len;
-        *end = at as i32;
+        end.write(at as i32);
     }
-    true
+    // SAFETY: the caller promises the instructions.
+    if is_ascii && unsafe { seen.is_ascii() } { Copied::Ascii } else { Copied::Bytes }
 }
 
-/// # Safety
-/// See [`copy`]; and the machine has AVX2.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-unsafe fn copy_avx2(block: &[u8], spans: &[Span], text: &mut Vec<u8>, ends: &mut [i32]) -> bool {
-    // SAFETY: what the caller promises.
-    unsafe { copy::<32>(block, spans, text, ends) }
-}
+mod x86 {
+    use std::arch::x86_64::*;
 
-/// # Safety
-/// See [`copy`]; and the machine has AVX-512 F.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,bmi1,bmi2")]
-unsafe fn copy_avx512(block: &[u8], spans: &[Span], text: &mut Vec<u8>, ends: &mut [i32]) -> bool {
-    // SAFETY: what the caller promises.
-    unsafe { copy::<64>(block, spans, text, ends) }
+    use super::*;
+
+    // SAFETY: 32 bytes.
+    unsafe impl Chunk for __m256i {
+        // SAFETY: all bytes are allowed.
+        const ZERO: Self = unsafe { std::mem::zeroed() };
+
+        #[inline(always)]
+        unsafe fn or(self, other: Self) -> Self {
+            // SAFETY: the caller promises AVX2.
+            unsafe { _mm256_or_si256(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn is_ascii(self) -> bool {
+            // SAFETY: the caller promises AVX2.
+            unsafe { _mm256_movemask_epi8(self) == 0 }
+        }
+    }
+
+    // SAFETY: 64 bytes.
+    unsafe impl Chunk for __m512i {
+        // SAFETY: all bytes are allowed.
+        const ZERO: Self = unsafe { std::mem::zeroed() };
+
+        #[inline(always)]
+        unsafe fn or(self, other: Self) -> Self {
+            // SAFETY: the caller promises AVX-512 F.
+            unsafe { _mm512_or_si512(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn is_ascii(self) -> bool {
+            // SAFETY: the caller promises AVX-512 BW.
+            unsafe { _mm512_movepi8_mask(self) == 0 }
+        }
+    }
+
+    /// # Safety
+    /// See [`copy`]; and the machine has AVX2.
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    pub(super) unsafe fn copy_avx2(block: &[u8], spans: &[Span], text: &mut Vec<u8>, offsets: &mut Vec<i32>) -> Copied {
+        // SAFETY: what the caller promises.
+        unsafe { copy::<__m256i>(block, spans, text, offsets) }
+    }
+
+    /// # Safety
+    /// See [`copy`]; and the machine has AVX-512 F, VL and BW.
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,bmi1,bmi2")]
+    pub(super) unsafe fn copy_avx512(
+        block: &[u8],
+        spans: &[Span],
+        text: &mut Vec<u8>,
+        offsets: &mut Vec<i32>,
+    ) -> Copied {
+        // SAFETY: what the caller promises.
+        unsafe { copy::<__m512i>(block, spans, text, offsets) }
+    }
 }
 
 #[cfg(test)]

@@ -8,19 +8,19 @@ use arrow_buffer::ArrowNativeType;
 use super::ColumnBuilder;
 use super::buffer::Buffer;
 use super::cells::{Bits, BoolCells, Cells, FixedCells, TextCells};
-use super::dictionary::{DictionaryCells, Interned, Word};
+use super::dictionary::DictionaryCells;
 use crate::column::convert::net::{self, stored};
 use crate::column::convert::number::{double, integer, single};
 use crate::column::convert::quick::Short;
 use crate::column::convert::{boolean, json, text as as_text};
 use crate::column::mismatch::Cause;
-use crate::column::span::{Span, SpanKind};
+use crate::column::span::{Kinds, Span, SpanKind};
 use crate::column::value::Value;
 use crate::json::RawValue;
 use crate::simd::Kernels;
 use crate::simd::net::{ipv4s, uuids};
 use crate::simd::numbers::{ROWS_MAX, decimals, integers};
-use crate::simd::spans::kinds;
+use crate::simd::spans::{kinds, rows_of};
 
 /// A column refused a row of a block, for which no more is known: pushed row by row, the same records say which and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl ColumnBuilder {
         text: &mut String,
     ) -> Result<(), Refused> {
         let rows = self.len();
-        let block = Block { bytes: block, spans, kinds: Kinds(kinds(kernels, spans)), kernels };
+        let block = Block { bytes: block, spans, kinds: kinds(kernels, spans), kernels };
         let pushed = self.push_block(&block, text);
         if pushed.is_err() {
             self.truncate(rows);
@@ -114,48 +114,6 @@ pub(super) struct Block<'b> {
     kernels: Kernels,
 }
 
-/// A set of kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kinds(u16);
-
-impl Kinds {
-    const MISSING: Kinds = Kinds::from([SpanKind::Absent, SpanKind::Null]);
-    /// Values that a text column keeps as they are written.
-    const TEXT: Kinds = Kinds::from([SpanKind::Plain, SpanKind::Number]);
-    /// Values that a JSON column keeps as their span has them.
-    const JSON: Kinds = Kinds::from([SpanKind::Number, SpanKind::Object, SpanKind::Array]);
-
-    const fn from<const N: usize>(kinds: [SpanKind; N]) -> Kinds {
-        let mut set = 0;
-        let mut at = 0;
-        while at < N {
-            set |= 1 << kinds[at] as u16;
-            at += 1;
-        }
-        Kinds(set)
-    }
-
-    const fn and(self, other: Kinds) -> Kinds {
-        Kinds(self.0 | other.0)
-    }
-
-    const fn has(self, kind: SpanKind) -> bool {
-        self.0 >> kind as u16 & 1 == 1
-    }
-
-    const fn has_any(self, of: Kinds) -> bool {
-        self.0 & of.0 != 0
-    }
-
-    const fn are_only(self, of: Kinds) -> bool {
-        self.0 & !of.0 == 0
-    }
-
-    const fn is_one(self) -> bool {
-        self.0.count_ones() == 1
-    }
-}
-
 /// Which missing values become null; the others become the column's default, or else its zero value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Nulls {
@@ -173,6 +131,19 @@ impl Nulls {
             _ => false,
         }
     }
+
+    /// The kinds that are nulls.
+    fn kinds(self) -> Kinds {
+        let none = Kinds::of_bits(0);
+        let absent = if self.absent { Kinds::from([SpanKind::Absent]) } else { none };
+        let null = if self.null { Kinds::from([SpanKind::Null]) } else { none };
+        absent.and(null)
+    }
+
+    /// The kinds that are no text: all that are missing if the column's default is, or else the nulls.
+    fn without_text(self, fill: &str) -> Kinds {
+        if fill.is_empty() { Kinds::MISSING } else { self.kinds() }
+    }
 }
 
 /// Notes which rows of the block are not null.
@@ -180,9 +151,9 @@ fn push_validity(validity: &mut Bits, block: &Block<'_>, null: Nulls) {
     if !block.kinds.has_any(Kinds::MISSING) {
         return validity.push_run(true, block.spans.len());
     }
+    let nulls = null.kinds();
     for spans in block.spans.chunks(64) {
-        let bit = |word, (place, span): (usize, &Span)| word | u64::from(!null.is_null(span.kind())) << place;
-        validity.push_word(spans.iter().enumerate().fold(0, bit), spans.len());
+        validity.push_word(!rows_of(nulls, spans, block.kernels), spans.len());
     }
 }
 
@@ -289,14 +260,14 @@ impl Block<'_> {
 /// Makes rows of the values whose bits are set in `done`; which ones became rows.
 #[inline(always)]
 fn keep<V: Copy, T>(mut done: u64, values: &[V], rows: &mut [T], of: impl Fn(V) -> Option<T>) -> u64 {
-    let all = done;
-    for (at, (&value, row)) in values.iter().zip(rows).enumerate() {
-        if all >> at & 1 == 1 {
-            match of(value) {
-                Some(value) => *row = value,
-                None => done &= !(1 << at),
-            }
+    let mut left = done;
+    while left != 0 {
+        let at = left.trailing_zeros() as usize;
+        match of(values[at]) {
+            Some(value) => rows[at] = value,
+            None => done &= !(1 << at),
         }
+        left &= left - 1;
     }
     done
 }
@@ -320,17 +291,20 @@ impl<T: ArrowNativeType> FixedCells<T> {
         read: impl Fn(&[Span], &mut [T]) -> u64,
         convert: impl Fn(Value<'_>) -> Result<T, Cause>,
     ) -> Result<(), Refused> {
-        let absent = if nulls.absent { T::default() } else { self.fill };
-        let null = if nulls.null { T::default() } else { self.fill };
+        let fill = self.fill;
         let rows = self.values.push_rows(block.spans.len(), T::default());
+        // Under a null is the zero that is there already.
+        let zeros = if block.kinds.has_any(Kinds::MISSING) { nulls.kinds() } else { Kinds::of_bits(0) };
         for (spans, rows) in block.spans.chunks(ROWS_MAX).zip(rows.chunks_mut(ROWS_MAX)) {
             let mut left = !read(spans, rows) & (u64::MAX >> (ROWS_MAX - spans.len()));
+            if left != 0 {
+                left &= !rows_of(zeros, spans, block.kernels);
+            }
             while left != 0 {
                 let at = left.trailing_zeros() as usize;
                 left &= left - 1;
                 rows[at] = match spans[at].kind() {
-                    SpanKind::Absent => absent,
-                    SpanKind::Null => null,
+                    SpanKind::Absent | SpanKind::Null => fill,
                     _ => convert(value_at(block.bytes, spans[at], text))?,
                 };
             }
@@ -373,13 +347,7 @@ impl TextCells {
         text: &mut String,
         as_written: Kinds,
     ) -> Result<(), Refused> {
-        let mut copied = as_written;
-        if self.fill.is_empty() || nulls.absent {
-            copied = copied.and(Kinds::from([SpanKind::Absent]));
-        }
-        if self.fill.is_empty() || nulls.null {
-            copied = copied.and(Kinds::from([SpanKind::Null]));
-        }
+        let copied = as_written.and(nulls.without_text(&self.fill));
         let mut rest = block.spans;
         if !block.kinds.are_only(copied) {
             while let Some(at) = rest.iter().position(|span| !copied.has(span.kind())) {
@@ -404,35 +372,24 @@ impl TextCells {
 }
 
 impl DictionaryCells {
+    /// Appends a block of texts. Whole runs of those that stand as they are, or are not there, are looked up at once.
     fn push_block(&mut self, block: &Block<'_>, nulls: Nulls, text: &mut String) -> Result<(), Refused> {
         let DictionaryCells { keys, values, fill } = self;
-        let keys = keys.push_rows(block.spans.len(), 0);
-        if block.kinds.are_only(Kinds::TEXT) {
-            for (key, &span) in keys.iter_mut().zip(block.spans) {
-                *key = values.intern_span(block.bytes, span)?;
+        let as_written = Kinds::TEXT.and(nulls.without_text(fill));
+        let mut keys = keys.push_rows(block.spans.len(), 0);
+        let mut rest = block.spans;
+        if !block.kinds.are_only(as_written) {
+            while let Some(at) = rest.iter().position(|span| !as_written.has(span.kind())) {
+                let (run, others) = keys.split_at_mut(at);
+                values.intern_spans(block.bytes, &rest[..at], run)?;
+                others[0] = match rest[at].kind() {
+                    SpanKind::Absent | SpanKind::Null => values.intern(fill)?,
+                    _ => values.intern(as_text(value_at(block.bytes, rest[at], text))?)?,
+                };
+                (rest, keys) = (&rest[at + 1..], &mut others[1..]);
             }
-            return Ok(());
         }
-        for (key, &span) in keys.iter_mut().zip(block.spans) {
-            *key = match span.kind() {
-                SpanKind::Plain | SpanKind::Number => values.intern_span(block.bytes, span)?,
-                kind @ (SpanKind::Absent | SpanKind::Null) if nulls.is_null(kind) => values.intern("")?,
-                SpanKind::Absent | SpanKind::Null => values.intern(fill)?,
-                _ => values.intern(as_text(value_at(block.bytes, span, text))?)?,
-            };
-        }
-        Ok(())
-    }
-}
-
-impl Interned {
-    #[inline(always)]
-    fn intern_span(&mut self, bytes: &[u8], span: Span) -> Result<i32, Cause> {
-        let written = || std::str::from_utf8(&bytes[span.start()..span.end()]).expect("the block is UTF-8");
-        match Word::at(bytes, span.start(), span.len()) {
-            Some(word) => self.intern_word(word, written),
-            None => self.intern_long(&bytes[span.start()..span.end()], written),
-        }
+        Ok(values.intern_spans(block.bytes, rest, keys)?)
     }
 }
 

@@ -4,6 +4,8 @@
 //! A value stays in the dictionary when its row is cut back; the next row with it finds its key. Each batch has its own
 //! dictionary, so that a batch depends on nothing but its own rows and memory is bounded by a batch's text.
 
+mod words;
+
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -13,8 +15,10 @@ use arrow_buffer::{Buffer, NullBuffer};
 
 use crate::column::mismatch::Cause;
 use crate::column::reused::Reused;
+use crate::column::span::Span;
 use crate::simd::text::TextRows;
 
+use self::words::{Word, Words};
 use super::cells::{Cells, owned};
 
 /// Slots of the smallest table.
@@ -32,7 +36,7 @@ pub(super) struct DictionaryCells {
 /// The distinct values, and how to find them.
 pub(super) struct Interned {
     values: TextRows,
-    /// Those of at most 16 bytes.
+    /// Those of at most 16 bytes; all keys have their place there.
     words: Words,
     /// The longer ones.
     slots: Slots,
@@ -50,28 +54,38 @@ impl Interned {
     /// The key of a value, a new one if it is new.
     #[inline]
     pub(super) fn intern(&mut self, value: &str) -> Result<i32, Cause> {
-        match Word::of(value.as_bytes()) {
-            Some(word) => self.intern_word(word, || value),
-            None => self.intern_long(value.as_bytes(), || value),
-        }
-    }
-
-    /// The same for a value of at most 16 bytes; `text` is asked for only if it is new.
-    #[inline(always)]
-    pub(super) fn intern_word<'t>(&mut self, word: Word, text: impl FnOnce() -> &'t str) -> Result<i32, Cause> {
+        let Some(word) = Word::of(value.as_bytes()) else { return self.intern_long(value) };
         match self.words.find(word) {
             Some(key) => Ok(key),
-            None => self.add_word(word, text()),
+            None => self.add_word(word, value),
         }
     }
 
-    /// The same for a longer value.
-    #[inline]
-    pub(super) fn intern_long<'t>(&mut self, value: &[u8], text: impl FnOnce() -> &'t str) -> Result<i32, Cause> {
-        let hash = self.slots.hash(value);
-        match self.slots.find(hash, |key| self.values.get(key).as_bytes() == value) {
+    /// The keys of the texts at these spans of a block, one after the other; what is missing is the empty text.
+    ///
+    /// # Panics
+    /// If there are not as many keys as spans, or a span is not within the block or not UTF-8.
+    pub(super) fn intern_spans(&mut self, block: &[u8], spans: &[Span], keys: &mut [i32]) -> Result<(), Cause> {
+        assert_eq!(spans.len(), keys.len(), "a key for each row");
+        let mut at = 0;
+        loop {
+            at += self.words.find_spans(block, &spans[at..], &mut keys[at..]);
+            // The next one is new, or too long for a word.
+            let Some(&span) = spans.get(at) else { return Ok(()) };
+            let bytes = match span.text_len() {
+                0 => &[],
+                len => &block[span.start()..span.start() + len],
+            };
+            keys[at] = self.intern(std::str::from_utf8(bytes).expect("the block is UTF-8"))?;
+            at += 1;
+        }
+    }
+
+    fn intern_long(&mut self, value: &str) -> Result<i32, Cause> {
+        let hash = self.slots.hash(value.as_bytes());
+        match self.slots.find(hash, |key| self.values.get(key) == value) {
             Some(key) => Ok(key as i32),
-            None => self.add_long(hash, text()),
+            None => self.add_long(hash, value),
         }
     }
 
@@ -79,7 +93,7 @@ impl Interned {
     fn add_word(&mut self, word: Word, value: &str) -> Result<i32, Cause> {
         let key = self.values.len();
         self.values.push(value)?;
-        self.words.insert(word, key as i32);
+        self.words.push(word);
         Ok(key as i32)
     }
 
@@ -87,6 +101,7 @@ impl Interned {
     fn add_long(&mut self, hash: u32, value: &str) -> Result<i32, Cause> {
         let key = self.values.len();
         self.values.push(value)?;
+        self.words.push_none();
         self.slots.insert(hash, key);
         Ok(key as i32)
     }
@@ -163,120 +178,6 @@ impl Cells for DictionaryCells {
     fn last_becomes_fill(&mut self) {
         let fill = self.get(self.len() - 1).to_owned();
         *self = DictionaryCells { fill, ..DictionaryCells::default() };
-    }
-}
-
-/// A text of at most 16 bytes as one word, filled up with 0xFF, which no UTF-8 text has: equal words are equal texts,
-/// lengths included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Word(u128);
-
-impl Word {
-    /// Longest text that is a word, bytes.
-    pub(super) const BYTES: usize = size_of::<u128>();
-    /// Stands for no text: one that begins with 0xFF is 0xFF throughout.
-    const NONE: Word = Word(0xFF);
-
-    /// By length: the bytes after the text.
-    const FILLS: [u128; Word::BYTES + 1] = {
-        let mut fills = [u128::MAX; Word::BYTES + 1];
-        let mut len = 1;
-        while len < Word::BYTES {
-            fills[len] = u128::MAX << (8 * len);
-            len += 1;
-        }
-        fills[Word::BYTES] = 0;
-        fills
-    };
-
-    /// The word of a text; `None` if it is longer.
-    #[inline(always)]
-    pub(super) fn of(text: &[u8]) -> Option<Word> {
-        let len = text.len();
-        let bytes = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-            _ if len > Word::BYTES => return None,
-            (Some(first), Some(last)) => {
-                let last = u128::from(u64::from_le_bytes(*last));
-                u128::from(u64::from_le_bytes(*first)) | last << (8 * (len - 8))
-            }
-            _ => text.iter().rev().fold(0, |word, &byte| word << 8 | u128::from(byte)),
-        };
-        Some(Word(bytes | Word::FILLS[len]))
-    }
-
-    /// The same for `bytes[start..start + len]`, in one load unless it stands at the very end.
-    #[inline(always)]
-    pub(super) fn at(bytes: &[u8], start: usize, len: usize) -> Option<Word> {
-        match bytes[start..].first_chunk::<{ Word::BYTES }>() {
-            Some(chunk) => Some(Word(u128::from_le_bytes(*chunk) | *Word::FILLS.get(len)?)),
-            None => Word::of(&bytes[start..start + len]),
-        }
-    }
-}
-
-/// Words and their keys: open addressing with linear probing, one look at memory for a word that stands in its place.
-///
-/// Hashed with a random key, for the reason that [`Slots`] gives.
-struct Words {
-    /// [`Word::NONE`] in empty places. A power of two, at most half full.
-    places: Vec<(Word, i32)>,
-    used: usize,
-    seeds: [u64; 2],
-}
-
-impl Words {
-    const EMPTY: (Word, i32) = (Word::NONE, 0);
-
-    fn new(seeds: [u64; 2]) -> Self {
-        Words { places: vec![Self::EMPTY; SLOTS_MIN], used: 0, seeds }
-    }
-
-    /// Empties the table, and gives most of it up if it is far too large for `values`.
-    fn clear(&mut self, values: usize) {
-        let places_max = (values * SLOTS_KEPT_A_VALUE).max(SLOTS_MIN);
-        if self.places.len() > places_max {
-            self.places = vec![Self::EMPTY; (values * 2).next_power_of_two().max(SLOTS_MIN)];
-        } else {
-            self.places.fill(Self::EMPTY);
-        }
-        self.used = 0;
-    }
-
-    /// Where a word stands, or the empty place where it would.
-    #[inline(always)]
-    fn place(&self, word: Word) -> usize {
-        let mask = self.places.len() - 1;
-        let [low, high] = self.seeds;
-        let mut at = (fold(word.0 as u64 ^ low, (word.0 >> 64) as u64 ^ high) >> 32) as usize & mask;
-        loop {
-            let (other, _) = self.places[at];
-            if other == word || other == Word::NONE {
-                return at;
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    #[inline(always)]
-    fn find(&self, word: Word) -> Option<i32> {
-        let (found, key) = self.places[self.place(word)];
-        (found == word).then_some(key)
-    }
-
-    /// Inserts a word that is not there.
-    fn insert(&mut self, word: Word, key: i32) {
-        if (self.used + 1) * 2 > self.places.len() {
-            let grown = vec![Self::EMPTY; self.places.len() * 2];
-            for (word, key) in std::mem::replace(&mut self.places, grown) {
-                if word != Word::NONE {
-                    let place = self.place(word);
-                    self.places[place] = (word, key);
-                }
-            }
-        }
-        let place = self.place(word);
-        self.places[place] = (word, key);
-        self.used += 1;
     }
 }
 

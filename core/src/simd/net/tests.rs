@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::column::span::SpanKind;
 use crate::simd::pages::everywhere;
 
 type Kernel<T> = fn(&[u8], &[Span], &mut [T], Kernels) -> u64;
