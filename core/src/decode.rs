@@ -27,6 +27,7 @@ mod tests;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
+use arrow_buffer::{ArrowNativeType, Buffer};
 use arrow_schema::{Schema, SchemaRef};
 
 use self::blocks::JsonScratch;
@@ -38,6 +39,7 @@ use crate::column::ColumnSpec;
 use crate::column::arrow::arrow_field;
 use crate::column::builder::ColumnBuilder;
 use crate::column::layout::{LayoutColumn, Origin, event_columns};
+use crate::column::reused::Reused;
 use crate::config::{Config, Framing};
 use crate::dead_letter::{DeadLetter, Fault, Reason};
 use crate::delimited::BOM;
@@ -101,7 +103,9 @@ pub struct Scratch {
     /// The declared columns, in order.
     columns: Vec<ColumnBuilder>,
     /// Positions in the slice of the records that are rows.
-    rows: Vec<u32>,
+    rows: Reused<u32>,
+    /// The slice's id, once a row.
+    slice_ids: Reused<u64>,
     /// The open record, if records are sealed.
     open: Vec<u8>,
     /// An unescaped text.
@@ -302,8 +306,9 @@ impl Decoder {
     /// The batch of all rows in the order of the table; the columns are empty afterwards.
     fn finish(&self, slice: &Slice, scratch: &mut Scratch) -> RecordBatch {
         let rows = scratch.rows.len();
-        let room = Vec::with_capacity(rows);
-        let row_numbers = UInt32Array::from(std::mem::replace(&mut scratch.rows, room));
+        let row_numbers = UInt32Array::from(scratch.rows.take());
+        scratch.slice_ids.push_rows(rows, slice.id.0);
+        let slice_ids = UInt64Array::from(scratch.slice_ids.take());
         let mut added = scratch.products.finish(rows, &self.products).into_iter();
         let columns: Vec<ArrayRef> = self
             .layout
@@ -311,10 +316,11 @@ impl Decoder {
             .map(|column| match column.origin {
                 Origin::Declared(index) => scratch.columns[index].finish(),
                 Origin::FixedProduct | Origin::Dictionary(_) => added.next().expect("an array for each added column"),
-                Origin::Slice => Arc::new(UInt64Array::from_value(slice.id.0, rows)),
+                Origin::Slice => Arc::new(slice_ids.clone()),
                 Origin::Row => Arc::new(row_numbers.clone()),
             })
             .collect();
+        drop((row_numbers, slice_ids));
         let columns = match self.order.sort(&columns, &mut scratch.order) {
             None => columns,
             Some(sorted) => {
@@ -338,7 +344,8 @@ impl Scratch {
         };
         Scratch {
             columns: columns.iter().map(builder).collect(),
-            rows: Vec::new(),
+            rows: Reused::default(),
+            slice_ids: Reused::default(),
             open: Vec::new(),
             text: String::new(),
             fields: decoder.fields.scratch(),
@@ -361,15 +368,22 @@ impl Scratch {
     /// before costs a fraction of fresh memory. What somebody else still holds is dropped.
     pub fn recycle(&mut self, batch: RecordBatch) {
         let (_, columns, _) = batch.into_parts();
+        // Provenance comes last in a batch: the slice's id, and the rows' numbers.
+        let [.., slice_ids, _] = &columns[..] else { return };
+        let slice_ids = slice_ids.clone();
         // Where nothing had to be moved, the next batch will most likely be as its columns are filled, too.
         match self.order.was_in_order() {
             true => self.recycle_columns(columns),
             false => self.order.recycle(columns),
         }
+        give_back(&mut self.slice_ids, slice_ids);
     }
 
     /// The same for columns as they were filled.
-    fn recycle_columns(&mut self, columns: Vec<ArrayRef>) {
+    fn recycle_columns(&mut self, mut columns: Vec<ArrayRef>) {
+        if let Some(row_numbers) = columns.pop() {
+            give_back(&mut self.rows, row_numbers);
+        }
         // Declared columns come first in a batch.
         self.columns.iter_mut().zip(columns).for_each(|(column, array)| column.recycle(array));
     }
@@ -378,6 +392,16 @@ impl Scratch {
     fn cut_back(&mut self, rows: usize) {
         self.columns.iter_mut().for_each(|column| column.truncate(rows));
         self.products.truncate(rows);
+    }
+}
+
+/// Gives back the values of an array, unless somebody else holds them.
+fn give_back<T: ArrowNativeType>(values: &mut Reused<T>, array: ArrayRef) {
+    let data = array.to_data();
+    drop(array);
+    let (_, _, _, _, buffers, _) = data.into_parts();
+    if let Some(Ok(taken)) = buffers.into_iter().next().map(Buffer::into_vec) {
+        values.give_back(taken);
     }
 }
 

@@ -8,8 +8,8 @@
 //! nothing would be wrong. It is stable: rows of equal keys stay in the order of their records, so the same slice gives the
 //! same batch, byte by byte.
 
-mod gather;
 mod key;
+mod scatter;
 
 #[cfg(test)]
 mod tests;
@@ -17,13 +17,14 @@ mod tests;
 use arrow_array::ArrayRef;
 use arrow_schema::Schema;
 
-use self::gather::Gatherer;
 use self::key::{Packed, push_column};
+use self::scatter::Scatterer;
 use crate::column::ColumnType;
 use crate::column::layout::{LayoutColumn, Origin};
 use crate::config::Config;
 use crate::limits::SLICE_RECORDS_MAX;
 use crate::simd::Kernels;
+use crate::simd::places::Places;
 
 /// Bits of a digit of the sort: its 2,048 counts stay in the first-level cache.
 const DIGIT_BITS: u32 = 11;
@@ -51,9 +52,9 @@ struct KeyColumn {
 pub(crate) struct OrderScratch {
     packed: Packed,
     digits: Digits,
-    order: Vec<u32>,
+    places: Places,
     /// One a column.
-    gatherers: Vec<Gatherer>,
+    scatterers: Vec<Scatterer>,
     was_in_order: bool,
     /// Batches stay as they are.
     is_off: bool,
@@ -103,29 +104,28 @@ impl Order {
         if scratch.was_in_order {
             return None;
         }
-        let OrderScratch { packed, digits, order, gatherers, .. } = scratch;
+        let OrderScratch { packed, digits, places, scatterers, .. } = scratch;
         let (sorted, row_bits) = digits.sort(packed);
-        order.clear();
-        order.extend(sorted.iter().map(|key| (key & ((1 << row_bits) - 1)) as u32));
+        places.set(sorted.iter().map(|key| (key & ((1 << row_bits) - 1)) as u32));
 
-        let gathered = columns.iter().zip(gatherers).zip(&self.constant);
-        let gathered = gathered.map(|((column, gatherer), constant)| match constant {
+        let scattered = columns.iter().zip(scatterers).zip(&self.constant);
+        let scattered = scattered.map(|((column, scatterer), constant)| match constant {
             true => column.clone(),
-            false => gatherer.gather(column, order, self.kernels),
+            false => scatterer.scatter(column, places, self.kernels),
         });
-        Some(gathered.collect())
+        Some(scattered.collect())
     }
 }
 
 impl OrderScratch {
     /// For batches of this schema.
     pub(crate) fn new(schema: &Schema) -> OrderScratch {
-        let gatherers = schema.fields().iter().map(|field| Gatherer::new(field.data_type())).collect();
+        let scatterers = schema.fields().iter().map(|field| Scatterer::new(field.data_type())).collect();
         OrderScratch {
             packed: Packed::default(),
             digits: Digits::default(),
-            order: Vec::new(),
-            gatherers,
+            places: Places::default(),
+            scatterers,
             was_in_order: false,
             is_off: false,
         }
@@ -144,7 +144,7 @@ impl OrderScratch {
     /// Takes back columns that [`Order::sort`] gave out, so that the next batch is written where this one was. What
     /// somebody else still holds is dropped.
     pub(crate) fn recycle(&mut self, columns: Vec<ArrayRef>) {
-        self.gatherers.iter_mut().zip(columns).for_each(|(gatherer, column)| gatherer.recycle(column));
+        self.scatterers.iter_mut().zip(columns).for_each(|(scatterer, column)| scatterer.recycle(column));
     }
 }
 
@@ -186,11 +186,12 @@ impl Digits {
     }
 }
 
-/// The rows of these numbers of a batch, for tests of what comes before the sort.
+/// The rows of a batch, the first of these numbers first, for tests of what comes before the sort.
 #[cfg(test)]
 pub(crate) fn rows_of(batch: &arrow_array::RecordBatch, order: &[u32]) -> arrow_array::RecordBatch {
-    let OrderScratch { mut gatherers, .. } = OrderScratch::new(&batch.schema());
-    let columns = batch.columns().iter().zip(&mut gatherers);
-    let columns = columns.map(|(column, gatherer)| gatherer.gather(column, order, Kernels::widest())).collect();
+    let OrderScratch { mut scatterers, mut places, .. } = OrderScratch::new(&batch.schema());
+    places.set(order.iter().copied());
+    let columns = batch.columns().iter().zip(&mut scatterers);
+    let columns = columns.map(|(column, scatterer)| scatterer.scatter(column, &places, Kernels::widest())).collect();
     arrow_array::RecordBatch::try_new(batch.schema(), columns).expect("columns of one length")
 }

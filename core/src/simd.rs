@@ -21,6 +21,7 @@ pub(crate) mod net;
 pub(crate) mod numbers;
 #[cfg(test)]
 pub(crate) mod pages;
+pub(crate) mod places;
 mod scalar;
 pub(crate) mod shape;
 pub(crate) mod spans;

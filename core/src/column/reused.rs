@@ -50,7 +50,16 @@ impl<T: Copy> Reused<T> {
 
     #[cold]
     fn grow(&mut self, more: usize) {
-        self.values.reserve(more.max(self.room.saturating_sub(self.values.len())));
+        let more = more.max(self.room.saturating_sub(self.values.len()));
+        if self.values.len() > 1 {
+            self.values.reserve(more);
+            return;
+        }
+        // A batch begins, in a vector that was given back and is too small, or in none. Growing it would copy all of it,
+        // for nothing. The next batch may be a little larger: then it finds room.
+        let mut values = Vec::with_capacity(self.values.len() + more + more / 8);
+        values.extend_from_slice(&self.values);
+        self.values = values;
     }
 
     pub(crate) fn pop(&mut self) -> Option<T> {
@@ -75,6 +84,12 @@ impl<T: Copy> Reused<T> {
     pub(crate) fn extend_from_slice(&mut self, values: &[T]) {
         self.reserve(values.len());
         self.values.extend_from_slice(values);
+    }
+
+    #[inline]
+    pub(crate) fn extend(&mut self, values: impl ExactSizeIterator<Item = T>) {
+        self.reserve(values.len());
+        self.values.extend(values);
     }
 
     /// Appends `rows` times `value` and gives them out to be overwritten.
@@ -193,6 +208,18 @@ mod tests {
         reused.extend_from_slice(&[0u8; 8_000]);
         drop(reused.take());
         reused.push(1);
-        assert!((9_000..10_000).contains(&reused.values.capacity()));
+        assert!((9_000..=10_125).contains(&reused.values.capacity()));
+    }
+
+    #[test]
+    fn a_batch_a_little_larger_than_the_first_finds_room() {
+        let mut offsets = Reused::default();
+        offsets.push(0);
+        offsets.push_rows(8_000, 1);
+        let taken = offsets.take_but(0);
+        let place = taken.as_ptr();
+        offsets.give_back(taken);
+        offsets.push_rows(8_900, 2);
+        assert_eq!((offsets.as_ptr(), &offsets[..2]), (place, &[0, 2][..]));
     }
 }

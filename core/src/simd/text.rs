@@ -4,7 +4,7 @@
 //! bytes past a value's end land where the next value will be written. Reads never leave the block: near its end a value
 //! is copied by its exact length.
 
-mod gather;
+mod scatter;
 
 use arrow_array::StringArray;
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};

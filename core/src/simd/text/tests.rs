@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::column::span::SpanKind;
 use crate::simd::pages::{End, Pages, everywhere};
+use crate::simd::places::Places;
 
 fn plain(start: usize, end: usize) -> Span {
     Span::new(SpanKind::Plain, start, end)
@@ -37,26 +38,44 @@ fn spans_near_the_blocks_end_are_copied_exactly() {
     }
 }
 
-/// Arrow's own buffer in pages of its own.
+/// Arrow's own buffer in pages of its own. Neither end of the text may be crossed, and no row may touch its neighbours,
+/// which were written before or will be written after it.
 #[test]
-fn gathered_rows_are_read_within_their_text() {
-    let lengths = [0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 1, 0, 2];
+fn scattered_rows_are_read_and_written_within_their_text() {
+    let lengths = [0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 1, 0, 2, 3, 4, 7, 8, 128, 129, 5];
     let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
     let bytes: Vec<u8> = (0..offsets[lengths.len()]).map(|at| b'a' + (at % 26) as u8).collect();
     let whole = str::from_utf8(&bytes).expect("ASCII");
-    let order: Vec<u32> = (0..lengths.len() as u32).flat_map(|row| [row, lengths.len() as u32 - 1 - row]).collect();
+    let row = |row: &u32| &whole[offsets[*row as usize] as usize..offsets[*row as usize + 1] as usize];
+    let rows_max = lengths.len() as u32;
     for end in [End::First, End::Last] {
         let mut pages = Pages::for_bytes(bytes.len());
         let place = NonNull::from_ref(pages.put(end, &bytes)).cast();
         // SAFETY: the bytes are the pages' own, which the buffer keeps alive, and nobody writes to them.
         let values = unsafe { Buffer::from_custom_allocation(place, bytes.len(), Arc::new(pages)) };
         let texts = StringArray::new(offsets.clone(), values, None);
-        for kernels in Kernels::all() {
-            let mut gathered = TextRows::default();
-            assert_eq!(gathered.push_gathered(&texts, &order, kernels), Ok(()));
-            let row = |&row: &u32| &whole[offsets[row as usize] as usize..offsets[row as usize + 1] as usize];
-            assert_eq!(rows(&gathered), order.iter().map(row).collect::<Vec<_>>(), "{kernels}, {end:?}");
+        for (kernels, step) in Kernels::all().into_iter().flat_map(|kernels| [1, 5, 9, 21].map(|step| (kernels, step)))
+        {
+            // Without a common divisor, each row comes once.
+            let order: Vec<u32> = (1..=rows_max).map(|row| row * step % rows_max).collect();
+            let mut places = Places::default();
+            places.set(order.iter().copied());
+            let mut scattered = TextRows::default();
+            scattered.scatter(&texts, &places, kernels);
+            assert_eq!(rows(&scattered), order.iter().map(row).collect::<Vec<_>>(), "{kernels}, {end:?}, {step}");
         }
+    }
+}
+
+#[test]
+fn a_part_of_an_array_is_scattered_alone() {
+    let texts = StringArray::from(vec!["before", "c", "", "a", "behind"]).slice(1, 3);
+    let mut places = Places::default();
+    places.set([2, 0, 1].into_iter());
+    for kernels in Kernels::all() {
+        let mut scattered = TextRows::default();
+        scattered.scatter(&texts, &places, kernels);
+        assert_eq!(rows(&scattered), ["a", "c", ""]);
     }
 }
 
