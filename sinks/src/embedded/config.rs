@@ -16,11 +16,12 @@ const BOOTSTRAP_QUERY: &str = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP
      SELECT sleepEachRow(3) FROM system.numbers FORMAT Null \
      SETTINGS max_block_size=1, function_sleep_max_microseconds_per_block=10000000";
 
-/// How many times larger than its largest part a merge has to be; lower as there are more parts. ClickHouse's 5 makes a
-/// merge of what five inserts brought, so that a row is written again and again on its way to a large part, and a merge
-/// takes as much of the server as an insert. At 16 there are at most some 15 parts of each size, and each row is written
-/// 1.7 times less often.
-const MERGE_SELECTOR_BASE: u32 = 16;
+/// How many times larger than its largest part a merge has to be, in a partition of up to ten parts; ClickHouse lowers
+/// it evenly to two at fifty parts, whatever it is set to, so that it decides how often a row is written again on its
+/// way into a large part, and not how many parts there can be. With ClickHouse's own 5 that is at every fifth insert, and
+/// merging takes more of the server than inserting. With 128 it is once some 38 parts of a size are there: the fewest
+/// merges that still leave a partition with dozens of parts, far from the thousand at which inserts are slowed down.
+const MERGE_SELECTOR_BASE: u32 = 128;
 
 /// The configuration file. `greeting` is what `GET /` answers: it is how a server is known to be ours.
 pub(super) fn config_xml(folder: &DataFolder, greeting: &str, memory_bytes_max: Option<u64>) -> String {

@@ -216,6 +216,27 @@ fn the_memory_limit_is_the_servers() {
     assert_eq!(sql(server.http_port(), engine(&server), statement).unwrap(), "1500000000");
 }
 
+/// The setting that has merges wait for dozens of parts, and what that rests on: ClickHouse bounds the parts all the same.
+#[test]
+fn parts_wait_for_each_other_but_never_pile_up() {
+    let root = tempfile::tempdir().unwrap();
+    let server = start_embedded(&root.path().join("data"));
+    let ask = |statement: &str| sql(server.http_port(), engine(&server), statement).unwrap();
+    ask("CREATE DATABASE t");
+    ask("CREATE TABLE t.parts (id UInt64) ENGINE = MergeTree ORDER BY id");
+    let parts = || ask("SELECT count() FROM system.parts WHERE active AND database = 't'").parse::<usize>().unwrap();
+    let inserts = 120;
+    let most = (0..inserts).map(|id| {
+        ask(&format!("INSERT INTO t.parts VALUES ({id})"));
+        parts()
+    });
+    // ClickHouse's own setting merges at five parts, one of 16 at fifteen, ours at 39.
+    let most = most.max().unwrap();
+    assert!(most > 30, "{most} parts at most: merges did not wait");
+    await_that("merges leave fifty parts at most", || parts() <= 50);
+    assert_eq!(ask("SELECT count() FROM t.parts"), inserts.to_string());
+}
+
 #[test]
 fn the_analysts_password_can_be_given_and_can_be_none() {
     let root = tempfile::tempdir().unwrap();
