@@ -14,6 +14,8 @@ mod avx2;
 mod avx512;
 pub(crate) mod base64;
 mod block;
+#[cfg(target_arch = "x86_64")]
+mod fours;
 pub mod index;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -26,6 +28,7 @@ mod scalar;
 pub(crate) mod shape;
 pub(crate) mod spans;
 pub(crate) mod text;
+pub(crate) mod words;
 
 use std::fmt;
 

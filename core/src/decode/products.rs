@@ -129,6 +129,13 @@ impl Products {
         text: &mut String,
     ) -> bool {
         let Products::Column { column, known: Some(known), .. } = self else { return true };
+        // Nothing is added, and all were looked up before: the usual block of the usual config.
+        if let Some(keys) = columns[*column].keys_from(base)
+            && scratch.added.is_empty()
+            && keys.iter().zip(keep).all(|(&key, &keep)| scratch.is_known(key) || !keep)
+        {
+            return true;
+        }
         let mut found = std::mem::take(&mut scratch.found);
         found.clear();
         let kept = (base..).zip(keep).filter(|&(_, &keep)| keep);
@@ -164,6 +171,12 @@ impl Products {
 }
 
 impl ProductsScratch {
+    /// Whether the text of that key was looked up and is a product.
+    #[inline(always)]
+    fn is_known(&self, key: i32) -> bool {
+        matches!(self.lookups.get(key as usize), Some(Lookup::Known(_)))
+    }
+
     /// The row's product, if the dictionary has it.
     #[inline]
     fn lookup(&mut self, known: &Known, column: &ColumnBuilder, row: usize, text: &mut String) -> Option<ProductIndex> {

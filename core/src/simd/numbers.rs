@@ -22,7 +22,10 @@ pub(crate) fn integers(block: &[u8], spans: &[Span], out: &mut [i64], kernels: K
     match kernels.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level's instructions are there, see `Kernels`.
-        super::Level::Avx512 | super::Level::Avx2 => unsafe { x86::integers(block, spans, rows, out) },
+        super::Level::Avx512 => unsafe { x86::integers_avx512(block, spans, rows, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        super::Level::Avx2 => unsafe { x86::integers(block, spans, rows, out) },
         _ => each(spans, rows, out, |span| quick::integer(block, span)),
     }
 }
@@ -61,9 +64,8 @@ pub(super) fn each<T>(spans: &[Span], mut rows: u64, out: &mut [T], read: impl F
 mod x86 {
     use std::arch::x86_64::*;
 
+    use super::super::fours::{self, BYTES, FOUR};
     use super::*;
-
-    const BYTES: usize = 16;
 
     /// By length: ones for the bytes of a number that ends where sixteen bytes end.
     const KEPT: [[u8; BYTES]; BYTES + 1] = {
@@ -144,6 +146,65 @@ mod x86 {
             let number = padded(block, span)?;
             value(number.digits, number.negative)
         })
+    }
+
+    /// Four integers without a sign; `None` if one is not of that shape.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")]
+    fn four_integers(block: &[u8], spans: &[Span; FOUR]) -> Option<__m256i> {
+        let fours::Spans { starts, lengths, .. } = fours::parts(spans);
+        let ends = _mm256_add_epi64(starts, lengths);
+        let sixteen = _mm256_set1_epi64x(BYTES as i64);
+        let fit = _mm256_cmple_epu64_mask(_mm256_sub_epi64(lengths, _mm256_set1_epi64x(1)), _mm256_set1_epi64x(15))
+            & _mm256_cmpge_epu64_mask(ends, sixteen)
+            & _mm256_cmple_epu64_mask(ends, _mm256_set1_epi64x(block.len() as i64));
+        if fit != 0xf {
+            return None;
+        }
+        // SAFETY: all four ends are within the block and at least sixteen.
+        let ending = |span: Span| unsafe { _mm_loadu_si128(block.as_ptr().add(span.end() - BYTES).cast()) };
+        let bytes = fours::joined(spans.map(ending));
+        // What stands before the number becomes zeros.
+        let from_end = _mm512_add_epi8(fours::spread(lengths), fours::places());
+        let kept = _mm512_cmpge_epu8_mask(from_end, _mm512_set1_epi8(BYTES as i8));
+        let digits = _mm512_maskz_sub_epi8(kept, bytes, _mm512_set1_epi8(b'0' as i8));
+        if _mm512_cmpgt_epu8_mask(digits, _mm512_set1_epi8(9)) != 0 {
+            return None;
+        }
+        let pairs = _mm512_maddubs_epi16(digits, _mm512_set1_epi16(0x010a));
+        let fours = _mm512_madd_epi16(pairs, _mm512_set1_epi32(0x0001_0064));
+        let eights = _mm512_madd_epi16(_mm512_packus_epi32(fours, fours), _mm512_set1_epi32(0x0001_2710));
+        let upper = _mm512_mul_epu32(eights, _mm512_set1_epi64(100_000_000));
+        let values = _mm512_add_epi64(upper, _mm512_srli_epi64::<32>(eights));
+        // The lower half of each lane.
+        let halves = _mm512_set_epi64(0, 0, 0, 0, 6, 4, 2, 0);
+        Some(_mm512_castsi512_si256(_mm512_permutexvar_epi64(halves, values)))
+    }
+
+    /// [`integers`], four at once where all four are there.
+    ///
+    /// # Safety
+    /// The machine has AVX-512 F, BW, VL, DQ and VBMI, AVX2, BMI1 and BMI2.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx2,bmi1,bmi2")]
+    pub(super) unsafe fn integers_avx512(block: &[u8], spans: &[Span], rows: u64, out: &mut [i64]) -> u64 {
+        assert!(spans.len() <= ROWS_MAX && spans.len() == out.len(), "a bit and a place for each row");
+        let mut done = 0;
+        let fours = spans.as_chunks::<FOUR>().0.iter().zip(out.as_chunks_mut::<FOUR>().0);
+        for (at, (spans, out)) in fours.enumerate() {
+            let mask = 0xf << (at * FOUR);
+            if rows & mask == mask
+                && let Some(values) = four_integers(block, spans)
+            {
+                // SAFETY: four numbers for four places; the store needs no alignment.
+                unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), values) };
+                done |= mask;
+            }
+        }
+        if done == rows {
+            return done;
+        }
+        // SAFETY: what the caller promises.
+        done | unsafe { integers(block, spans, rows & !done, out) }
     }
 
     /// # Safety

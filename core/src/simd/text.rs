@@ -287,15 +287,26 @@ unsafe fn copy<C: Chunk>(block: &[u8], spans: &[Span], text: &mut Vec<u8>, offse
             }
         } else if len > 0 {
             let Some(bytes) = block.get(start..start + len) else { return Copied::Outside };
-            is_ascii &= bytes.is_ascii();
-            // SAFETY: `len` bytes, which the slice has and the capacity has room for.
-            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, len) };
+            // SAFETY: the capacity has room for `len` bytes from `to` on.
+            is_ascii &= unsafe { copy_exactly(bytes, to) };
         }
         at += len;
         end.write(at as i32);
     }
     // SAFETY: the caller promises the instructions.
     if is_ascii && unsafe { seen.is_ascii() } { Copied::Ascii } else { Copied::Bytes }
+}
+
+/// Copies no more than these bytes; whether they are ASCII. Apart from [`copy`], whose loop needs all registers.
+///
+/// # Safety
+/// There is room for them at `to`, and it is not theirs.
+#[cold]
+#[inline(never)]
+unsafe fn copy_exactly(bytes: &[u8], to: *mut u8) -> bool {
+    // SAFETY: what the caller promises.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+    bytes.is_ascii()
 }
 
 #[cfg(target_arch = "x86_64")]

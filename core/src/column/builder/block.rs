@@ -381,7 +381,7 @@ impl DictionaryCells {
         if !block.kinds.are_only(as_written) {
             while let Some(at) = rest.iter().position(|span| !as_written.has(span.kind())) {
                 let (run, others) = keys.split_at_mut(at);
-                values.intern_spans(block.bytes, &rest[..at], run)?;
+                values.intern_spans(block.bytes, &rest[..at], run, block.kernels)?;
                 others[0] = match rest[at].kind() {
                     SpanKind::Absent | SpanKind::Null => values.intern(fill)?,
                     _ => values.intern(as_text(value_at(block.bytes, rest[at], text))?)?,
@@ -389,7 +389,7 @@ impl DictionaryCells {
                 (rest, keys) = (&rest[at + 1..], &mut others[1..]);
             }
         }
-        Ok(values.intern_spans(block.bytes, rest, keys)?)
+        Ok(values.intern_spans(block.bytes, rest, keys, block.kernels)?)
     }
 }
 

@@ -4,8 +4,6 @@
 //! A value stays in the dictionary when its row is cut back; the next row with it finds its key. Each batch has its own
 //! dictionary, so that a batch depends on nothing but its own rows and memory is bounded by a batch's text.
 
-mod words;
-
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -16,9 +14,10 @@ use arrow_buffer::{Buffer, NullBuffer};
 use crate::column::mismatch::Cause;
 use crate::column::reused::Reused;
 use crate::column::span::Span;
+use crate::simd::Kernels;
 use crate::simd::text::TextRows;
+use crate::simd::words::{Word, Words};
 
-use self::words::{Word, Words};
 use super::cells::{Cells, owned};
 
 /// Slots of the smallest table.
@@ -65,11 +64,16 @@ impl Interned {
     ///
     /// # Panics
     /// If there are not as many keys as spans, or a span is not within the block or not UTF-8.
-    pub(super) fn intern_spans(&mut self, block: &[u8], spans: &[Span], keys: &mut [i32]) -> Result<(), Cause> {
-        assert_eq!(spans.len(), keys.len(), "a key for each row");
+    pub(super) fn intern_spans(
+        &mut self,
+        block: &[u8],
+        spans: &[Span],
+        keys: &mut [i32],
+        kernels: Kernels,
+    ) -> Result<(), Cause> {
         let mut at = 0;
         loop {
-            at += self.words.find_spans(block, &spans[at..], &mut keys[at..]);
+            at += self.words.find_spans(block, &spans[at..], &mut keys[at..], kernels);
             // The next one is new, or too long for a word.
             let Some(&span) = spans.get(at) else { return Ok(()) };
             let bytes = match span.text_len() {
@@ -108,7 +112,7 @@ impl Interned {
 
     fn finish(&mut self) -> StringArray {
         self.slots.clear(self.values.len());
-        self.words.clear(self.values.len());
+        self.words.clear();
         self.values.finish(None)
     }
 }

@@ -297,6 +297,18 @@ impl ColumnBuilder {
         }
     }
 
+    /// The dictionary keys of the rows from `from` on, as [`ColumnBuilder::key_at`] says them; `None` if a row can be null,
+    /// and for other types.
+    ///
+    /// # Panics
+    /// If there are fewer rows.
+    pub(crate) fn keys_from(&self, from: usize) -> Option<&[i32]> {
+        match &self.buffer {
+            Buffer::LowCardinality { cells, .. } if self.validity.is_none() => Some(&cells.keys[from..]),
+            _ => None,
+        }
+    }
+
     fn is_null(&self, row: usize) -> bool {
         self.validity.as_ref().is_some_and(|validity| !validity.get(row))
     }

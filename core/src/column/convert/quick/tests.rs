@@ -24,10 +24,13 @@ fn at<T: Copy + Default + PartialEq + std::fmt::Debug>(
 ) -> Option<T> {
     let answers = Kernels::all().into_iter().map(|kernels| {
         everywhere(block, |block| {
-            let mut out = [T::default(); 3];
-            // In the middle, so that a kernel which mixes its rows up is found.
-            let done = kernel(block, &[Span::ABSENT, span, Span::ABSENT], &mut out, kernels);
-            assert_eq!(done & !0b010, 0, "what is absent is left");
+            let mut out = [T::default(); 9];
+            // Alone, so that a kernel which mixes its rows up is found, and as four neighbours, which go through at once.
+            let spans = [Span::ABSENT, span, Span::ABSENT, Span::ABSENT, span, span, span, span, span];
+            let done = kernel(block, &spans, &mut out, kernels);
+            assert!([0, 0b1_1111_0010].contains(&done), "what is absent is left, and the others are alike: {done:b}");
+            assert!(out[4..].iter().all(|value| *value == out[4]));
+            assert!(done == 0 || out[4] == out[1]);
             (done != 0).then_some(out[1])
         })
     });
