@@ -9,21 +9,22 @@
 //! keys. Everything else, all errors among it, it leaves to [`Plan::extract`], which decides; what the pass accepts,
 //! that accepts too, with the same values.
 
-use std::hash::{BuildHasher, RandomState};
+mod learned;
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+pub(crate) use learned::Learned;
+use learned::{Key, Lead, Members, WIDE, hash, mask, wide};
 
 use super::plan::Plan;
 use super::scan;
 use crate::column::span::{Span, SpanKind};
-use crate::limits::{BLOCK_RECORDS, JSON_KEYS_LEARNED};
+use crate::limits::BLOCK_RECORDS;
 use crate::simd::Kernels;
-use crate::simd::shape::{Shaped, Shapes};
+use crate::simd::shape::Shaped;
 
 /// Learned keys that are tried before a key is looked up.
 const GUESSES: usize = 3;
-/// Bytes that one comparison takes.
-const WIDE: usize = size_of::<u128>();
+/// After so many keys in a row that were in none of these places, keys are looked up at once.
+const DISORDER_MAX: u8 = 16;
 /// Longest key that is learned, bytes.
 const KEY_BYTES_LEARNED: usize = 128;
 /// Levels that the pass goes down into by itself; what is deeper is checked by [`scan::value`].
@@ -32,185 +33,6 @@ const LEVELS: usize = 16;
 const NONE: u32 = u32::MAX;
 /// Node of the record itself.
 const ROOT: u32 = 0;
-
-/// The keys that records had so far. It makes the pass quick and changes nothing in what it finds.
-#[derive(Debug)]
-pub(crate) struct Learned {
-    root: Members,
-    /// Keys that may still be learned. When there are none, all are forgotten: so much for objects whose keys are data.
-    room: usize,
-    /// The keys come from whoever writes the logs, so their hash is keyed at random.
-    seeds: [u64; 2],
-}
-
-impl Default for Learned {
-    fn default() -> Self {
-        let random = RandomState::new();
-        let seeds = [random.hash_one(0u8), random.hash_one(1u8)];
-        Learned { root: Members::default(), room: JSON_KEYS_LEARNED, seeds }
-    }
-}
-
-/// The keys of the objects at one place, in the order in which they were first seen.
-#[derive(Debug, Default)]
-struct Members {
-    keys: Vec<Key>,
-    /// Open addressing, a power of two at least twice the keys: index into `keys` plus one, 0 for empty.
-    buckets: Vec<u16>,
-    /// Of the elements, where an array stands at the place: first of all those of which nothing is wanted, then of each
-    /// wanted one. What a key leads to depends on the element, so they have none in common.
-    elements: Vec<Members>,
-    /// Of the values at this place of which nothing inside is wanted.
-    shapes: Option<Box<Shapes>>,
-}
-
-/// A key as written.
-#[derive(Debug)]
-struct Key {
-    lead: Lead,
-    /// The first bytes of `text`, and a mask of how many count.
-    wide: u128,
-    mask: u128,
-    /// From its opening quote to before its value: quotes, colon and spaces. Has no escapes.
-    text: Box<[u8]>,
-    hash: u64,
-    /// Node of the value in the plan.
-    node: u32,
-    /// Where the value's spans stand, if it is wanted and nothing in it is.
-    spans: u32,
-    /// Of the value.
-    members: Members,
-}
-
-impl Key {
-    /// Whether the key stands at `pos`.
-    #[inline(always)]
-    fn stands_at(&self, bytes: &[u8], pos: usize) -> bool {
-        let Some(rest) = bytes.get(pos..) else { return false };
-        match rest.first_chunk::<WIDE>() {
-            Some(chunk) => {
-                (u128::from_le_bytes(*chunk) ^ self.wide) & self.mask == 0
-                    && (self.text.len() <= WIDE || rest.starts_with(&self.text))
-            }
-            None => rest.starts_with(&self.text),
-        }
-    }
-}
-
-/// What leads to a key's value from the end of the value before it: comma, key and colon, as they were written. One
-/// comparison takes all of it, and the opening quote behind it as well.
-#[derive(Debug)]
-struct Lead {
-    /// The lead and a quote.
-    wide: [u128; 2],
-    /// All of it; without the quote.
-    with_quote: [u128; 2],
-    alone: [u128; 2],
-    /// Bytes without the quote.
-    len: u32,
-}
-
-/// Longest lead and quote, bytes.
-const LEAD: usize = 2 * WIDE;
-
-impl Lead {
-    /// What stands nowhere: no UTF-8 has such a byte.
-    const NOWHERE: Lead = Lead { wide: [u128::MAX; 2], with_quote: [u128::MAX; 2], alone: [u128::MAX; 2], len: 0 };
-
-    /// Of the key `text`, which has a space before it or not.
-    fn new(text: &[u8], is_spaced: bool) -> Lead {
-        let comma = if is_spaced { &b", "[..] } else { b"," };
-        let lead = [comma, text, b"\""].concat();
-        let len = lead.len() - 1;
-        if lead.len() > LEAD {
-            return Lead::NOWHERE;
-        }
-        let (first, rest) = lead.split_at(lead.len().min(WIDE));
-        Lead {
-            wide: [wide(first), wide(rest)],
-            with_quote: [mask(len + 1), mask((len + 1).saturating_sub(WIDE))],
-            alone: [mask(len), mask(len.saturating_sub(WIDE))],
-            len: len as u32,
-        }
-    }
-
-    /// Whether the lead stands at `pos`, and then whether a quote follows.
-    #[inline(always)]
-    fn at(&self, bytes: &[u8], pos: usize) -> Option<bool> {
-        let chunk = bytes.get(pos..)?.first_chunk::<LEAD>()?;
-        let (words, _) = chunk.as_chunks::<WIDE>();
-        let first = u128::from_le_bytes(words[0]) ^ self.wide[0];
-        let rest = u128::from_le_bytes(words[1]) ^ self.wide[1];
-        if (first & self.with_quote[0]) | (rest & self.with_quote[1]) == 0 {
-            Some(true)
-        } else if (first & self.alone[0]) | (rest & self.alone[1]) == 0 {
-            Some(false)
-        } else {
-            None
-        }
-    }
-}
-
-/// The first bytes of a text, zeros after its end.
-fn wide(text: &[u8]) -> u128 {
-    let mut bytes = [0; WIDE];
-    let len = text.len().min(WIDE);
-    bytes[..len].copy_from_slice(&text[..len]);
-    u128::from_le_bytes(bytes)
-}
-
-/// A mask of the first `len` bytes.
-#[inline(always)]
-fn mask(len: usize) -> u128 {
-    if len < WIDE { (1 << (8 * len)) - 1 } else { u128::MAX }
-}
-
-impl Members {
-    /// Index of the key whose bytes, quotes included, are these.
-    #[inline(always)]
-    fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        let mut bucket = hash as usize & self.buckets.len().checked_sub(1)?;
-        loop {
-            let index = usize::from(self.buckets[bucket]).checked_sub(1)?;
-            let candidate = &self.keys[index];
-            if candidate.hash == hash && candidate.text.starts_with(key) {
-                return Some(index);
-            }
-            bucket = (bucket + 1) & (self.buckets.len() - 1);
-        }
-    }
-
-    /// Adds a key that is not there.
-    fn add(&mut self, key: Key) -> usize {
-        let index = self.keys.len();
-        self.keys.push(key);
-        if self.keys.len() * 2 > self.buckets.len() {
-            self.buckets = vec![0; (self.keys.len() * 4).next_power_of_two()];
-            (0..self.keys.len()).for_each(|index| self.place(index));
-        } else {
-            self.place(index);
-        }
-        index
-    }
-
-    fn place(&mut self, index: usize) {
-        let last = self.buckets.len() - 1;
-        let mut bucket = self.keys[index].hash as usize & last;
-        while self.buckets[bucket] != 0 {
-            bucket = (bucket + 1) & last;
-        }
-        self.buckets[bucket] = index as u16 + 1;
-    }
-}
-
-/// Multiplies 64 by 64 bits and folds the halves.
-#[inline(always)]
-fn hash(key: &[u8], head: u128, seeds: [u64; 2]) -> u64 {
-    let head = head & mask(key.len());
-    let product = u128::from(head as u64 ^ seeds[0]) * u128::from((head >> 64) as u64 ^ seeds[1]);
-    let folded = product as u64 ^ (product >> 64) as u64 ^ key.len() as u64;
-    if key.len() <= WIDE { folded } else { folded ^ xxh3_64_with_seed(&key[WIDE..], seeds[0]) }
-}
 
 /// Where a chunk's records are walked, and where their spans go.
 pub(crate) struct Walk<'a> {
@@ -548,12 +370,15 @@ impl<'a> Walk<'a> {
     }
 
     /// A key that is not the one that is expected at this place.
-    #[inline(never)]
+    #[inline(always)]
     fn unexpected(&mut self, node: u32, members: &mut Members, pos: usize, place: usize) -> Option<Found> {
-        let ahead = members.keys.iter().enumerate().skip(place + 1).take(GUESSES - 1);
-        for (later, key) in ahead {
-            if key.stands_at(self.bytes, pos) {
-                return Some(Found::Learned(later));
+        if members.disorder < DISORDER_MAX {
+            let ahead = members.keys.iter().enumerate().skip(place + 1).take(GUESSES - 1);
+            for (later, key) in ahead {
+                if key.stands_at(self.bytes, pos) {
+                    members.disorder = 0;
+                    return Some(Found::Learned(later));
+                }
             }
         }
         let (open, close) = (self.quotes[self.passed] as usize, *self.quotes.get(self.passed + 1)? as usize);
@@ -566,18 +391,23 @@ impl<'a> Walk<'a> {
             None => wide(key),
         };
         let hash = hash(key, head, self.seeds);
-        let known = members.find(hash, key);
-        if let Some(index) = known
-            && members.keys[index].stands_at(self.bytes, pos)
-        {
+        if let Some(index) = members.find(hash, |key| key.stands_at(self.bytes, pos)) {
+            members.disorder = members.disorder.saturating_add(1);
             return Some(Found::Learned(index));
         }
+        self.unknown(node, members, (pos, close), hash)
+    }
+
+    /// A key that does not stand there as it was learned, if it was.
+    #[cold]
+    fn unknown(&mut self, node: u32, members: &mut Members, (pos, close): (usize, usize), hash: u64) -> Option<Found> {
+        let key = &self.bytes[pos..=close];
         let colon = self.spaces(close + 1);
         if self.byte(colon) != b':' {
             return None;
         }
         let value = self.spaces(colon + 1);
-        if let Some(index) = known {
+        if let Some(index) = members.find(hash, |known| known.text.starts_with(key)) {
             return Some(Found::Other { value, node: members.keys[index].node });
         }
         if self.has_escapes && memchr::memchr(b'\\', key).is_some() {
