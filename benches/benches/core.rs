@@ -1,15 +1,26 @@
-//! The core's parts, one core each: the index, the whole parser on four shapes and by column type, envelopes, framing.
+//! The core's parts, one core each: the index, the whole parser on four shapes and by column type, envelopes, framing,
+//! aggregation for the rollups.
 //!
-//! Rates are of the slice's bytes as they stand in the source. Every bench checks its answer before it is timed.
+//! Rates are of the slice's bytes as they stand in the source, of aggregation of rows. Every bench checks its answer
+//! before it is timed.
 
+use std::collections::HashSet;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, UInt64Type};
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
 use loggen::{Cipher, Encryption, Envelope, Options};
 use longshore_benches::case::Case;
 use longshore_benches::shapes::{CHANNEL_LOG, WORKLOADS, Workload};
 use longshore_benches::twin;
-use longshore_core::config::Framing;
+use longshore_core::config::{Config, Framing};
+use longshore_core::decode::Scratch;
 use longshore_core::frame::cut;
 use longshore_core::limits::{RECORD_BYTES_MAX, SLICE_RECORDS_MAX};
+use longshore_core::rollup::aggregate::{Aggregator, Partial};
+use longshore_core::rollup::known::UserKeys;
+use longshore_core::rollup::{RollupKind, RollupSpec};
 use longshore_core::simd::Kernels;
 use longshore_core::simd::index::Index;
 
@@ -136,9 +147,88 @@ fn framing(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What the channel log's lines add up to, by serde_json.
+#[derive(Default)]
+struct Totals {
+    users: HashSet<String>,
+    views: u64,
+    orders: u64,
+    cents: i128,
+    lines: u64,
+}
+
+impl Totals {
+    fn of(bytes: &[u8]) -> Totals {
+        let mut totals = Totals::default();
+        for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let record: serde_json::Value = serde_json::from_slice(line).expect("loggen writes JSON");
+            let is = |event: &str| u64::from(record["event"] == event);
+            totals.users.insert(format!("{} {}", record["product"], record["user_id"]));
+            totals.views += is("page_view");
+            totals.lines += 1;
+            if record["event"] == "order_paid" && !record["amount"].is_null() {
+                totals.orders += 1;
+                totals.cents += cents(&record["amount"].to_string());
+            }
+        }
+        totals
+    }
+
+    /// Whether a rollup has all of it.
+    fn check(&self, kind: &RollupKind, partial: &Partial) {
+        match (kind, partial) {
+            (RollupKind::NewUsers { .. }, Partial::Sightings(seen)) => assert_eq!(seen.len(), self.users.len()),
+            (RollupKind::PvUv { .. }, Partial::Groups(rows)) => assert_eq!(sum(rows, "pv"), self.views),
+            (RollupKind::RequestsByIp { .. }, Partial::Groups(rows)) => assert_eq!(sum(rows, "requests"), self.lines),
+            (RollupKind::Gmv { .. }, Partial::Groups(rows)) => {
+                let amounts = rows["amount"].as_primitive::<Decimal128Type>();
+                assert_eq!((sum(rows, "orders"), amounts.values().iter().sum()), (self.orders, self.cents));
+            }
+            (kind, partial) => panic!("{kind:?} gave {partial:?}"),
+        }
+    }
+}
+
+/// Hundredths of a number with at most two decimals, bare or in quotes.
+fn cents(number: &str) -> i128 {
+    let number = number.trim_matches('"');
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    format!("{whole}{decimals:0<2}").parse().expect("a number with two decimals")
+}
+
+fn sum(rows: &RecordBatch, column: &str) -> u64 {
+    rows[column].as_primitive::<UInt64Type>().values().iter().sum()
+}
+
+/// One batch of the channel log for each kind of rollup, and for the three of the config, which share what they read.
+fn aggregation(criterion: &mut Criterion) {
+    let case = workload(Workload::named("channel-log").expect("a workload"));
+    let batch = case.decoder.decode(&case.slices[0], &mut Scratch::new(&case.decoder)).batch;
+    let totals = Totals::of(&case.slices[0].bytes);
+    let requests = RollupSpec {
+        name: "requests_by_ip".to_owned(),
+        kind: RollupKind::RequestsByIp { ip: "ip".to_owned() },
+        by: Vec::new(),
+        filter: Vec::new(),
+    };
+    let alone = case.config.rollups.iter().chain([&requests]).map(|spec| (spec.name.as_str(), vec![spec.clone()]));
+    let cases: Vec<_> = alone.chain([("the config's three", case.config.rollups.clone())]).collect();
+    let mut group = criterion.benchmark_group("aggregate");
+    group.throughput(Throughput::Elements(RECORDS));
+    for (name, rollups) in cases {
+        let aggregator =
+            Aggregator::new(&Config { rollups: rollups.clone(), ..case.config.clone() }, UserKeys::random());
+        let partials = aggregator.aggregate(&batch);
+        assert_eq!((partials.len(), batch.num_rows() as u64), (rollups.len(), RECORDS));
+        rollups.iter().zip(&partials).for_each(|(spec, partial)| totals.check(&spec.kind, partial));
+        group.bench_function(name, |bencher| bencher.iter(|| aggregator.aggregate(&batch)));
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = index, shapes, types, envelopes, framing
+    targets = index, shapes, types, envelopes, framing, aggregation
 }
 criterion_main!(benches);

@@ -29,6 +29,10 @@ const RECORDS_FLOOR: f64 = 1e6;
 const RESIDENT_MIB_MAX: u64 = 128;
 const RUNS: usize = 5;
 
+/// The global allocator of the command, so that dead letters cost what they cost there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match bench() {
         Ok(true) => ExitCode::SUCCESS,

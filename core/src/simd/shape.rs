@@ -7,6 +7,9 @@
 //! * no string has an escape, a control character or anything that is not UTF-8, which the caller knows;
 //! * no number starts with a zero that a digit follows, which is looked for; after a point it may.
 
+// Only x86 has kernels of its own here.
+#![cfg_attr(not(target_arch = "x86_64"), allow(unused_imports, unused_variables))]
+
 #[cfg(target_arch = "x86_64")]
 use super::block::BLOCK;
 use super::{Kernels, Level};

@@ -3,6 +3,9 @@
 //!
 //! A span is read as one lane of 64 bits: its start below, its length and kind above.
 
+// Only x86 has kernels of its own here.
+#![cfg_attr(not(target_arch = "x86_64"), allow(unused_imports))]
+
 use super::{Kernels, Level};
 use crate::column::span::{Kinds, Span};
 

@@ -4,6 +4,9 @@
 //! found by a multiplicative hash, two looks at memory and one comparison. The loops do nothing else: they stop at the
 //! first row that needs more, and whoever called goes on there. With AVX-512 four texts go through at once.
 
+// Only x86 has kernels of its own here.
+#![cfg_attr(not(target_arch = "x86_64"), allow(unused_imports))]
+
 use super::{Kernels, Level};
 use crate::column::span::Span;
 

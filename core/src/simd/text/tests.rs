@@ -38,31 +38,35 @@ fn spans_near_the_blocks_end_are_copied_exactly() {
     }
 }
 
-/// Arrow's own buffer in pages of its own. Neither end of the text may be crossed, and no row may touch its neighbours,
-/// which were written before or will be written after it.
+/// Rows of every length that matters, at every distance from the end of Arrow's own buffer, which has pages of its own.
+/// Neither end of the text may be crossed, and no row may touch its neighbours, which were written before or will be
+/// written after it.
 #[test]
 fn scattered_rows_are_read_and_written_within_their_text() {
-    let lengths = [0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 1, 0, 2, 3, 4, 7, 8, 128, 129, 5];
-    let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
-    let bytes: Vec<u8> = (0..offsets[lengths.len()]).map(|at| b'a' + (at % 26) as u8).collect();
-    let whole = str::from_utf8(&bytes).expect("ASCII");
-    let row = |row: &u32| &whole[offsets[*row as usize] as usize..offsets[*row as usize + 1] as usize];
-    let rows_max = lengths.len() as u32;
-    for end in [End::First, End::Last] {
-        let mut pages = Pages::for_bytes(bytes.len());
-        let place = NonNull::from_ref(pages.put(end, &bytes)).cast();
-        // SAFETY: the bytes are the pages' own, which the buffer keeps alive, and nobody writes to them.
-        let values = unsafe { Buffer::from_custom_allocation(place, bytes.len(), Arc::new(pages)) };
-        let texts = StringArray::new(offsets.clone(), values, None);
-        for (kernels, step) in Kernels::all().into_iter().flat_map(|kernels| [1, 5, 9, 21].map(|step| (kernels, step)))
-        {
-            // Without a common divisor, each row comes once.
-            let order: Vec<u32> = (1..=rows_max).map(|row| row * step % rows_max).collect();
-            let mut places = Places::default();
-            places.set(order.iter().copied());
-            let mut scattered = TextRows::default();
-            scattered.scatter(&texts, &places, kernels);
-            assert_eq!(rows(&scattered), order.iter().map(row).collect::<Vec<_>>(), "{kernels}, {end:?}, {step}");
+    const ORDERS: [[u32; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for len in [0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 128, 129, 130] {
+        for behind in 0..=CHUNK_BYTES_MAX {
+            let offsets = OffsetBuffer::<i32>::from_lengths([3, len, behind]);
+            let bytes: Vec<u8> = (0..offsets[3]).map(|at| b'a' + (at % 26) as u8).collect();
+            let whole = str::from_utf8(&bytes).expect("ASCII");
+            let row = |row: u32| &whole[offsets[row as usize] as usize..offsets[row as usize + 1] as usize];
+            for end in [End::First, End::Last] {
+                let mut pages = Pages::for_bytes(bytes.len());
+                let place = NonNull::from_ref(pages.put(end, &bytes)).cast();
+                // SAFETY: the bytes are the pages' own, which the buffer keeps alive, and nobody writes to them.
+                let values = unsafe { Buffer::from_custom_allocation(place, bytes.len(), Arc::new(pages)) };
+                let texts = StringArray::new(offsets.clone(), values, None);
+                for (kernels, order) in
+                    Kernels::all().into_iter().flat_map(|kernels| ORDERS.map(|order| (kernels, order)))
+                {
+                    let mut places = Places::default();
+                    places.set(order.into_iter());
+                    let mut scattered = TextRows::default();
+                    scattered.scatter(&texts, &places, kernels);
+                    let expected = order.map(row);
+                    assert_eq!(rows(&scattered), expected, "{kernels}, {len} before {behind}, {end:?}, {order:?}");
+                }
+            }
         }
     }
 }
