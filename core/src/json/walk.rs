@@ -287,7 +287,7 @@ impl<'a> Walk<'a> {
         let is_leaf = node == NONE || self.plan.nodes[node as usize].is_leaf();
         let has_shape = is_leaf && !self.has_escapes;
         if has_shape
-            && let Some(shapes) = &members.shapes
+            && let Some(shapes) = &mut members.shapes
             && let Some(Shaped { len, quotes }) = shapes.find(self.kernels, self.bytes, pos)
         {
             self.passed += quotes;

@@ -14,23 +14,24 @@
 use super::block::BLOCK;
 use super::{Kernels, Level};
 
+/// Shapes that are compared at once: those of a place that come most often.
+const FIRST: usize = 8;
 /// Shapes that are remembered for one place.
-const SHAPES: usize = 8;
+const SHAPES: usize = 3 * FIRST;
 
 /// The shapes that values at one place had lately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shapes {
     bytes: [[u8; 64]; SHAPES],
-    /// Bytes of each that count, as a mask.
+    /// Bytes of each that count, as a mask. No shape is empty, so a mask of nothing stands for none.
     masks: [u64; SHAPES],
-    /// The one that the next new shape replaces.
-    oldest: usize,
+    /// How often each was found lately.
+    uses: [u32; SHAPES],
 }
 
 impl Default for Shapes {
     fn default() -> Self {
-        // No shape is empty, so a mask of nothing stands for none: see `end`.
-        Shapes { bytes: [[0; 64]; SHAPES], masks: [0; SHAPES], oldest: 0 }
+        Shapes { bytes: [[0; 64]; SHAPES], masks: [0; SHAPES], uses: [0; SHAPES] }
     }
 }
 
@@ -46,7 +47,7 @@ pub(crate) struct Shaped {
 impl Shapes {
     /// The object or array at `pos`, if its shape is known. There must be no escape in its strings.
     #[inline(always)]
-    pub(crate) fn find(&self, kernels: Kernels, bytes: &[u8], pos: usize) -> Option<Shaped> {
+    pub(crate) fn find(&mut self, kernels: Kernels, bytes: &[u8], pos: usize) -> Option<Shaped> {
         match kernels.level() {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => {
@@ -55,6 +56,23 @@ impl Shapes {
                 unsafe { x86::find(self, window) }
             }
             _ => None,
+        }
+    }
+
+    /// A place without a shape, or that of the one with the fewest uses.
+    fn least(&self) -> usize {
+        (0..SHAPES).min_by_key(|&place| (self.masks[place] != 0, self.uses[place])).unwrap_or(0)
+    }
+
+    /// Counts a use of the shape at `place`, which is not among the first, and puts it there if it belongs there now.
+    #[cold]
+    fn used_later(&mut self, place: usize) {
+        self.uses[place] = self.uses[place].saturating_add(1);
+        let least = (0..FIRST).min_by_key(|&first| self.uses[first]).unwrap_or(0);
+        if self.uses[place] > self.uses[least] {
+            self.bytes.swap(place, least);
+            self.masks.swap(place, least);
+            self.uses.swap(place, least);
         }
     }
 
@@ -70,9 +88,12 @@ impl Shapes {
                 // SAFETY: as above.
                 let Some((shape, kept)) = (unsafe { x86::shape(window) }) else { return };
                 let kept_bytes = (kept & u64::MAX >> (BLOCK - value.len())).count_ones();
-                self.bytes[self.oldest] = shape;
-                self.masks[self.oldest] = u64::MAX >> (u64::BITS - kept_bytes);
-                self.oldest = (self.oldest + 1) % SHAPES;
+                let place = self.least();
+                self.bytes[place] = shape;
+                self.masks[place] = u64::MAX >> (u64::BITS - kept_bytes);
+                // What came often once, and never again, goes in the end.
+                self.uses.iter_mut().for_each(|uses| *uses /= 2);
+                self.uses[place] = 1;
             }
             _ => {}
         }
@@ -87,7 +108,7 @@ mod x86 {
         _mm512_maskz_compress_epi8, _mm512_set1_epi8, _mm512_storeu_si512, _mm512_sub_epi8, _pdep_u64,
     };
 
-    use super::{BLOCK, SHAPES, Shaped, Shapes};
+    use super::{BLOCK, FIRST, SHAPES, Shaped, Shapes};
 
     /// The shape of what stands in the window, as far as it goes, which of its bytes were kept, and its quotes. `None`: a
     /// number starts with a zero that a digit follows.
@@ -143,25 +164,49 @@ mod x86 {
     #[target_feature(
         enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq"
     )]
-    pub(super) unsafe fn find(shapes: &Shapes, window: &[u8; BLOCK]) -> Option<Shaped> {
+    pub(super) unsafe fn find(shapes: &mut Shapes, window: &[u8; BLOCK]) -> Option<Shaped> {
         // SAFETY: the caller's promise.
         let (collapsed, kept, quotes) = unsafe { collapse(window)? };
-        // All are compared: which one it is, no branch could foretell.
-        let mut same = 0;
-        for place in 0..SHAPES {
-            // SAFETY: the load is the 64 bytes of the shape.
-            let shape = unsafe { _mm512_loadu_si512(shapes.bytes[place].as_ptr().cast()) };
-            let differs = _mm512_mask_cmpneq_epi8_mask(shapes.masks[place], collapsed, shape);
-            same |= u32::from(differs == 0) << place;
-        }
-        let mask = shapes.masks[(same.trailing_zeros() as usize).min(SHAPES - 1)];
-        if same == 0 || mask == 0 {
-            return None;
-        }
+        // SAFETY: the caller's promise.
+        let mask = match unsafe { same(shapes, collapsed, 0) } {
+            Some(place) => {
+                shapes.uses[place] = shapes.uses[place].saturating_add(1);
+                shapes.masks[place]
+            }
+            None => {
+                // SAFETY: the caller's promise.
+                let place = (FIRST..SHAPES).step_by(FIRST).find_map(|from| unsafe { same(shapes, collapsed, from) })?;
+                let mask = shapes.masks[place];
+                shapes.used_later(place);
+                mask
+            }
+        };
         // The last kept byte that belongs to the shape is the value's last byte.
         let last = _pdep_u64(mask & !(mask >> 1), kept).trailing_zeros();
         let within = u64::MAX >> (u64::BITS - 1 - last);
         Some(Shaped { len: last as usize + 1, quotes: (quotes & within).count_ones() as usize })
+    }
+
+    /// Where one of the [`FIRST`] shapes from `from` on stands that begins what was collapsed.
+    ///
+    /// # Safety
+    /// The machine has the features.
+    #[inline]
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq"
+    )]
+    unsafe fn same(shapes: &Shapes, collapsed: __m512i, from: usize) -> Option<usize> {
+        // All are compared: which one it is, no branch could foretell.
+        let mut same = 0;
+        for place in 0..FIRST {
+            // SAFETY: the load is the 64 bytes of the shape.
+            let shape = unsafe { _mm512_loadu_si512(shapes.bytes[from + place].as_ptr().cast()) };
+            let differs = _mm512_mask_cmpneq_epi8_mask(shapes.masks[from + place], collapsed, shape);
+            same |= u32::from(differs == 0) << place;
+        }
+        // Where there is no shape nothing differs. Shapes fill the places in order.
+        let place = from + same.trailing_zeros() as usize;
+        (same != 0 && shapes.masks[place] != 0).then_some(place)
     }
 }
 

@@ -21,7 +21,7 @@ fn found_before(behind: &str, known: &str, text: &str) -> Vec<Option<usize>> {
             shapes.add(kernels, known_bytes, 1..1 + known.len());
             shapes
         });
-        let shaped = everywhere(&place(text), |text| shapes.find(kernels, text, 1))?;
+        let shaped = everywhere(&place(text), |text| shapes.clone().find(kernels, text, 1))?;
         assert_eq!(shaped.quotes, text[..shaped.len].matches('"').count());
         Some(shaped.len)
     };
@@ -126,3 +126,43 @@ const PIECES: [&str; 22] = [
     "1", "0", "10", "00", "-", ".", "e", "5", ",", ",", ",", "\"\"", "\"a1\"", "\"[,\"", "[", "]", "{", "}", ":",
     "null", " ", "0.0",
 ];
+
+/// Values of as many shapes as numbers: each has one key more.
+fn of_shape(number: usize) -> String {
+    let value = format!("[{}]", "[],".repeat(number) + "0");
+    value + &" ".repeat(200)
+}
+
+#[test]
+fn all_that_have_room_are_found_again_and_the_common_ones_stay() {
+    if !has_shapes() {
+        return;
+    }
+    let kernels = Kernels::widest();
+    let mut shapes = Shapes::default();
+    let len = |number: usize| 3 + 3 * number;
+    let add = |shapes: &mut Shapes, number| shapes.add(kernels, of_shape(number).as_bytes(), 0..len(number));
+    let find =
+        |shapes: &mut Shapes, number| shapes.find(kernels, of_shape(number).as_bytes(), 0).map(|shaped| shaped.len);
+    assert!(len(19) <= BLOCK && SHAPES > 20);
+    (0..20).for_each(|number| add(&mut shapes, number));
+    // Those that were added last are not among the first, and are moved there.
+    for _ in 0..100 {
+        for number in (0..20).rev() {
+            assert_eq!(find(&mut shapes, number), Some(len(number)), "{number}");
+        }
+    }
+    // More new shapes than places, each used once, and one that is used all the time.
+    for letters in 1..2 * SHAPES {
+        let name = ["true", "false", "null", "{}"][letters % 4];
+        let value = format!("[{}0]{}", format!("{name},").repeat(letters / 4 + 1), " ".repeat(200));
+        let end = value.trim_end().len();
+        if end <= BLOCK {
+            shapes.add(kernels, value.as_bytes(), 0..end);
+            assert_eq!(shapes.find(kernels, value.as_bytes(), 0).map(|shaped| shaped.len), Some(end), "{value}");
+            (0..3).for_each(|_| assert_eq!(find(&mut shapes, 19), Some(len(19)), "after {value}"));
+        }
+    }
+    let left = (0..20).filter(|&number| find(&mut shapes, number).is_some()).count();
+    assert!(left < 20, "the others made room");
+}
