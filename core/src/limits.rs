@@ -33,7 +33,7 @@ pub const JSON_KEYS_LEARNED: usize = 1_024;
 /// Records that are walked, and then filled into columns, at once.
 pub const BLOCK_RECORDS: usize = 128;
 /// Bytes of records that are indexed at once: what fits in a core's own cache with its index.
-pub const CHUNK_BYTES: usize = 128 << 10;
+pub const CHUNK_BYTES: usize = 256 << 10;
 
 /// Columns a config may declare, the ones that a dictionary adds included.
 pub const COLUMNS_MAX: usize = 1_000;

@@ -338,7 +338,7 @@ impl Traits {
             has_escapes |= byte == b'\\';
             has_control |= byte < 0x20;
         }
-        let is_for_walk = !has_control && (all.is_ascii() || std::str::from_utf8(record).is_ok());
+        let is_for_walk = !has_control && (all.is_ascii() || simdutf8::basic::from_utf8(record).is_ok());
         Traits { has_escapes, is_for_walk }
     }
 }

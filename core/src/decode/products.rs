@@ -205,9 +205,7 @@ impl ProductsScratch {
     pub(super) fn finish(&mut self, rows: usize, products: &Products) -> Vec<ArrayRef> {
         self.lookups.clear();
         if let (Products::Fixed { id }, [column]) = (products, self.added.as_mut_slice()) {
-            for _ in 0..rows {
-                column.push(Value::String(id)).expect("the id of one product fits in a batch");
-            }
+            column.push_same(Value::String(id), rows).expect("the id of one product fits in a batch");
         }
         self.added.iter_mut().map(ColumnBuilder::finish).collect()
     }

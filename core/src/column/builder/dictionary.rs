@@ -127,6 +127,15 @@ impl DictionaryCells {
         Ok(())
     }
 
+    /// Appends the last row's value `rows` times more.
+    ///
+    /// # Panics
+    /// If there is no row.
+    pub(super) fn repeat_last(&mut self, rows: usize) {
+        let key = self.keys[self.keys.len() - 1];
+        self.keys.push_rows(rows, key);
+    }
+
     pub(super) fn key(&self, row: usize) -> usize {
         self.keys[row] as usize
     }

@@ -142,6 +142,24 @@ impl ColumnBuilder {
         Ok(())
     }
 
+    /// Appends as many rows of one value.
+    ///
+    /// # Errors
+    /// See [`ColumnBuilder::push`]. Some rows may have been appended.
+    pub(crate) fn push_same(&mut self, value: Value<'_>, rows: usize) -> Result<(), Mismatch> {
+        if rows == 0 {
+            return Ok(());
+        }
+        self.push(value)?;
+        match &mut self.buffer {
+            Buffer::LowCardinality { cells, mask: None } if self.validity.is_none() => {
+                cells.repeat_last(rows - 1);
+                Ok(())
+            }
+            _ => (1..rows).try_for_each(|_| self.push(value)),
+        }
+    }
+
     /// The row that was just added counts, after its value has been dropped if it must be.
     #[inline]
     fn row_added(&mut self) {

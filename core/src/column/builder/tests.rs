@@ -440,3 +440,17 @@ fn columns_that_the_engine_fills() {
     push_all(&mut builder, &[Value::Number("7")]);
     assert_eq!(builder.finish().as_primitive::<UInt32Type>().values(), &[7]);
 }
+
+#[test]
+fn rows_of_one_value_are_as_many_pushes() {
+    for ty in [ColumnType::LowCardinality, ColumnType::String] {
+        let mut once = ColumnBuilder::new(&spec(ty.clone()));
+        let mut each = ColumnBuilder::new(&spec(ty.clone()));
+        for (value, rows) in [("a", 3), ("b", 0), ("b", 1), ("a", 200)] {
+            once.push_same(Value::String(value), rows).unwrap();
+            (0..rows).for_each(|_| each.push(Value::String(value)).unwrap());
+        }
+        assert_eq!(once.len(), 204);
+        assert_eq!(&once.finish(), &each.finish(), "{ty:?}");
+    }
+}
