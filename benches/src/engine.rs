@@ -28,7 +28,7 @@ struct NullSink {
 impl Sink for NullSink {
     fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let batch = &slice.decoded.batch;
-        let fatal = |error: arrow_schema::ArrowError| SinkError::Fatal { detail: error.to_string() };
+        let fatal = |error: arrow_schema::ArrowError| SinkError::Refuse { detail: error.to_string() };
         let mut encoder = StreamEncoder::try_new(&batch.schema()).map_err(fatal)?;
         let mut buffers = encoder.encode(batch).map_err(fatal)?;
         buffers.extend(encoder.finish().map_err(fatal)?);

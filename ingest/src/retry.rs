@@ -52,7 +52,9 @@ pub fn until_done(
                 }
                 return Ok(());
             }
-            Err(SinkError::Fatal { detail }) => return Err(RetryEnd::Fatal(detail)),
+            Err(SinkError::Pause { detail } | SinkError::Isolate { detail } | SinkError::Refuse { detail }) => {
+                return Err(RetryEnd::Fatal(detail));
+            }
             Err(SinkError::Retry { detail }) => detail,
         };
         if stop.load(Ordering::Relaxed) {
@@ -113,21 +115,22 @@ mod tests {
     }
 
     #[test]
-    fn a_fatal_error_is_not_retried() {
+    fn only_what_waiting_cures_is_retried() {
         let stop = AtomicBool::new(false);
-        let mut attempts = 0;
-        let done = until_done(
-            FAST,
-            &stop,
-            &"work",
-            || {},
-            || {
+        let detail = || "no such table".to_owned();
+        for error in [
+            SinkError::Pause { detail: detail() },
+            SinkError::Isolate { detail: detail() },
+            SinkError::Refuse { detail: detail() },
+        ] {
+            let mut attempts = 0;
+            let attempt = || {
                 attempts += 1;
-                Err(SinkError::Fatal { detail: "no such table".into() })
-            },
-        );
-        assert_eq!(done, Err(RetryEnd::Fatal("no such table".into())));
-        assert_eq!(attempts, 1);
+                Err(error.clone())
+            };
+            assert_eq!(until_done(FAST, &stop, &"work", || {}, attempt), Err(RetryEnd::Fatal(detail())));
+            assert_eq!(attempts, 1, "{error:?}");
+        }
     }
 
     #[test]

@@ -49,9 +49,21 @@ pub enum SinkError {
         /// What happened, one sentence.
         detail: String,
     },
-    /// Waiting does not help: somebody has to change something.
+    /// Somebody has to change something in the sink or the config; then the same slice can be written.
     #[error("{detail}")]
-    Fatal {
+    Pause {
+        /// What happened and what to do, one or two sentences.
+        detail: String,
+    },
+    /// The sink rejects a row of the slice; the rest of it could be written.
+    #[error("{detail}")]
+    Isolate {
+        /// What the sink says of the row, and what to do.
+        detail: String,
+    },
+    /// The slice can never be written so: a bug of ours, or a sink that does not know what we rely on.
+    #[error("{detail}")]
+    Refuse {
         /// What happened and what to do, one or two sentences.
         detail: String,
     },

@@ -131,7 +131,7 @@ impl Sink for FaultySink {
         match fault {
             Fault::None => Ok(()),
             Fault::Away | Fault::AnswerLost => Err(SinkError::Retry { detail: "away".into() }),
-            Fault::Refuses => Err(SinkError::Fatal { detail: "refused".into() }),
+            Fault::Refuses => Err(SinkError::Refuse { detail: "refused".into() }),
         }
     }
 }

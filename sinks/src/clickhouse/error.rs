@@ -1,8 +1,8 @@
 //! What can go wrong between us and a ClickHouse, and what an operator can do about it.
 //!
-//! ClickHouse's own exceptions carry a number. The numbers below are the ones that pass by waiting; every other one
-//! means that somebody has to change something, so it ends the load. A load that ended is run again and goes on where
-//! it stopped, so ending too early costs a command, while retrying a permanent error would cost a night.
+//! ClickHouse's own exceptions carry a number, and `codes.rs` knows what each asks of us. Whatever is not ClickHouse's
+//! answer is sorted here: a broken connection is waited for, a certificate is somebody's to mend. Nothing that fails is
+//! ever taken for stored.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,6 +10,8 @@ use std::io;
 use std::path::PathBuf;
 
 use longshore_ingest::sink::SinkError;
+
+use super::codes::{ErrorKind, kind_of_code};
 
 /// An exception as ClickHouse reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +34,10 @@ impl ServerException {
         Some(ServerException { code, message: message.trim_end().to_owned() })
     }
 
-    /// Whether waiting helps.
-    pub fn is_transient(&self) -> bool {
-        TRANSIENT_CODES.contains(&self.code) || self.message.contains("No space left on device")
+    /// What it asks of us.
+    pub fn kind(&self) -> ErrorKind {
+        // A full disk comes under several codes, some of them of the C++ library.
+        if self.message.contains("No space left on device") { ErrorKind::Retry } else { kind_of_code(self.code) }
     }
 }
 
@@ -43,34 +46,6 @@ impl fmt::Display for ServerException {
         write!(f, "{} (ClickHouse error {})", shorten(&self.message), self.code)
     }
 }
-
-/// Codes of exceptions that pass: overload, lack of memory or disk, a server that starts, stops or lost its peers.
-const TRANSIENT_CODES: [u32; 24] = [
-    3,   // UNEXPECTED_END_OF_FILE: the connection broke inside an insert
-    74,  // CANNOT_READ_FROM_FILE_DESCRIPTOR
-    75,  // CANNOT_WRITE_TO_FILE_DESCRIPTOR: disk full, mostly
-    159, // TIMEOUT_EXCEEDED
-    173, // CANNOT_ALLOCATE_MEMORY
-    201, // QUOTA_EXCEEDED
-    202, // TOO_MANY_SIMULTANEOUS_QUERIES
-    203, // NO_FREE_CONNECTION
-    209, // SOCKET_TIMEOUT
-    210, // NETWORK_ERROR
-    225, // NO_ZOOKEEPER
-    236, // ABORTED: the server shuts down
-    241, // MEMORY_LIMIT_EXCEEDED
-    242, // TABLE_IS_READ_ONLY: a replica that lost its keeper
-    243, // NOT_ENOUGH_SPACE
-    252, // TOO_MANY_PARTS
-    279, // ALL_CONNECTION_TRIES_FAILED
-    285, // TOO_FEW_LIVE_REPLICAS
-    319, // UNKNOWN_STATUS_OF_INSERT
-    394, // QUERY_WAS_CANCELLED
-    439, // CANNOT_SCHEDULE_TASK
-    473, // DEADLOCK_AVOIDED
-    745, // SERVER_OVERLOADED
-    999, // KEEPER_EXCEPTION
-];
 
 /// Why a request to ClickHouse failed.
 #[derive(Debug, thiserror::Error)]
@@ -96,14 +71,23 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// What it asks of us.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ClientError::Server(exception) => exception.kind(),
+            ClientError::Network(_) | ClientError::TimedOut => ErrorKind::Retry,
+            ClientError::Foreign(text) if GATEWAY_ANSWERS.iter().any(|answer| text.contains(answer)) => {
+                ErrorKind::Retry
+            }
+            // A proxy's refusal, another service on the port, a certificate: nothing of that passes by itself.
+            ClientError::Foreign(_) | ClientError::Tls(_) => ErrorKind::Pause,
+            ClientError::Invalid(_) => ErrorKind::Refuse,
+        }
+    }
+
     /// Whether waiting helps.
     pub fn is_transient(&self) -> bool {
-        match self {
-            ClientError::Server(exception) => exception.is_transient(),
-            ClientError::Network(_) | ClientError::TimedOut => true,
-            ClientError::Foreign(text) => GATEWAY_ANSWERS.iter().any(|answer| text.contains(answer)),
-            ClientError::Tls(_) | ClientError::Invalid(_) => false,
-        }
+        self.kind() == ErrorKind::Retry
     }
 
     /// ClickHouse's error code, if it was ClickHouse that refused.
@@ -114,10 +98,16 @@ impl ClientError {
         }
     }
 
-    /// The same for the pipeline: retry or give up, with what to do.
-    pub(super) fn into_sink_error(self, what: &str) -> SinkError {
+    /// The same for the pipeline, with what to do. `rows` says whose rows were sent.
+    pub(super) fn into_sink_error(self, what: &str, rows: Rows) -> SinkError {
         let detail = format!("{what}: {self}{}", self.advice());
-        if self.is_transient() { SinkError::Retry { detail } } else { SinkError::Fatal { detail } }
+        match (self.kind(), rows) {
+            (ErrorKind::Retry, _) => SinkError::Retry { detail },
+            (ErrorKind::Isolate, Rows::Events) => SinkError::Isolate { detail },
+            // Rows that we made ourselves: leaving one out would falsify the books, so somebody has to look.
+            (ErrorKind::Pause, _) | (ErrorKind::Isolate, Rows::Ours) => SinkError::Pause { detail },
+            (ErrorKind::Refuse, _) => SinkError::Refuse { detail },
+        }
     }
 
     /// What an operator can do, as a sentence to append, where the error does not say it.
@@ -128,9 +118,23 @@ impl ClientError {
             Some(16 | 44 | 53 | 60 | 81 | 349) => "; run `longshore schema` with this config to see what differs",
             Some(243 | 75) => "; free disk space on the server",
             Some(252) => "; the server merges more slowly than it is fed",
+            Some(201) => "; raise the user's quota, or wait for its interval to end and run this again",
+            Some(164 | 452 | 472) => "; take readonly and the constraint from the user's profile",
+            Some(469 | 321 | 407 | 691) => {
+                "; a row does not fit the table: change the constraint or the column, or filter the row out"
+            }
             _ => "",
         }
     }
+}
+
+/// Whose rows an insert holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// Records of the source: one that the server rejects can be found and set aside.
+    Events,
+    /// Of our making: rollups, dead letters, the ledger.
+    Ours,
 }
 
 /// What proxies say when the server behind them is away or busy. The client library drops the status, so texts it is.
@@ -310,7 +314,7 @@ mod tests {
     fn overload_and_full_disks_are_waited_for() {
         for code in [241, 243, 252, 75, 202] {
             let error = bad_response(&format!("Code: {code}. DB::Exception: no. (X) (version 26.7)"));
-            assert!(matches!(error.into_sink_error("insert"), SinkError::Retry { .. }), "{code}");
+            assert!(matches!(error.into_sink_error("insert", Rows::Events), SinkError::Retry { .. }), "{code}");
         }
         let error = bad_response("Code: 1001. DB::Exception: std::exception: No space left on device (STD_EXCEPTION)");
         assert!(error.is_transient());
@@ -318,15 +322,31 @@ mod tests {
     }
 
     #[test]
-    fn missing_tables_and_wrong_passwords_are_fatal() {
+    fn missing_tables_and_wrong_passwords_pause() {
         for code in [60, 81, 516, 497, 53] {
             let error = bad_response(&format!("Code: {code}. DB::Exception: no. (X) (version 26.7)"));
-            let SinkError::Fatal { detail } = error.into_sink_error("insert into `d`.`events`") else {
-                panic!("{code} must be fatal");
+            let SinkError::Pause { detail } = error.into_sink_error("insert into `d`.`events`", Rows::Events) else {
+                panic!("{code} must pause");
             };
             assert!(detail.starts_with("insert into `d`.`events`: no. (X) (ClickHouse error "), "{detail}");
             assert!(detail.contains("; "), "says what to do: {detail}");
         }
         assert!(!bad_response("302 Found").is_transient());
+    }
+
+    #[test]
+    fn a_rejected_row_is_isolated_only_where_it_came_from_a_source() {
+        let error = || bad_response("Code: 469. DB::Exception: Constraint `c` is violated. (VIOLATED_CONSTRAINT)");
+        assert!(matches!(error().into_sink_error("insert", Rows::Events), SinkError::Isolate { .. }));
+        assert!(matches!(error().into_sink_error("insert", Rows::Ours), SinkError::Pause { .. }));
+    }
+
+    #[test]
+    fn what_is_not_clickhouses_answer_has_a_kind_too() {
+        assert_eq!(ClientError::TimedOut.kind(), ErrorKind::Retry);
+        assert_eq!(ClientError::Network("reset".into()).kind(), ErrorKind::Retry);
+        assert_eq!(ClientError::Tls("expired".into()).kind(), ErrorKind::Pause);
+        assert_eq!(bad_response("<h1>403 Forbidden</h1>").kind(), ErrorKind::Pause);
+        assert_eq!(ClientError::Invalid("no Arrow".into()).kind(), ErrorKind::Refuse);
     }
 }

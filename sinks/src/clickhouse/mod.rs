@@ -3,7 +3,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `client.rs`, `tls.rs` | the connection, its threads, plain queries |
-//! | `error.rs` | what can fail, and whether waiting helps |
+//! | `error.rs`, `codes.rs` | what can fail, and what it asks of us |
 //! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
@@ -14,6 +14,7 @@
 mod apply;
 mod check;
 mod client;
+mod codes;
 mod ddl;
 mod error;
 mod insert;
@@ -30,6 +31,7 @@ mod types;
 pub use apply::ApplyError;
 pub use check::{Difference, MISSING};
 pub use client::{ClickHouse, Connection, VERSION_MIN};
+pub use codes::{CODES, ErrorKind, kind_of_code};
 pub use ddl::{DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
 pub use error::{ClientError, ConnectError, ServerException};
 pub use rollup_ddl::{Feed, Rollup, Select, View};

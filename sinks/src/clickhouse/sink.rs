@@ -14,8 +14,11 @@ use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, SliceMeta};
 
 use super::client::ClickHouse;
 use super::ddl::{DEAD_LETTERS, LEDGER};
-use super::error::ClientError;
+use super::error::{ClientError, Rows};
 use super::partials::Partials;
+
+/// What stands behind a slice's id in the token of its events.
+const EVENTS_KIND: &str = "e";
 
 /// Stores slices in a ClickHouse whose tables were checked.
 #[derive(Debug, Clone)]
@@ -45,10 +48,11 @@ impl ClickHouseSink {
     }
 
     fn insert(&self, table: &str, kind: &str, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
+        let rows = if kind == EVENTS_KIND { Rows::Events } else { Rows::Ours };
         let token = format!("{slice}-{kind}{}", self.run);
-        self.clickhouse
-            .insert(table, &token, batch)
-            .map_err(|error| error.into_sink_error(&format!("insert into `{}`.`{table}`", self.clickhouse.database())))
+        self.clickhouse.insert(table, &token, batch).map_err(|error| {
+            error.into_sink_error(&format!("insert into `{}`.`{table}`", self.clickhouse.database()), rows)
+        })
     }
 }
 
@@ -56,7 +60,7 @@ impl Sink for ClickHouseSink {
     fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let id = slice.meta.id;
         let events = &slice.decoded.batch;
-        self.insert(&self.events, "e", id, events)?;
+        self.insert(&self.events, EVENTS_KIND, id, events)?;
         if let Some(partials) = &self.partials {
             for insert in partials.inserts(events) {
                 // Tokens are remembered table by table, so that rollups may share one.

@@ -73,7 +73,7 @@ pub(crate) struct Watched<'a> {
 impl Sink for Watched<'_> {
     fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         self.sink.write(slice).map_err(|error| match (error, self.server.end()) {
-            (SinkError::Retry { .. }, Some(end)) => SinkError::Fatal { detail: end.to_string() },
+            (SinkError::Retry { .. }, Some(end)) => SinkError::Pause { detail: end.to_string() },
             (error, _) => error,
         })
     }

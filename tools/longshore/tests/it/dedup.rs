@@ -91,7 +91,7 @@ fn a_retry_fills_the_rollups_that_the_first_attempt_did_not_reach() {
     shop.database.execute("INSERT INTO {db}.broken VALUES (1)");
     for _ in 0..2 {
         let error = shop.sink.write(&slice(1)).unwrap_err();
-        assert!(matches!(&error, SinkError::Fatal { detail } if detail.contains("throwIf")), "{error:?}");
+        assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("throwIf")), "{error:?}");
     }
     assert_eq!(shop.database.lines("SELECT count() FROM {db}.ledger"), ["0"], "not whole, so not in the ledger");
     shop.database.execute("TRUNCATE TABLE {db}.broken");
@@ -156,7 +156,7 @@ fn a_ledger_row_that_does_not_balance_is_refused() {
     let mut slice = slice(1);
     slice.decoded.records += 1;
     let error = shop.sink.write(&slice).unwrap_err();
-    assert!(matches!(&error, SinkError::Fatal { detail } if detail.contains("balances")), "{error:?}");
+    assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("balances")), "{error:?}");
     assert_eq!(shop.database.lines("SELECT count() FROM {db}.ledger"), ["0"]);
 }
 

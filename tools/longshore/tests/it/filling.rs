@@ -246,7 +246,7 @@ fn only_acknowledged_users_are_known() {
     shop.database.execute(&format!("{table} ADD CONSTRAINT never CHECK user = ''"));
     for _ in 0..2 {
         let error = shop.sink.write(&slice(1, &morning())).unwrap_err();
-        assert!(matches!(&error, SinkError::Fatal { detail } if detail.contains("first_seen")), "{error:?}");
+        assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("first_seen")), "{error:?}");
     }
     shop.database.execute(&format!("{table} DROP CONSTRAINT never"));
     shop.sink.write(&slice(1, &morning())).unwrap();

@@ -12,6 +12,7 @@ mod embedded;
 mod fetch;
 mod filling;
 mod formats;
+mod kinds;
 mod load;
 mod rollups;
 mod schema;

@@ -190,7 +190,7 @@ fn missing_tables_and_columns_end_a_load_with_what_to_do() {
     {
         shop.database.execute(change);
         let error = shop.sink.write(&slice).unwrap_err();
-        let SinkError::Fatal { detail } = &error else { panic!("{change}: {error:?}") };
+        let SinkError::Pause { detail } = &error else { panic!("{change}: {error:?}") };
         assert!(detail.contains("longshore schema"), "{change}: {detail}");
     }
 }
@@ -203,7 +203,7 @@ fn a_refusal_is_heard_although_the_server_does_not_read_on() {
     let slice = loaded_slice(1, batch(1, &vec![view("10:00:00.000", "web", "ann"); 200_000]), Vec::new());
     for _ in 0..5 {
         let error = shop.sink.write(&slice).unwrap_err();
-        assert!(matches!(&error, SinkError::Fatal { detail } if detail.contains("ClickHouse error 60")), "{error:?}");
+        assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("ClickHouse error 60")), "{error:?}");
     }
 }
 

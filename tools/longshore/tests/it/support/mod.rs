@@ -5,6 +5,7 @@ pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod shared;
 pub(crate) mod small;
+pub(crate) mod users;
 
 use std::path::{Path, PathBuf};
 
