@@ -61,6 +61,22 @@ pub const READ_DIRECT_BYTES_MIN: u64 = 8 << 20;
 /// Milliseconds until a reader that waits for a silent pipe looks whether it shall stop.
 pub const READ_STOP_CHECK_MS: u32 = 100;
 
+/// Bytes that a journal's segment may take before the journal is written anew without what is over. Where what lives is
+/// more than half of that, twice what lives.
+pub const JOURNAL_SEGMENT_BYTES: u64 = 1 << 20;
+/// Largest segment that is read. Larger ones are not ours.
+pub const JOURNAL_SEGMENT_BYTES_CEILING: u64 = 512 << 20;
+/// Slices that a journal may hold of all sources together: those in doubt, and those done behind one in doubt.
+pub const JOURNAL_SLICES_MAX: usize = 65_536;
+/// Sources that a journal may know.
+pub const JOURNAL_SOURCES_MAX: usize = 32_768;
+/// Bytes of a source's identity in a journal.
+pub const JOURNAL_IDENTITY_BYTES_MAX: usize = 256;
+/// Bytes of a source's name in a journal: the longest path.
+pub const JOURNAL_NAME_BYTES_MAX: usize = 4 << 10;
+/// Bytes of a config that is kept with a journal.
+pub const JOURNAL_CONFIG_BYTES_MAX: u64 = 4 << 20;
+
 /// Slices read ahead of the workers.
 pub const SLICES_READ_AHEAD: usize = 1;
 /// Decoded slices waiting for an inserter.
@@ -120,3 +136,8 @@ const _: () = assert!(RECORD_BYTES_CEILING < FRAME_BYTES_CEILING && FRAME_BYTES_
 const _: () = assert!(JSON_KEYS_LEARNED < u16::MAX as usize, "learned keys are numbered in 16 bit");
 const _: () = assert!(DICTIONARY_BYTES_MAX <= u32::MAX as usize, "text offsets of a dictionary are 32 bit");
 const _: () = assert!(KEY_ID_BYTES_MAX <= u8::MAX as usize, "a frame gives a key id's length in one byte");
+const _: () = assert!(
+    2 * (JOURNAL_SOURCES_MAX * (JOURNAL_NAME_BYTES_MAX + JOURNAL_IDENTITY_BYTES_MAX + 64) + JOURNAL_SLICES_MAX * 256)
+        < JOURNAL_SEGMENT_BYTES_CEILING as usize,
+    "whatever a journal may hold can be read back"
+);

@@ -3,9 +3,11 @@
 //! Knows files, threads and time; knows neither ClickHouse nor any format. A slice's way through: [`input`] opens and
 //! decompresses a source that [`read`] brings into memory, [`reader`] cuts it into slices, [`pipeline`] decodes them on every core and hands them to a
 //! [`sink::Sink`], retrying as [`retry`] says and counting in [`progress`].
+//! [`journal`] keeps on disk which slices were cut and which are done.
 //! [`stages`] runs some of these by themselves and measures them.
 
 pub mod input;
+pub mod journal;
 pub mod known;
 pub mod pipeline;
 pub mod progress;

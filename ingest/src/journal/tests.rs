@@ -1,0 +1,6 @@
+//! Tests of the journal.
+
+mod simulation;
+mod twin;
+
+use super::format::Record;
