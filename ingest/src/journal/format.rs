@@ -221,7 +221,8 @@ impl Header {
             return Err("a record that its checksum fits");
         }
         let synced = u64::from_le_bytes(*head[12..].first_chunk().expect("within the header"));
-        let record = Record::decode(&bytes[RECORD_HEADER_BYTES..]).ok_or("a record of a kind that this version knows")?;
+        let record =
+            Record::decode(&bytes[RECORD_HEADER_BYTES..]).ok_or("a record of a kind that this version knows")?;
         Ok(Framed { record, synced, end: offset + bytes.len() })
     }
 }

@@ -149,7 +149,8 @@ pub fn inspect(dir: &Path) -> Result<Inspection, DiskError> {
         let note = directory.read(LOCK, 1 << 10).ok().and_then(|bytes| Note::parse(&bytes));
         let mut inspection = Inspection {
             dir: dir.to_owned(),
-            holder: note.map(|note| Holder { pid: note.pid, alive: Path::new(&format!("/proc/{}", note.pid)).exists() }),
+            holder: note
+                .map(|note| Holder { pid: note.pid, alive: Path::new(&format!("/proc/{}", note.pid)).exists() }),
             machine: None,
             segments: segments(dir, &names),
             records: 0,

@@ -89,9 +89,7 @@ fn read_segment<D: Disk>(disk: &D, number: u64, note: Option<Note>, options: &Op
     }
     let torn = match scan.tail {
         Tail::None => None,
-        Tail::Torn => {
-            Some(Torn { file: name, offset: scan.end as u64, bytes: (bytes.len() - scan.end) as u64 })
-        }
+        Tail::Torn => Some(Torn { file: name, offset: scan.end as u64, bytes: (bytes.len() - scan.end) as u64 }),
         Tail::Damaged(damage) => {
             return Err(OpenError::Damaged { file, offset: scan.end as u64, expected: damage.expected });
         }

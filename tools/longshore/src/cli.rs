@@ -29,7 +29,7 @@ Exit codes:
     0  done
     1  ClickHouse refused, or something else that waiting does not cure
    64  usage error
-   65  input is damaged, or there are dead letters and --fail-on-dead-letters was given
+   65  input or a journal is damaged, or there are dead letters and --fail-on-dead-letters was given
    66  an input cannot be opened or read
    69  ClickHouse cannot be reached at start, or the embedded one does not start
    78  the config, keyring or dictionary is wrong, or the tables differ from the config
@@ -51,6 +51,10 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Run the embedded ClickHouse by itself, for analysts, until interrupted
     Clickhouse(ClickhouseArgs),
+    /// Show what a journal says, and what can be done if it is damaged
+    ///
+    /// Changes and locks nothing: an engine may hold the journal meanwhile.
+    Doctor(DoctorArgs),
 }
 
 #[derive(Debug, Args)]
@@ -156,6 +160,16 @@ pub(crate) struct ClickhouseArgs {
     /// Native port on loopback; default: a free one
     #[arg(long, value_name = "PORT")]
     pub(crate) tcp_port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The journal's directory
+    #[arg(value_name = "JOURNAL_DIR")]
+    pub(crate) journal: PathBuf,
+    /// Print everything as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[cfg(test)]

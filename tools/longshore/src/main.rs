@@ -6,6 +6,7 @@ mod cli;
 mod clickhouse;
 mod config_file;
 mod connect;
+mod doctor;
 mod exit;
 mod inputs;
 mod kernels;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Clickhouse(args) => clickhouse::run(args),
+        Command::Doctor(args) => doctor::run(args),
     };
     match outcome {
         Ok(exit) => exit.into(),

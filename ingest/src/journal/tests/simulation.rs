@@ -219,7 +219,12 @@ struct Seen {
 }
 
 /// Opens the journal, whatever dies meanwhile.
-fn open(disk: &Twin, options: Options, random: &mut Random, seen: &mut Seen) -> Result<(Journal<Twin>, Recovered), String> {
+fn open(
+    disk: &Twin,
+    options: Options,
+    random: &mut Random,
+    seen: &mut Seen,
+) -> Result<(Journal<Twin>, Recovered), String> {
     for attempt in 0.. {
         match attempt < 4 && random.once_in(3) {
             true => disk.plan(Some(random.below(30) as u64), random.once_in(2).then_some(10)),

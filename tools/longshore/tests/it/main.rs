@@ -8,6 +8,7 @@ mod bench;
 mod command;
 mod database;
 mod dedup;
+mod doctor;
 mod embedded;
 mod fetch;
 mod filling;

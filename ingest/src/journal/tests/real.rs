@@ -1,0 +1,107 @@
+//! On a real disk.
+
+use std::fs;
+use std::path::Path;
+
+use super::{CONFIG, options, slice};
+use crate::journal::{Condition, Journal, OpenError, SourceNumber, inspect, names};
+
+/// A journal with a source and three slices, of which the second is done; and the offset behind its first cut.
+fn journal(dir: &Path) -> (Journal, u64) {
+    let (mut journal, recovered) = Journal::open(dir, options()).unwrap();
+    assert!(recovered.sources.is_empty() && recovered.torn.is_none());
+    journal.keep_config(CONFIG).unwrap();
+    journal.know(b"a", "a.log", 0).unwrap();
+    let before = journal.bytes();
+    journal.cut(&[slice(0, 0, 10), slice(0, 10, 20)]).unwrap();
+    journal.cut(&[slice(0, 20, 30)]).unwrap();
+    journal.done(&slice(0, 10, 20)).unwrap();
+    (journal, before)
+}
+
+#[test]
+fn a_second_engine_is_told_who_holds_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("deep/journal");
+    let (held, _) = journal(&dir);
+    let error = Journal::open(&dir, options()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, OpenError::Held { pid: Some(pid), .. } if pid == std::process::id()), "{text}");
+    drop(held);
+    let (_, recovered) = Journal::open(&dir, options()).unwrap();
+    assert_eq!(recovered.in_doubt, [slice(0, 0, 10), slice(0, 20, 30)]);
+    assert_eq!(recovered.sources[0].cut_end, 30);
+}
+
+#[test]
+fn a_file_in_place_of_the_directory_is_an_error_that_says_so() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = Journal::open(file.path(), options()).unwrap_err();
+    assert!(error.to_string().contains("name a directory for the journal"), "{error}");
+}
+
+#[test]
+fn a_journal_can_be_looked_at_while_an_engine_holds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut held, _) = journal(folder.path());
+    let before = snapshot(folder.path());
+    let inspection = inspect(folder.path()).unwrap();
+    assert_eq!(snapshot(folder.path()), before, "it changed something");
+    assert_eq!(inspection.condition, Condition::Sound);
+    assert_eq!(inspection.in_doubt, [slice(0, 0, 10), slice(0, 20, 30)]);
+    assert_eq!((inspection.sources[0].position, inspection.sources[0].cut_end), (0, 30));
+    let holder = inspection.holder.unwrap();
+    assert!(holder.alive && holder.pid == std::process::id());
+    held.done(&slice(0, 0, 10)).unwrap();
+    assert_eq!(inspect(folder.path()).unwrap().sources[0].position, 20);
+}
+
+fn snapshot(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
+        .collect();
+    files.sort_unstable();
+    files
+}
+
+#[test]
+fn looking_at_a_damaged_journal_tells_what_is_readable_before_and_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (held, first_cut) = journal(folder.path());
+    drop(held);
+    let segment = folder.path().join(names::segment(1));
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[first_cut as usize + 30] ^= 4;
+    fs::write(&segment, &bytes).unwrap();
+    let inspection = inspect(folder.path()).unwrap();
+    let Condition::Damaged { offset, behind, .. } = &inspection.condition else { panic!("{inspection:?}") };
+    assert_eq!(*offset, first_cut);
+    // A cut is 73 bytes long.
+    assert_eq!(behind.offset, Some(first_cut + 73));
+    assert_eq!((behind.cut, behind.done, behind.other), (2, 1, 0));
+    assert_eq!(behind.cut_ends[&SourceNumber(0)], 30);
+    assert_eq!((inspection.sources.len(), inspection.in_doubt.len()), (1, 0));
+    assert!(!inspection.sound());
+    let before = snapshot(folder.path());
+    let error = Journal::open(folder.path(), options()).unwrap_err();
+    assert!(error.to_string().contains(&format!("at offset {first_cut}")), "{error}");
+    assert_eq!(snapshot(folder.path()), before, "it changed something");
+}
+
+#[test]
+fn looking_at_a_journal_whose_segment_or_config_is_gone_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(journal(folder.path()));
+    let config = slice(0, 0, 1).config;
+    fs::remove_file(folder.path().join(names::config(config))).unwrap();
+    let inspection = inspect(folder.path()).unwrap();
+    assert_eq!((inspection.sound(), inspection.bad_configs), (false, vec![config]));
+    fs::remove_file(folder.path().join(names::segment(1))).unwrap();
+    let inspection = inspect(folder.path()).unwrap();
+    assert_eq!(inspection.condition, Condition::Missing { number: 1 });
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(inspect(empty.path()).unwrap().condition, Condition::Empty);
+    assert!(inspect(&empty.path().join("absent")).is_err());
+}
