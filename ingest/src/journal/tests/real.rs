@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use super::{CONFIG, options, slice};
 use crate::journal::{Condition, Journal, OpenError, SourceNumber, inspect, names};
@@ -104,4 +105,36 @@ fn looking_at_a_journal_whose_segment_or_config_is_gone_says_which() {
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(inspect(empty.path()).unwrap().condition, Condition::Empty);
     assert!(inspect(&empty.path().join("absent")).is_err());
+}
+
+/// What journaling costs on the disk of the temporary directory; `benches/NOTES.md` has figures and the command.
+#[test]
+#[ignore = "measures, and tests nothing"]
+fn cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(folder.path(), options()).unwrap();
+    journal.keep_config(CONFIG).unwrap();
+    journal.know(b"a", "a.log", 0).unwrap();
+    for batch in [1, 4] {
+        let from = journal.sources()[0].cut_end;
+        let slices: Vec<_> = (from..from + 400).map(|n| slice(0, n, n + 1)).collect();
+        let (bytes, begun) = (journal.bytes(), Instant::now());
+        slices.chunks(batch).for_each(|slices| journal.cut(slices).unwrap());
+        let cut = begun.elapsed().as_secs_f64();
+        slices.iter().for_each(|slice| journal.done(slice).unwrap());
+        let done = begun.elapsed().as_secs_f64() - cut;
+        let bytes = (journal.bytes() - bytes) / 400;
+        let (cuts, dones) = (400.0 / cut, 400.0 / done);
+        println!(
+            "{batch} slices a sync: {cuts:.0} slices cut a second, {dones:.0} done a second, {bytes} bytes a slice"
+        );
+    }
+    let from = journal.sources()[0].cut_end;
+    let slices: Vec<_> = (from..from + 10_000).map(|n| slice(0, n, n + 1)).collect();
+    journal.cut(&slices).unwrap();
+    drop(journal);
+    let begun = Instant::now();
+    let (journal, recovered) = Journal::open(folder.path(), options()).unwrap();
+    let (slices, bytes, ms) = (recovered.in_doubt.len(), journal.bytes(), begun.elapsed().as_secs_f64() * 1e3);
+    println!("opening with {slices} slices in doubt: {ms:.1} ms, {bytes} bytes");
 }
