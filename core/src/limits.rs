@@ -76,6 +76,30 @@ pub const JOURNAL_IDENTITY_BYTES_MAX: usize = 256;
 pub const JOURNAL_NAME_BYTES_MAX: usize = 4 << 10;
 /// Bytes of a config that is kept with a journal.
 pub const JOURNAL_CONFIG_BYTES_MAX: u64 = 4 << 20;
+/// Files that are followed at once. More are refused until others are gone.
+pub const FOLLOW_FILES_MAX: usize = 65_536;
+/// Sources that ended or vanished and are still known, so that a copy of one is not read again. The oldest is forgotten.
+pub const FOLLOW_ENDED_MAX: usize = 8_192;
+/// Followed files that are kept open: a quarter of the descriptors that a process usually has.
+pub const FOLLOW_HANDLES_MAX: usize = 256;
+/// Folders that are watched; past that, and in others' folders, the scan finds what changes.
+pub const FOLLOW_WATCHES_MAX: usize = 4_096;
+/// First bytes of a followed file by which it is known again.
+pub const FOLLOW_HEAD_BYTES: usize = 1_024;
+/// Shortest head by which a file can be taken for a copy of another.
+pub const FOLLOW_HEAD_BYTES_MIN: usize = 8;
+/// Followed files with the same beginning that a new one is compared with.
+pub const FOLLOW_LIKE_MAX: usize = 16;
+/// Milliseconds between scans of followed folders where events tell of changes.
+pub const FOLLOW_SCAN_MS: u64 = 10_000;
+/// Milliseconds between scans where only they do.
+pub const FOLLOW_POLL_MS: u64 = 1_000;
+/// A regular scan waits at least this many times as long as the last one took.
+pub const FOLLOW_SCAN_COST_SHARE: u32 = 200;
+/// The same for a scan that an event asks for.
+pub const FOLLOW_WANTED_COST_SHARE: u32 = 20;
+/// Milliseconds after a file's change in which another may leave its times as they are: they move on by ticks.
+pub const FOLLOW_TICK_MS: i64 = 100;
 
 /// Slices read ahead of the workers.
 pub const SLICES_READ_AHEAD: usize = 1;
@@ -141,3 +165,5 @@ const _: () = assert!(
         < JOURNAL_SEGMENT_BYTES_CEILING as usize,
     "whatever a journal may hold can be read back"
 );
+const _: () = assert!(FOLLOW_HEAD_BYTES_MIN < FOLLOW_HEAD_BYTES && FOLLOW_HEAD_BYTES <= u16::MAX as usize);
+const _: () = assert!(FOLLOW_HANDLES_MAX <= 512, "half of the 1,024 descriptors that a process usually has");

@@ -1,0 +1,260 @@
+//! Followed files: which there are, who they are, and how much of each may be read.
+//!
+//! A [`Follower`] looks at what some patterns stand for and tells what changed. It reads no records: of each file it knows
+//! the size and a fingerprint of the first bytes ([`Head`]). A *source* is a content, which may move from file to file: by
+//! a rename, into a copy, into a compressed copy. Its [`SourceId`] and [`Position`] stay.
+//!
+//! ```text
+//!                        longer: Grew; another name: Rotated
+//!                                +-----+
+//!  new file ---Found---------->  v     |    no path leads to it, two scans long: Vanished
+//!  (nothing known     .-----> Live ----+------------------------------------------> Vanished
+//!   begins like it)   |        | ^ ^ <------------- there again: Back -------------- | |
+//!                     |        | | '------ a copy of all that was read: Rotated -----' |
+//!                     |        | |                                                     |
+//!        shorter, or another   | | a copy of it: Rotated; the file that             too many
+//!        beginning             v | is shorter now is a new one                         |
+//!                     |      Doubted                                                   v
+//!                     |        |  no copy in a whole scan after                    Forgotten
+//!                     |        +--- it got shorter: Truncated -----> Ended ----------->^
+//!                     |        '--- it did not: Rewritten ---------> Stopped
+//!                     |                                                 | shorter, or gone
+//!                     '------------- the file is a new one <------------'
+//! ```
+//! A file that begins as a source does is not read at once ([`Change::Held`]): while the source grows on, it is a copy of
+//! it; once the source was truncated or is gone, the source goes on in it, from its position. It is a file of its own as
+//! soon as it differs or is longer. So **two files that are equal byte by byte count as one** while both are.
+//!
+//! Events of folders (inotify) say where to look; a scan at intervals finds what they miss, and does alone where there are
+//! none. Nothing is decided by an event alone.
+//!
+//! What a reader owes: it reads up to the size that was told, and [`confirm`](Follower::confirm)s before it uses the bytes,
+//! since the file may have been truncated and written again in between. Bytes that are not confirmed are thrown away.
+//!
+//! What cannot be known: bytes that were written and truncated or deleted between two looks; which of two sources with
+//! equal first bytes ([`FOLLOW_HEAD_BYTES`](longshore_core::limits::FOLLOW_HEAD_BYTES)) a copy is of. A copy of a file
+//! shorter than [`FOLLOW_HEAD_BYTES_MIN`](longshore_core::limits::FOLLOW_HEAD_BYTES_MIN) is read again, and so
+//! are such first bytes of a copy that stops there for as long as two scans are apart.
+//!
+//! A compressed file is told of once it stayed the same from one regular scan to the next: what is whole of one that is
+//! being written cannot be known.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::input::Compression;
+
+mod content;
+mod follower;
+mod head;
+mod identity;
+mod known;
+mod looks;
+mod newcomers;
+mod patterns;
+mod schedule;
+mod watch;
+
+pub use follower::Follower;
+pub use head::Head;
+pub use identity::{Identity, IdentityError, Inode, Position, SourceId};
+
+/// What to follow.
+#[derive(Debug, Clone)]
+pub struct FollowOptions {
+    /// Absolute paths with wildcards or without.
+    pub patterns: Vec<PathBuf>,
+    /// Use inotify. Without, scans alone find changes.
+    pub events: bool,
+    /// Files kept open; [`FOLLOW_HANDLES_MAX`](longshore_core::limits::FOLLOW_HANDLES_MAX) unless there is a reason.
+    pub handles_max: usize,
+}
+
+/// A source of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownSource {
+    /// As [`Follower::identity`] had it, then or earlier.
+    pub identity: Identity,
+    /// How much of it was read.
+    pub position: Position,
+}
+
+/// What changed.
+#[derive(Debug)]
+pub enum Change {
+    /// There is a source to read: a new one, or one of an earlier run.
+    Found {
+        /// It.
+        id: SourceId,
+        /// Where.
+        path: PathBuf,
+        /// How its file is compressed.
+        compression: Compression,
+        /// Bytes of its file as stored.
+        size: u64,
+        /// Read on from here.
+        position: Position,
+    },
+    /// There is more to read.
+    Grew {
+        /// The source.
+        id: SourceId,
+        /// Bytes of its file as stored.
+        size: u64,
+    },
+    /// It has another name, or goes on in a copy, which is another file: open it anew.
+    Rotated {
+        /// The source.
+        id: SourceId,
+        /// Where it is now.
+        path: PathBuf,
+        /// How the file is compressed.
+        compression: Compression,
+        /// Bytes of the file as stored.
+        size: u64,
+        /// Read on from here. All was read if `stored` is the size.
+        position: Position,
+    },
+    /// Its file was truncated and no copy has what it had. It has ended.
+    Truncated {
+        /// The source.
+        id: SourceId,
+        /// Where it was.
+        path: PathBuf,
+        /// Bytes that had been seen and not been read: they are lost. What was written after the last look is not counted.
+        lost_bytes_min: u64,
+    },
+    /// Its file has other content though it is no shorter. Nothing more is read of it.
+    Rewritten {
+        /// The source.
+        id: SourceId,
+        /// Where it is.
+        path: PathBuf,
+        /// Bytes that had been seen and not been read.
+        lost_bytes_min: u64,
+    },
+    /// No path leads to it any more. What it has can be read as long as [`Follower::open`] gives it.
+    Vanished {
+        /// The source.
+        id: SourceId,
+        /// Where it was.
+        path: PathBuf,
+        /// Bytes that were not read and cannot be, unless it or a copy turns up; none while it is open.
+        lost_bytes_min: u64,
+    },
+    /// A vanished source is there again.
+    Back {
+        /// The source.
+        id: SourceId,
+        /// Where.
+        path: PathBuf,
+        /// How its file is compressed.
+        compression: Compression,
+        /// Bytes of its file as stored.
+        size: u64,
+        /// Read on from here.
+        position: Position,
+    },
+    /// It ended or vanished long ago: it need not be kept for a later run.
+    Forgotten {
+        /// The source.
+        id: SourceId,
+    },
+    /// A file begins as a source does, so it is not read: read once it differs.
+    Held {
+        /// The file.
+        path: PathBuf,
+        /// The source.
+        like: SourceId,
+    },
+    /// A path cannot be followed; it is looked at again with each scan. Told once, and again when the reason is another.
+    Refused {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: Refusal,
+    },
+    /// Events do not tell of all changes: from now on it may take as long as a scan's interval to see one. Told once.
+    ScanOnly {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Why a path is not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The pattern has no file.
+    #[error("nothing is there yet; it is followed once there is, check the path if there should be")]
+    Nothing,
+    /// A folder.
+    #[error("it is a folder: name the files in it, such as {0}/*.log")]
+    Folder(PathBuf),
+    /// A fifo, a socket or a device.
+    #[error("it is a {0}, which cannot be followed: pipe it into `longshore load -`")]
+    Special(&'static str),
+    /// The system says no.
+    #[error("{0}: let the user that Longshore runs as read the file and enter its folders; it is tried again")]
+    Denied(io::Error),
+    /// Too many files are followed, or open.
+    #[error("{0}: it waits until others are gone; name fewer files, or have old ones deleted")]
+    TooMany(String),
+    /// It cannot be decompressed.
+    #[error("it is compressed and damaged ({0}): nothing was read of it, replace it")]
+    Damaged(io::Error),
+    /// Something else.
+    #[error("{0}; it is tried again")]
+    Other(io::Error),
+}
+
+impl Refusal {
+    fn of(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Refusal::Denied(error),
+            io::ErrorKind::InvalidData => Refusal::Damaged(error),
+            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Refusal::TooMany(error.to_string()),
+            _ => Refusal::Other(error),
+        }
+    }
+
+    /// Two of the same kind are told once.
+    fn is_like(&self, other: &Refusal) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+/// Why nothing can be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// A pattern that is none.
+    #[error("the pattern {pattern}: {error}")]
+    Pattern {
+        /// As written.
+        pattern: String,
+        /// What is wrong with it.
+        error: glob::PatternError,
+    },
+    /// Patterns are text.
+    #[error("{} is not UTF-8", path.display())]
+    NotText {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// Why a source cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nobody knows it, or it ended.
+    #[error("there is no such source, or it has ended")]
+    Unknown,
+    /// Its file is not where it was; the next change tells where it went.
+    #[error("its file is no longer where it was")]
+    Moved,
+    /// From the system.
+    #[error("cannot open it: {0}")]
+    System(#[from] io::Error),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+//! Files that no source is known to have: new sources, or copies.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use longshore_core::limits::{FOLLOW_FILES_MAX, FOLLOW_HEAD_BYTES, FOLLOW_HEAD_BYTES_MIN};
+
+use super::content::{Beginning, stored_head};
+use super::follower::{Follower, Seen, longer, open};
+use super::head::Head;
+use super::identity::{Identity, Position, Signature, SourceId, Stat};
+use super::known::{Source, State};
+use super::{Change, Refusal};
+use crate::input::Compression;
+
+/// Shortest head that two files have in common by being copies, unless their lengths say so as well.
+const TELLING_HEAD_BYTES: usize = 64;
+/// Scans after which it is told that a file is held: while files are rotated it happens to many for a moment.
+const HELD_SCANS_UNTOLD: u64 = 3;
+
+/// A file that is not read for the moment.
+#[derive(Debug)]
+pub(super) struct Held {
+    signature: Signature,
+    /// Its times can be trusted.
+    trusted: bool,
+    /// The source it may be a copy of, and its epoch; without epoch it has to be looked at again.
+    of: Option<(SourceId, Option<u32>)>,
+    /// It may not be whole yet.
+    unsettled: bool,
+    /// The regular scan that saw it like this first.
+    since: u64,
+    told: bool,
+}
+
+impl Held {
+    /// Whether it may yet turn out to be a copy of this source.
+    pub(super) fn may_be_of(&self, id: SourceId) -> bool {
+        self.unsettled && self.of.is_none_or(|(of, _)| of == id)
+    }
+}
+
+/// What a newcomer is, compared with one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Likeness {
+    /// The source goes on in it.
+    GoesOn,
+    /// It is a copy for now. `stable`: until its file or the source's state changes.
+    Copy { stable: bool },
+    Other,
+}
+
+/// A newcomer that was looked into.
+struct Newcomer {
+    seen: Seen,
+    file: File,
+    beginning: Beginning,
+}
+
+impl Follower {
+    pub(super) fn look_at_newcomer(&mut self, seen: Seen) {
+        // There is nothing to read, and nothing to tell it by.
+        if seen.stat.signature.size == 0 || self.stays_held(&seen) {
+            return;
+        }
+        if self.sources.files() >= FOLLOW_FILES_MAX {
+            return self.refuse(&seen.path, Refusal::TooMany(format!("{FOLLOW_FILES_MAX} files are followed")));
+        }
+        let newcomer = match self.look_into(seen) {
+            Ok(newcomer) => newcomer,
+            Err((path, why)) => return self.refuse(&path, why),
+        };
+        let settled = self.is_settled(&newcomer.seen.stat);
+        let Beginning { compression, torn, ref content, .. } = newcomer.beginning;
+        if torn && settled {
+            let end = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends before its first bytes do");
+            self.refuse(&newcomer.seen.path, Refusal::Damaged(end));
+            return self.hold(&newcomer, None, false);
+        }
+        self.accept(&newcomer.seen.path);
+        // Of a compressed file one cannot tell how much is whole, and too short a one cannot be told from others.
+        let needs_to_settle = compression != Compression::Plain || content.len() < FOLLOW_HEAD_BYTES_MIN;
+        if needs_to_settle && !settled {
+            return self.hold(&newcomer, None, true);
+        }
+        for id in self.sources.like(&newcomer.beginning.content) {
+            match self.compare_newcomer(id, &newcomer) {
+                Likeness::GoesOn => return self.go_on_in(id, newcomer),
+                Likeness::Copy { stable } => {
+                    let epoch = self.sources.get(id).map(|source| source.epoch).filter(|_| stable);
+                    return self.hold(&newcomer, Some((id, epoch)), false);
+                }
+                Likeness::Other => {}
+            }
+        }
+        self.found(newcomer);
+    }
+
+    fn look_into(&mut self, seen: Seen) -> Result<Newcomer, (std::path::PathBuf, Refusal)> {
+        let path = seen.path.clone();
+        let look = || {
+            let file = open(&path)?;
+            let stat = Stat::of_file(&file)?;
+            let beginning = Beginning::read(&file, stat.signature.size)?;
+            Ok(Newcomer { seen: Seen { path: seen.path, stat }, file, beginning })
+        };
+        look().map_err(|error| (path.clone(), Refusal::of(error)))
+    }
+
+    /// Whether it stayed the same from one regular scan to the next.
+    fn is_settled(&self, stat: &Stat) -> bool {
+        let before = self.held.get(&stat.inode);
+        before.is_some_and(|held| held.signature == stat.signature && held.since < self.scans)
+    }
+
+    /// Whether nothing changed that could make a held file something else.
+    fn stays_held(&mut self, seen: &Seen) -> bool {
+        let Some(held) = self.held.get(&seen.stat.inode) else { return false };
+        let Some((like, Some(epoch))) = held.of else { return false };
+        let source = self.sources.get(like);
+        let stays = held.trusted
+            && held.signature == seen.stat.signature
+            && source.is_some_and(|source| source.epoch == epoch);
+        if stays && !held.told && self.scans >= held.since + HELD_SCANS_UNTOLD {
+            self.held.entry(seen.stat.inode).and_modify(|held| held.told = true);
+            self.changes.push(Change::Held { path: seen.path.clone(), like });
+        }
+        stays
+    }
+
+    fn hold(&mut self, newcomer: &Newcomer, of: Option<(SourceId, Option<u32>)>, unsettled: bool) {
+        let Stat { inode, signature, .. } = newcomer.seen.stat;
+        let before = self.held.get(&inode).filter(|held| held.signature == signature);
+        let held = Held {
+            signature,
+            trusted: self.trusted(signature).is_some(),
+            of,
+            unsettled,
+            since: before.map_or(self.scans, |held| held.since),
+            told: before.is_some_and(|held| held.told),
+        };
+        self.held.insert(inode, held);
+    }
+
+    fn compare_newcomer(&mut self, id: SourceId, newcomer: &Newcomer) -> Likeness {
+        let source = self.sources.get(id).expect("it was just found");
+        let begins = source.identity.content.begins(&newcomer.beginning.content);
+        let gone = match source.state {
+            State::Live { .. } | State::Stopped => false,
+            State::Vanished | State::Doubted { .. } | State::Ended => true,
+        };
+        match (gone, begins) {
+            (false, true) => self.compare_with_live(id, newcomer),
+            (false, false) => self.compare_with_longer(id, newcomer),
+            (true, true) => compare_with_gone(source, newcomer),
+            // A copy of a source that is gone has at least its head.
+            (true, false) => Likeness::Other,
+        }
+    }
+
+    /// The source is there and the newcomer begins with its head: a copy has not more than it.
+    fn compare_with_live(&mut self, id: SourceId, newcomer: &Newcomer) -> Likeness {
+        let source = self.sources.get(id).expect("it was just found");
+        if matches!(source.state, State::Live { scans_missed } if scans_missed > 0) {
+            return Likeness::Copy { stable: false };
+        }
+        let comparable = source.identity.compression == Compression::Plain;
+        let (stored, size) = (source.identity.stored, source.size);
+        match newcomer.beginning.content_bytes.filter(|_| comparable) {
+            // Lengths cannot be compared, heads are all there is.
+            None if source.identity.content.length() == FOLLOW_HEAD_BYTES => Likeness::Copy { stable: true },
+            None => Likeness::Other,
+            Some(bytes) if bytes <= size => Likeness::Copy { stable: true },
+            // The source may have grown, or been truncated, since it was looked at in this scan.
+            Some(bytes) => {
+                let looked = self.handle(id, None).ok().and_then(|file| self.look(&file).ok());
+                match looked {
+                    Some((head, now)) if stored.begins(&head) && now.signature.size >= size => {
+                        if bytes <= now.signature.size { Likeness::Copy { stable: false } } else { Likeness::Other }
+                    }
+                    _ => Likeness::Copy { stable: false },
+                }
+            }
+        }
+    }
+
+    /// The source is there and its head is longer than what the newcomer has: a copy that is being made begins as it does.
+    fn compare_with_longer(&mut self, id: SourceId, newcomer: &Newcomer) -> Likeness {
+        let source = self.sources.get(id).expect("it was just found");
+        let (stored, compressed) = (source.identity.stored, source.identity.compression != Compression::Plain);
+        let Ok(file) = self.handle(id, None) else { return Likeness::Copy { stable: false } };
+        let own = if compressed {
+            Beginning::read(&file, source_size(&file)).map(|beginning| beginning.content)
+        } else {
+            stored_head(&file)
+        };
+        match own {
+            Ok(own) if own.starts_with(&newcomer.beginning.content) => Likeness::Copy { stable: true },
+            Ok(own) if compressed || stored.begins(&own) => Likeness::Other,
+            // It is being truncated.
+            _ => Likeness::Copy { stable: false },
+        }
+    }
+
+    /// The source is somewhere else now.
+    fn go_on_in(&mut self, id: SourceId, newcomer: Newcomer) {
+        let Newcomer { seen, file, beginning } = newcomer;
+        let size = seen.stat.signature.size;
+        let trusted = self.trusted(seen.stat.signature);
+        self.held.remove(&seen.stat.inode);
+        let position = self.sources.change(id, |source| {
+            let read = source.position.content;
+            let stored = match beginning.compression {
+                Compression::Plain => read,
+                _ if beginning.ends_at(read) => size,
+                _ => 0,
+            };
+            source.position = Position { content: read, stored };
+            source.identity = Identity {
+                id,
+                inode: seen.stat.inode,
+                compression: beginning.compression,
+                stored: beginning.stored,
+                content: longer(source.identity.content, &beginning.content),
+            };
+            (source.state, source.told) = (State::Live { scans_missed: 0 }, true);
+            (source.path, source.size, source.signature) = (seen.path.clone(), size, trusted);
+            source.handle = None;
+            source.position
+        });
+        self.keep(id, &Arc::new(file));
+        let compression = beginning.compression;
+        self.changes.push(Change::Rotated { id, path: seen.path, compression, size, position });
+        // The file that it had may be a new source.
+        self.again();
+    }
+
+    fn found(&mut self, newcomer: Newcomer) {
+        let Newcomer { seen, file, beginning } = newcomer;
+        let id = self.new_id(&seen.stat);
+        self.held.remove(&seen.stat.inode);
+        let (size, compression) = (seen.stat.signature.size, beginning.compression);
+        self.sources.insert(Source {
+            identity: Identity {
+                id,
+                inode: seen.stat.inode,
+                compression,
+                stored: beginning.stored,
+                content: Head::of(&beginning.content),
+            },
+            path: seen.path.clone(),
+            position: Position::default(),
+            state: State::Live { scans_missed: 0 },
+            size,
+            signature: self.trusted(seen.stat.signature),
+            told: true,
+            handle: None,
+            used: 0,
+            epoch: 0,
+        });
+        self.keep(id, &Arc::new(file));
+        self.changes.push(Change::Found { id, path: seen.path, compression, size, position: Position::default() });
+    }
+}
+
+/// The source's file is gone or has other content, and the newcomer begins with its head.
+fn compare_with_gone(source: &Source, newcomer: &Newcomer) -> Likeness {
+    let Newcomer { seen, beginning, .. } = newcomer;
+    let read = source.position.content;
+    // What is still open is read from there first.
+    if source.state == State::Vanished && source.handle.is_some() && source.unread() > 0 {
+        return Likeness::Copy { stable: false };
+    }
+    let telling = matches!(source.state, State::Doubted { .. })
+        || source.identity.content.length() >= TELLING_HEAD_BYTES
+        || beginning.ends_at(read);
+    if !telling {
+        return Likeness::Other;
+    }
+    // What is shorter has nothing that was not read, until it grows.
+    let has_all = beginning.compression != Compression::Plain || seen.stat.signature.size >= read;
+    if has_all { Likeness::GoesOn } else { Likeness::Copy { stable: true } }
+}
+
+fn source_size(file: &File) -> u64 {
+    Stat::of_file(file).map_or(0, |stat| stat.signature.size)
+}

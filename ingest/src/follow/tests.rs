@@ -1,0 +1,3 @@
+//! The follower over real files, case by case.
+
+mod model;
