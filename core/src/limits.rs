@@ -76,8 +76,9 @@ pub const JOURNAL_IDENTITY_BYTES_MAX: usize = 256;
 pub const JOURNAL_NAME_BYTES_MAX: usize = 4 << 10;
 /// Bytes of a config that is kept with a journal.
 pub const JOURNAL_CONFIG_BYTES_MAX: u64 = 4 << 20;
+
 /// Files that are followed at once. More are refused until others are gone.
-pub const FOLLOW_FILES_MAX: usize = 65_536;
+pub const FOLLOW_FILES_MAX: usize = 24_576;
 /// Sources that ended or vanished and are still known, so that a copy of one is not read again. The oldest is forgotten.
 pub const FOLLOW_ENDED_MAX: usize = 8_192;
 /// Followed files that are kept open: a quarter of the descriptors that a process usually has.
@@ -167,3 +168,4 @@ const _: () = assert!(
 );
 const _: () = assert!(FOLLOW_HEAD_BYTES_MIN < FOLLOW_HEAD_BYTES && FOLLOW_HEAD_BYTES <= u16::MAX as usize);
 const _: () = assert!(FOLLOW_HANDLES_MAX <= 512, "half of the 1,024 descriptors that a process usually has");
+const _: () = assert!(FOLLOW_FILES_MAX + FOLLOW_ENDED_MAX <= JOURNAL_SOURCES_MAX, "a journal has room for all sources");

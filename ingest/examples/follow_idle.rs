@@ -4,13 +4,13 @@
 
 use std::time::{Duration, Instant};
 
-use longshore_core::limits::FOLLOW_HANDLES_MAX;
+use longshore_core::limits::{FOLLOW_FILES_MAX, FOLLOW_HANDLES_MAX};
 use longshore_ingest::follow::{Change, FollowOptions, Follower};
 use rustix::time::{ClockId, clock_gettime};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>());
-    let files = arguments.next().transpose()?.unwrap_or(10_000).min(65_536);
+    let files = arguments.next().transpose()?.unwrap_or(10_000).min(FOLLOW_FILES_MAX as u64);
     let seconds = arguments.next().transpose()?.unwrap_or(60).min(600);
     let folder = tempfile::tempdir()?;
     for number in 0..files {
@@ -23,7 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let options = FollowOptions { patterns, events, handles_max: FOLLOW_HANDLES_MAX };
         let mut follower = Follower::new(&options, [])?;
         let begin = cpu_seconds();
-        let found = follower.wait(Duration::ZERO).iter().filter(|change| matches!(change, Change::Found { .. })).count();
+        let found =
+            follower.wait(Duration::ZERO).iter().filter(|change| matches!(change, Change::Found { .. })).count();
         let first = cpu_seconds() - begin;
         let (begin, until) = (cpu_seconds(), Instant::now() + Duration::from_secs(seconds));
         while Instant::now() < until {

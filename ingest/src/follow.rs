@@ -19,7 +19,7 @@
 //!                     |        +--- it got shorter: Truncated -----> Ended ----------->^
 //!                     |        '--- it did not: Rewritten ---------> Stopped
 //!                     |                                                 | shorter, or gone
-//!                     '------------- the file is a new one <------------'
+//!                     '------------- the file is a new one <------------'   (and a copy of it: Rotated)
 //! ```
 //! A file that begins as a source does is not read at once ([`Change::Held`]): while the source grows on, it is a copy of
 //! it; once the source was truncated or is gone, the source goes on in it, from its position. It is a file of its own as
@@ -32,9 +32,10 @@
 //! since the file may have been truncated and written again in between. Bytes that are not confirmed are thrown away.
 //!
 //! What cannot be known: bytes that were written and truncated or deleted between two looks; which of two sources with
-//! equal first bytes ([`FOLLOW_HEAD_BYTES`](longshore_core::limits::FOLLOW_HEAD_BYTES)) a copy is of. A copy of a file
-//! shorter than [`FOLLOW_HEAD_BYTES_MIN`](longshore_core::limits::FOLLOW_HEAD_BYTES_MIN) is read again, and so
-//! are such first bytes of a copy that stops there for as long as two scans are apart.
+//! equal first bytes ([`FOLLOW_HEAD_BYTES`](longshore_core::limits::FOLLOW_HEAD_BYTES)) a copy is of. Of a source that
+//! began with fewer than 64 bytes when it ended or vanished, a copy that turns up later and is longer is read again, and so
+//! are fewer than [`FOLLOW_HEAD_BYTES_MIN`](longshore_core::limits::FOLLOW_HEAD_BYTES_MIN) bytes of a copy that stops there
+//! from one scan to the next: so little is no fingerprint.
 //!
 //! A compressed file is told of once it stayed the same from one regular scan to the next: what is whole of one that is
 //! being written cannot be known.

@@ -79,14 +79,15 @@ impl Follower {
             follower.schedule.scan_only = true;
         }
         for KnownSource { identity, position } in known {
+            let ended = identity.inode == Inode::NONE;
             follower.sources.insert(Source {
                 identity,
                 path: PathBuf::new(),
                 position,
-                state: State::Live { scans_missed: 0 },
+                state: if ended { State::Ended } else { State::Live { scans_missed: 0 } },
                 size: position.stored,
                 signature: None,
-                told: false,
+                told: ended,
                 handle: None,
                 used: 0,
                 epoch: 0,
@@ -283,8 +284,8 @@ impl Follower {
                     written.insert(path);
                 }
                 Hint::Named(path) => {
-                    let concerns = self.paths.contains_key(&path)
-                        || self.patterns.iter().any(|pattern| pattern.concerns(&path));
+                    let concerns =
+                        self.paths.contains_key(&path) || self.patterns.iter().any(|pattern| pattern.concerns(&path));
                     self.schedule.wanted |= concerns;
                 }
                 Hint::Anything => self.schedule.wanted = true,
@@ -386,22 +387,25 @@ impl Follower {
                 return None;
             }
         };
-        let why = match stat.kind {
-            FileType::RegularFile => {
-                if self.refused.get(&path).is_some_and(|told| !matches!(told, Refusal::Denied(_) | Refusal::Damaged(_) | Refusal::TooMany(_))) {
-                    self.accept(&path);
+        let why =
+            match stat.kind {
+                FileType::RegularFile => {
+                    if self.refused.get(&path).is_some_and(|told| {
+                        !matches!(told, Refusal::Denied(_) | Refusal::Damaged(_) | Refusal::TooMany(_))
+                    }) {
+                        self.accept(&path);
+                    }
+                    return Some(Seen { path, stat });
                 }
-                return Some(Seen { path, stat });
-            }
-            // A pattern for files has a right to match a folder, but not one where a file was.
-            FileType::Directory if named.contains(&path) || self.paths.contains_key(&path) => {
-                Refusal::Folder(path.clone())
-            }
-            FileType::Directory => return None,
-            FileType::Fifo => Refusal::Special("fifo"),
-            FileType::Socket => Refusal::Special("socket"),
-            _ => Refusal::Special("device"),
-        };
+                // A pattern for files has a right to match a folder, but not one where a file was.
+                FileType::Directory if named.contains(&path) || self.paths.contains_key(&path) => {
+                    Refusal::Folder(path.clone())
+                }
+                FileType::Directory => return None,
+                FileType::Fifo => Refusal::Special("fifo"),
+                FileType::Socket => Refusal::Special("socket"),
+                _ => Refusal::Special("device"),
+            };
         self.refuse(&path, why);
         None
     }

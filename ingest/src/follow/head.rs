@@ -47,7 +47,12 @@ impl Head {
     /// The beginnings that are hashed: which, and the hash.
     pub(super) fn steps(&self) -> impl Iterator<Item = (u8, u64)> {
         let length = self.length();
-        self.steps.into_iter().zip(STEPS).zip(0..).filter(move |((_, step), _)| *step <= length).map(|((h, _), i)| (i, h))
+        self.steps
+            .into_iter()
+            .zip(STEPS)
+            .zip(0..)
+            .filter(move |((_, step), _)| *step <= length)
+            .map(|((h, _), i)| (i, h))
     }
 
     pub(super) fn encode(&self, into: &mut Vec<u8>) {

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use longshore_core::limits::JOURNAL_IDENTITY_BYTES_MAX;
 use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, makedev, statx};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -25,12 +26,17 @@ pub struct Inode {
     pub born_ns: u64,
 }
 
+impl Inode {
+    /// That of a source which has ended: no file has it.
+    pub(super) const NONE: Inode = Inode { device: 0, number: 0, born_ns: 0 };
+}
+
 /// What a source is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// Its id.
     pub id: SourceId,
-    /// The file that holds it, or held it last.
+    /// The file that holds it, or held it last; all zero once it ended.
     pub inode: Inode,
     /// How that file is compressed.
     pub compression: Compression,
@@ -60,7 +66,9 @@ impl Position {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Another version wrote it.
-    #[error("an identity of a followed file has version {0}, this program knows version {VERSION}: run the version that wrote it")]
+    #[error(
+        "an identity of a followed file has version {0}, this program knows version {VERSION}: run the version that wrote it"
+    )]
     Version(u8),
     /// It is not whole.
     #[error("an identity of a followed file is damaged: the journal that it was read from is not as it was written")]
@@ -69,6 +77,7 @@ pub enum IdentityError {
 
 const VERSION: u8 = 1;
 const BODY_BYTES: usize = 1 + 4 * 8 + 1 + 2 * HEAD_BYTES;
+const _: () = assert!(Identity::BYTES <= JOURNAL_IDENTITY_BYTES_MAX);
 
 impl Identity {
     /// Bytes of an encoded identity.
@@ -111,9 +120,7 @@ impl Identity {
             3 => Compression::Lz4,
             _ => return Err(IdentityError::Damaged),
         };
-        let head = |at: usize| {
-            Head::decode(&std::array::from_fn(|i| bytes[at + i])).ok_or(IdentityError::Damaged)
-        };
+        let head = |at: usize| Head::decode(&std::array::from_fn(|i| bytes[at + i])).ok_or(IdentityError::Damaged);
         Ok(Identity {
             id: SourceId(word(1)),
             inode: Inode { device: word(9), number: word(17), born_ns: word(25) },

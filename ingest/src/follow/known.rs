@@ -93,7 +93,9 @@ impl Sources {
 
     pub(super) fn insert(&mut self, source: Source) {
         let id = source.identity.id;
-        self.by_inode.insert(source.identity.inode, id);
+        if source.state != State::Ended {
+            self.by_inode.insert(source.identity.inode, id);
+        }
         let old = self.by_id.insert(id, source);
         assert!(old.is_none(), "ids are given once");
         self.index(id, true);
@@ -182,8 +184,8 @@ impl Sources {
             let source = &self.by_id[id];
             let rank = match source.state {
                 State::Doubted { .. } => 0,
-                State::Vanished => 1,
-                State::Live { .. } | State::Stopped => 2,
+                State::Vanished | State::Stopped => 1,
+                State::Live { .. } => 2,
                 State::Ended => 3,
             };
             (rank, usize::MAX - source.identity.content.length(), *id)

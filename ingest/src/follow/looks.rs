@@ -28,9 +28,13 @@ impl Follower {
             // It starts anew, as another source.
             State::Stopped if seen.stat.signature.size < source.size => self.end(id),
             State::Stopped => {
-                self.sources.change(id, |source| source.size = seen.stat.signature.size);
+                self.sources.change(id, |source| {
+                    source.size = seen.stat.signature.size;
+                    source.path.clone_from(&seen.path);
+                });
             }
-            State::Doubted { .. } | State::Ended => {}
+            State::Doubted { .. } => self.sources.change(id, |source| source.path.clone_from(&seen.path)),
+            State::Ended => {}
         }
     }
 
@@ -115,8 +119,7 @@ impl Follower {
             }
             match source.state {
                 State::Live { scans_missed } if scans_missed + 1 < SCANS_MISSED_MAX => {
-                    self.sources
-                        .change(id, |source| source.state = State::Live { scans_missed: scans_missed + 1 });
+                    self.sources.change(id, |source| source.state = State::Live { scans_missed: scans_missed + 1 });
                     self.again();
                 }
                 State::Live { .. } => self.vanish(id),
@@ -162,6 +165,7 @@ impl Follower {
     pub(super) fn end(&mut self, id: SourceId) {
         self.sources.change(id, |source| {
             source.state = State::Ended;
+            source.identity.inode = Inode::NONE;
             source.handle = None;
             source.told = true;
         });
@@ -187,8 +191,8 @@ impl Follower {
     fn settle(&mut self, id: SourceId, shorter: bool) {
         let source = self.sources.get(id).expect("it was there");
         let (path, lost_bytes_min) = (source.path.clone(), source.unread());
-        let file = self.paths.values().any(|inode| *inode == source.identity.inode);
-        if shorter || !file {
+        let is_there = self.paths.values().any(|inode| *inode == source.identity.inode);
+        if shorter || !is_there {
             self.end(id);
             self.changes.push(Change::Truncated { id, path, lost_bytes_min });
         } else {

@@ -14,7 +14,7 @@ use super::known::{Source, State};
 use super::{Change, Refusal};
 use crate::input::Compression;
 
-/// Shortest head that two files have in common by being copies, unless their lengths say so as well.
+/// Shortest head that makes a file the copy of one that is gone, unless something else says so as well.
 const TELLING_HEAD_BYTES: usize = 64;
 /// Scans after which it is told that a file is held: while files are rotated it happens to many for a moment.
 const HELD_SCANS_UNTOLD: u64 = 3;
@@ -47,7 +47,9 @@ enum Likeness {
     /// The source goes on in it.
     GoesOn,
     /// It is a copy for now. `stable`: until its file or the source's state changes.
-    Copy { stable: bool },
+    Copy {
+        stable: bool,
+    },
     Other,
 }
 
@@ -119,12 +121,10 @@ impl Follower {
         let Some(held) = self.held.get(&seen.stat.inode) else { return false };
         let Some((like, Some(epoch))) = held.of else { return false };
         let source = self.sources.get(like);
-        let stays = held.trusted
-            && held.signature == seen.stat.signature
-            && source.is_some_and(|source| source.epoch == epoch);
-        if stays && !held.told && self.scans >= held.since + HELD_SCANS_UNTOLD {
-            self.held.entry(seen.stat.inode).and_modify(|held| held.told = true);
-            self.changes.push(Change::Held { path: seen.path.clone(), like });
+        let stays =
+            held.trusted && held.signature == seen.stat.signature && source.is_some_and(|source| source.epoch == epoch);
+        if stays {
+            self.tell_held(seen);
         }
         stays
     }
@@ -141,14 +141,27 @@ impl Follower {
             told: before.is_some_and(|held| held.told),
         };
         self.held.insert(inode, held);
+        self.tell_held(&newcomer.seen);
+    }
+
+    /// Says that a file is held once it has been for some scans.
+    fn tell_held(&mut self, seen: &Seen) {
+        let Some(held) = self.held.get_mut(&seen.stat.inode) else { return };
+        if let Some((like, _)) = held.of
+            && !held.told
+            && self.scans >= held.since + HELD_SCANS_UNTOLD
+        {
+            held.told = true;
+            self.changes.push(Change::Held { path: seen.path.clone(), like });
+        }
     }
 
     fn compare_newcomer(&mut self, id: SourceId, newcomer: &Newcomer) -> Likeness {
         let source = self.sources.get(id).expect("it was just found");
         let begins = source.identity.content.begins(&newcomer.beginning.content);
         let gone = match source.state {
-            State::Live { .. } | State::Stopped => false,
-            State::Vanished | State::Doubted { .. } | State::Ended => true,
+            State::Live { .. } => false,
+            State::Vanished | State::Doubted { .. } | State::Stopped | State::Ended => true,
         };
         match (gone, begins) {
             (false, true) => self.compare_with_live(id, newcomer),
@@ -272,7 +285,9 @@ fn compare_with_gone(source: &Source, newcomer: &Newcomer) -> Likeness {
     if source.state == State::Vanished && source.handle.is_some() && source.unread() > 0 {
         return Likeness::Copy { stable: false };
     }
-    let telling = matches!(source.state, State::Doubted { .. })
+    // A file that was compressed is a rotated one anyway.
+    let telling = matches!(source.state, State::Doubted { .. } | State::Stopped)
+        || beginning.compression != Compression::Plain
         || source.identity.content.length() >= TELLING_HEAD_BYTES
         || beginning.ends_at(read);
     if !telling {

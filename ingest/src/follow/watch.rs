@@ -52,7 +52,9 @@ impl Watch {
             if let Err(reason) = self.add(&folder) {
                 why = why.or(reason);
             }
-            if let (Some(old), Some(new)) = (gone.remove(&folder), self.numbers.get(&folder)) && old != *new {
+            if let (Some(old), Some(new)) = (gone.remove(&folder), self.numbers.get(&folder))
+                && old != *new
+            {
                 gone.insert(folder, old);
             }
         }
