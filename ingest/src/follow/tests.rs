@@ -330,7 +330,7 @@ fn a_file_that_may_not_be_read_is_refused_and_tried_again() {
     }
     each(|case| {
         case.append("a.log", FIRST);
-        fs::set_permissions(case.path("a.log"), Permissions::from_mode(0)).expect("set");
+        fs::set_permissions(case.path("a.log"), Permissions::from_mode(0o000)).expect("set");
         let said = told(case);
         assert!(said.len() == 1 && said[0].contains("let the user that Longshore runs as read"), "{said:?}");
         fs::set_permissions(case.path("a.log"), Permissions::from_mode(0o600)).expect("set");
