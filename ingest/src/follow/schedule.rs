@@ -44,7 +44,9 @@ impl Schedule {
 
     /// A scan ran.
     pub(super) fn ran(&mut self, begin: Instant, end: Instant, regular: bool) {
-        self.last = Some(Ran { end, cost: end.saturating_duration_since(begin) });
+        // The first scan reads the head of every file: it says nothing about the next.
+        let cost = if self.last.is_some() { end.saturating_duration_since(begin) } else { Duration::ZERO };
+        self.last = Some(Ran { end, cost });
         if regular || self.regular.is_none() {
             self.regular = Some(end);
         }

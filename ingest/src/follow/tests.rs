@@ -443,6 +443,9 @@ fn scans_are_at_intervals_and_take_their_share_of_a_core_at_most() {
     let at = |ms: u64| start + Duration::from_millis(ms);
     let mut schedule = Schedule::default();
     assert_eq!(schedule.due(start), Some(true));
+    // The first one does not count, however long it takes.
+    schedule.ran(start - Duration::from_secs(9), at(0), true);
+    assert_eq!((schedule.due(at(9_999)), schedule.due(at(10_000))), (None, Some(true)));
     schedule.ran(at(0), at(10), true);
     // Every 10 s, and 20 times what the last one took after it if something asks for it.
     assert_eq!((schedule.due(at(10_009)), schedule.due(at(10_010))), (None, Some(true)));
