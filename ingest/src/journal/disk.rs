@@ -112,11 +112,14 @@ impl LockedDirectory {
     /// Creates the directory where it is absent, and locks it.
     pub fn lock(path: &Path) -> Result<LockedDirectory, OpenError> {
         let error = |action| move |source| OpenError::Disk(DiskError { action, path: path.to_owned(), source });
-        if !path.exists() {
+        let absolute = std::path::absolute(path).map_err(error("find the directory"))?;
+        let made: Vec<&Path> = absolute.ancestors().take_while(|folder| !folder.exists()).collect();
+        if !made.is_empty() {
             fs::create_dir_all(path).map_err(error("create the directory"))?;
-            if let Some(parent) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
-                File::open(parent).and_then(|parent| parent.sync_all()).map_err(error("sync the folder around"))?;
-            }
+        }
+        // Each folder that was made has its name in the one around it, and is lost with it.
+        for around in made.into_iter().filter_map(Path::parent) {
+            File::open(around).and_then(|around| around.sync_all()).map_err(error("sync the folders around"))?;
         }
         let handle = File::open(path).map_err(error("open the directory"))?;
         let mut options = OpenOptions::new();
