@@ -214,6 +214,19 @@ pub struct ClickHouseSpec {
     pub compression: WireCompression,
     /// What fills the rollups.
     pub rollups: FilledBy,
+    /// What the server must be able to promise, or nothing is loaded.
+    pub guarantee: Guarantee,
+    /// Whether a single server syncs parts before it acknowledges them.
+    pub fsync: bool,
+}
+
+/// What a load is to promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Every record once.
+    ExactlyOnce,
+    /// Every record, some perhaps twice after a retry.
+    AtLeastOnce,
 }
 
 /// What fills the rollups' tables. The answers are the same.

@@ -87,8 +87,8 @@ fn differs(differences: &[Difference]) -> String {
 }
 
 impl Schema {
-    /// Creates the database, tables and views that are missing and adds missing columns; returns what was done, a line
-    /// each.
+    /// Creates the database, tables and views that are missing, adds missing columns, and sets what the guarantee needs of
+    /// tables that are there; returns what was done, a line each.
     ///
     /// # Errors
     /// Any difference that is not mendable is an error before anything is changed.
@@ -100,9 +100,15 @@ impl Schema {
         }
         let found = run.ask("reading system.tables", Found::read)?;
         let differences = run.ask("comparing tables", |clickhouse| self.differences(clickhouse, &found))?;
+        let (weak, differences): (Vec<_>, Vec<_>) =
+            differences.into_iter().partition(|difference| difference.statement().is_some());
         let hopeless: Vec<Difference> = differences.into_iter().filter(|difference| !difference.can_apply()).collect();
         if !hopeless.is_empty() {
             return Err(ApplyError::Differs(hopeless));
+        }
+        for difference in &weak {
+            run.statement(difference.statement().unwrap_or_default().to_owned())?;
+            run.done(format!("set {} on {}, which had {}", difference.expected, difference.object, difference.actual));
         }
         for table in self.tables() {
             self.apply_table(&mut run, &found, table)?;

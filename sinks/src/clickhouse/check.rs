@@ -11,6 +11,7 @@ use longshore_core::config::FilledBy;
 
 use super::client::ClickHouse;
 use super::ddl::{Table, TableColumn};
+use super::durability;
 use super::error::ClientError;
 use super::rollup_ddl::Rollup;
 use super::schema::Schema;
@@ -33,14 +34,34 @@ pub struct Difference {
     pub expected: String,
     /// As it is; empty if it is missing.
     pub actual: String,
-    /// See [`Difference::can_apply`].
-    mendable: bool,
+    /// What mends it.
+    pub(super) mend: Mend,
+}
+
+/// What mends a difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mend {
+    /// Somebody's decision.
+    Nobody,
+    /// Something is missing that can be added without touching what exists, or who fills a rollup.
+    Apply,
+    /// This statement, which changes a table's setting and no row.
+    Setting(String),
 }
 
 impl Difference {
-    /// Whether [`Schema::apply`] mends it: something is missing that can be added without touching what exists.
+    /// Whether [`Schema::apply`] mends it: something is missing that can be added without touching what exists, or a
+    /// setting of a table.
     pub fn can_apply(&self) -> bool {
-        self.mendable
+        self.mend != Mend::Nobody
+    }
+
+    /// The statement that mends a table's setting. Such a difference weakens the guarantee, but inserts work.
+    pub fn statement(&self) -> Option<&str> {
+        match &self.mend {
+            Mend::Setting(statement) => Some(statement),
+            Mend::Nobody | Mend::Apply => None,
+        }
     }
 }
 
@@ -58,13 +79,16 @@ pub const MISSING: &str = "missing";
 
 /// What is in the database, by name.
 pub(super) struct Found {
+    database: String,
+    /// The server's own values of table settings, of replicated tables under `replicated`.
+    defaults: HashMap<(bool, String), String>,
     tables: HashMap<String, FoundTable>,
     columns: HashMap<String, Vec<FoundColumn>>,
 }
 
 pub(super) struct FoundTable {
-    engine: String,
-    partition_key: String,
+    pub(super) engine: String,
+    pub(super) partition_key: String,
     sorting_key: String,
     engine_full: String,
     select: String,
@@ -99,7 +123,19 @@ impl Found {
             let [name, engine, partition_key, sorting_key, engine_full, select, comment] = fields(row)?;
             found.insert(name, FoundTable { engine, partition_key, sorting_key, engine_full, select, comment });
         }
-        Ok(Found { tables: found, columns })
+        let database = clickhouse.database().to_owned();
+        Ok(Found { database, defaults: default_settings(clickhouse)?, tables: found, columns })
+    }
+
+    pub(super) fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// A numeric setting as it holds for the table: its own, or else the server's; 0 if the server does not know it.
+    pub(super) fn setting(&self, table: &FoundTable, name: &str) -> u64 {
+        let replicated = ["Replicated", "Shared"].iter().any(|prefix| table.engine.starts_with(prefix));
+        let default = || self.defaults.get(&(replicated, name.to_owned())).map(String::as_str);
+        setting(&table.engine_full, name).or_else(default).and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
     pub(super) fn table(&self, name: &str) -> Option<&FoundTable> {
@@ -115,6 +151,22 @@ impl Found {
         let found = self.columns(&table.name);
         table.columns.iter().filter(|column| found.iter().all(|found| found.name != column.name)).collect()
     }
+}
+
+/// What the server gives tables that say nothing.
+fn default_settings(clickhouse: &ClickHouse) -> Result<HashMap<(bool, String), String>, ClientError> {
+    let names: Vec<String> = durability::NAMES.iter().map(|name| quote_text(name)).collect();
+    let rows = clickhouse.rows(&format!(
+        "SELECT replicated, name, value FROM (SELECT 0 AS replicated, name, value FROM system.merge_tree_settings \
+         UNION ALL SELECT 1, name, value FROM system.replicated_merge_tree_settings) WHERE name IN ({})",
+        names.join(", ")
+    ))?;
+    let mut defaults = HashMap::new();
+    for row in rows {
+        let [replicated, name, value] = fields(row)?;
+        defaults.insert((replicated == "1", name), value);
+    }
+    Ok(defaults)
 }
 
 fn fields<const N: usize>(row: Vec<String>) -> Result<[String; N], ClientError> {
@@ -153,10 +205,10 @@ impl Schema {
     pub(super) fn differences(&self, clickhouse: &ClickHouse, found: &Found) -> Result<Vec<Difference>, ClientError> {
         let mut differences = Vec::new();
         for table in self.tables() {
-            compare_table(table, found, true, &mut differences);
+            self.compare_table(table, found, true, &mut differences);
         }
         for rollup in &self.rollups {
-            compare_table(&rollup.target, found, false, &mut differences);
+            self.compare_table(&rollup.target, found, false, &mut differences);
             for view in &rollup.views {
                 compare_select(clickhouse, found, &view.name, "View", &view.select, &mut differences)?;
             }
@@ -171,6 +223,13 @@ impl Schema {
 }
 
 impl Schema {
+    fn compare_table(&self, table: &Table, found: &Found, extendable: bool, differences: &mut Vec<Difference>) {
+        compare_table(table, found, extendable, differences);
+        if let Some(actual) = found.table(&table.name) {
+            differences.extend(durability::compare(self.durability, table, found, actual));
+        }
+    }
+
     /// Whether what fills the rollup is what should: both would count every row twice, none would count no row.
     fn compare_filling(&self, found: &Found, rollup: &Rollup) -> Option<Difference> {
         let target = found.table(&rollup.target.name)?;
@@ -181,7 +240,7 @@ impl Schema {
             what: "filling",
             expected: expected.to_owned(),
             actual: actual.to_owned(),
-            mendable: true,
+            mend: Mend::Apply,
         };
         const BY_ENGINE: &str = "by the engine (clickhouse.rollups = \"engine\")";
         const BY_VIEW: &str = "by its materialized view (clickhouse.rollups = \"views\")";
@@ -202,7 +261,7 @@ fn missing(object: &str, expected: &str) -> Difference {
         what: MISSING,
         expected: expected.to_owned(),
         actual: String::new(),
-        mendable: true,
+        mend: Mend::Apply,
     }
 }
 
@@ -219,30 +278,22 @@ fn compare_table(table: &Table, found: &Found, extendable: bool, differences: &m
                 what,
                 expected: shown(expected),
                 actual: shown(actual),
-                mendable: false,
+                mend: Mend::Nobody,
             });
         }
     };
-    // On replicated and shared servers the same engine has a prefix, and remembers tokens by default.
+    // On replicated and shared servers the same engine has a prefix.
     let replicated = ["Replicated", "Shared"].iter().find_map(|prefix| actual.engine.strip_prefix(prefix));
     differ(&table.name, "engine", table.engine, replicated.unwrap_or(&actual.engine));
     differ(&table.name, "partition key", table.partition_by.as_deref().unwrap_or(""), &actual.partition_key);
     differ(&table.name, "sorting key", &table.order_by.join(", "), &actual.sorting_key);
-    // Without a window retries double rows. The other settings are about speed: an operator may tune them.
-    let window =
-        if replicated.is_some() { "replicated_deduplication_window" } else { "non_replicated_deduplication_window" };
-    // Replicated tables have one of 10,000 unless told otherwise, others have none.
-    let unset = if replicated.is_some() { "10000" } else { "0" };
-    if setting(&actual.engine_full, window).unwrap_or(unset) == "0" {
-        differ(&table.name, "table settings", &format!("{window} above 0"), &format!("{window} = 0"));
-    }
     if actual.comment == BACKFILL_MARK {
         differences.push(Difference {
             object: table.name.clone(),
             what: "content",
             expected: "filled from the rows that were there before it".to_owned(),
             actual: "the filling was interrupted".to_owned(),
-            mendable: true,
+            mend: Mend::Apply,
         });
     }
     compare_columns(table, found, extendable, differences);
@@ -253,7 +304,10 @@ fn compare_columns(table: &Table, found: &Found, extendable: bool, differences: 
         let object = format!("{}.{}", table.name, column.name);
         let Some(actual) = found.columns(&table.name).iter().find(|actual| actual.name == column.name) else {
             let expected = format!("a column {}", column.sql());
-            differences.push(Difference { mendable: extendable, ..missing(&object, &expected) });
+            differences.push(Difference {
+                mend: if extendable { Mend::Apply } else { Mend::Nobody },
+                ..missing(&object, &expected)
+            });
             continue;
         };
         let codec = column.codec.map(|codec| format!("CODEC({codec})")).unwrap_or_default();
@@ -268,7 +322,7 @@ fn compare_columns(table: &Table, found: &Found, extendable: bool, differences: 
                     what,
                     expected: shown(expected),
                     actual: shown(actual),
-                    mendable: false,
+                    mend: Mend::Nobody,
                 });
             }
         }
@@ -294,7 +348,7 @@ fn compare_select(
             what,
             expected: expected.to_owned(),
             actual: actual.to_owned(),
-            mendable: false,
+            mend: Mend::Nobody,
         });
     };
     if actual.engine != engine {
@@ -343,7 +397,7 @@ mod tests {
             what: "type",
             expected: "Decimal(18, 2)".to_owned(),
             actual: "Float64".to_owned(),
-            mendable: false,
+            mend: Mend::Nobody,
         };
         assert_eq!(
             difference.to_string(),

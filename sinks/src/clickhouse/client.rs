@@ -145,7 +145,17 @@ impl ClickHouse {
     ///
     /// The SQL names its databases: none is implied.
     pub fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, ClientError> {
+        self.rows_with(sql, [])
+    }
+
+    /// The same with settings.
+    pub(super) fn rows_with<'a>(
+        &self,
+        sql: &str,
+        settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Vec<Vec<String>>, ClientError> {
         let query = self.client.query_raw(sql);
+        let query = settings.into_iter().fold(query, |query, (name, value)| query.with_setting(name, value));
         let text = self.block_on(async {
             let answer = async { query.fetch_bytes("TabSeparated")?.collect().await };
             match tokio::time::timeout(QUERY_TIMEOUT, answer).await {
@@ -216,7 +226,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// Reads `26.7.2.1`.
-fn parse_version(text: &str) -> Option<(u32, u32)> {
+pub(super) fn parse_version(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

@@ -4,6 +4,7 @@
 //! messages) is gathered into one chunk first, so that it does not cost a write each; big buffers are sent in pieces,
 //! so that each piece that leaves is a sign of life for the timeout.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
@@ -13,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::client::ClickHouse;
 use super::error::ClientError;
-use super::sql::{name_list, quote_table};
+use super::sql::{name_list, quote_table, quote_text};
 
 /// Bytes handed to the connection at once; with LZ4, a block.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -80,7 +81,17 @@ impl ClickHouse {
         self.execute(&format!("SELECT 1 SETTINGS {}", settings.join(", ")))
     }
 
-    fn insert_settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    /// What the server applies to our inserts: the settings of every insert and these, by name, sent as an insert sends
+    /// them. A setting that it does not have is not among them.
+    pub(super) fn applied_insert_settings(&self, more: &[&str]) -> Result<HashMap<String, String>, ClientError> {
+        let names = self.insert_settings().map(|(name, _)| name).chain(more.iter().copied());
+        let list: Vec<String> = names.map(quote_text).collect();
+        let sql = format!("SELECT name, value FROM system.settings WHERE name IN ({})", list.join(", "));
+        let rows = self.rows_with(&sql, self.insert_settings())?;
+        Ok(rows.into_iter().filter_map(|row| <[String; 2]>::try_from(row).ok().map(Into::into)).collect())
+    }
+
+    pub(super) fn insert_settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let strict = (self.version() >= STRICT_DEDUPLICATION_SINCE).then_some(("deduplicate_insert", "enable"));
         SETTINGS.into_iter().chain(strict)
     }

@@ -6,6 +6,7 @@
 //! | `error.rs`, `codes.rs` | what can fail, and what it asks of us |
 //! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
+//! | `preflight.rs`, `durability.rs` | what server and tables can promise, and why not more |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
 //! | `trial.rs` | a sample inserted into a database of its own, to measure the server |
 //!
@@ -16,10 +17,12 @@ mod check;
 mod client;
 mod codes;
 mod ddl;
+mod durability;
 mod error;
 mod insert;
 mod ledger;
 mod partials;
+mod preflight;
 mod rollup_ddl;
 mod schema;
 mod sink;
@@ -34,6 +37,7 @@ pub use client::{ClickHouse, Connection, VERSION_MIN};
 pub use codes::{CODES, ErrorKind, kind_of_code};
 pub use ddl::{DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
 pub use error::{ClientError, ConnectError, ServerException};
+pub use preflight::{Grade, Preflight, Reason, preflight};
 pub use rollup_ddl::{Feed, Rollup, Select, View};
 pub use schema::Schema;
 pub use sink::ClickHouseSink;

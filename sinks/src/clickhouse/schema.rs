@@ -1,12 +1,14 @@
 //! All objects that a config wants in ClickHouse, and the statements that create them.
 //!
 //! [`Schema::check`] compares them with what is there (`check.rs`), [`Schema::apply`] creates what is missing
-//! (`apply.rs`). Nothing that exists is ever changed, but for columns that are added to the three tables.
+//! (`apply.rs`). Nothing that exists is ever changed, but for columns that are added to the three tables and
+//! settings that the guarantee rests on.
 
 use longshore_core::config::{Config, FilledBy};
 
 use super::check::ENGINE_MARK;
 use super::ddl::{Events, Table, dead_letters, ledger};
+use super::durability::{FSYNC, Wanted};
 use super::rollup_ddl::{Feed, Rollup, View, rollup};
 use super::sql::{quote_name, quote_table, quote_text};
 
@@ -25,6 +27,8 @@ pub struct Schema {
     pub rollups: Vec<Rollup>,
     /// What fills the rollups.
     pub filled_by: FilledBy,
+    /// What the tables must keep through retries and power failures.
+    pub(super) durability: Wanted,
     /// The event time, a column of the events table.
     pub(super) time: String,
 }
@@ -33,15 +37,25 @@ impl Schema {
     /// The schema of a checked config.
     pub fn from_config(config: &Config) -> Self {
         let events = Events::new(config);
-        Schema {
+        let durability =
+            Wanted { fsync: config.clickhouse.fsync, slices_in_flight: config.clickhouse.inserts_in_flight as u64 };
+        let mut schema = Schema {
             database: config.clickhouse.database.clone(),
             events: events.table(&config.table.order_by),
             dead_letters: dead_letters(),
             ledger: ledger(),
             rollups: config.rollups.iter().map(|spec| rollup(spec, &events)).collect(),
             filled_by: config.clickhouse.rollups,
+            durability,
             time: config.table.time.clone(),
+        };
+        if durability.fsync {
+            let targets = schema.rollups.iter_mut().map(|rollup| &mut rollup.target);
+            for table in targets.chain([&mut schema.events, &mut schema.dead_letters, &mut schema.ledger]) {
+                table.settings.extend(FSYNC);
+            }
         }
+        schema
     }
 
     /// Every statement, in the order in which they would be run on an empty server.

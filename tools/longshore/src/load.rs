@@ -22,7 +22,7 @@ use crate::connect::{Server, Watched};
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
 use crate::report::{self, Report};
-use crate::{bar, config_file, inputs, kernels, schema, signals};
+use crate::{bar, config_file, guarantee, inputs, kernels, schema, signals};
 
 /// Loads what the command line or the config names.
 pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
@@ -59,7 +59,8 @@ fn load(
     (read, stop, bars): (ReadMethod, &Arc<AtomicBool>, &MultiProgress),
 ) -> CommandResult {
     let tables = Schema::from_config(config);
-    schema::create_if_fresh(&server.client, &tables, &args.config.config)?;
+    schema::create_if_fresh(&server.client, &tables)?;
+    guarantee::demand(&server.client, config, &args.config.config)?;
     let sink = ClickHouseSink::new(&server.client, config, args.reload).or_exit(Exit::Refused)?;
     let known = if args.reload { KnownSlices::default() } else { known_slices(&sink, inputs)? };
 

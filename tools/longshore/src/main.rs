@@ -8,6 +8,7 @@ mod config_file;
 mod connect;
 mod doctor;
 mod exit;
+mod guarantee;
 mod inputs;
 mod kernels;
 mod load;

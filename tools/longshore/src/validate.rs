@@ -6,7 +6,7 @@ use longshore_sinks::clickhouse::Schema;
 use crate::cli::ValidateArgs;
 use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, OrExit};
-use crate::{config_file, schema};
+use crate::{config_file, guarantee, schema};
 
 /// Checks the config, the files that it names, and (unless told not to connect) the server's tables.
 pub(crate) fn run(args: &ValidateArgs) -> CommandResult {
@@ -34,7 +34,12 @@ pub(crate) fn run(args: &ValidateArgs) -> CommandResult {
         return Ok(Exit::Done);
     }
     let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
-    let exit = schema::compare(&server.client, &Schema::from_config(&config), &args.config.config);
+    let compared = schema::compare(&server.client, &Schema::from_config(&config), &args.config.config);
+    let exit = match compared {
+        Ok(Exit::Done) => guarantee::show(&server.client, &config),
+        Ok(differ) => guarantee::show(&server.client, &config).map(|_| differ),
+        Err(failure) => Err(failure),
+    };
     server.close().or_exit(Exit::Refused)?;
     exit
 }

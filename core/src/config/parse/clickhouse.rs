@@ -5,17 +5,33 @@ use std::path::PathBuf;
 use super::columns::check_name;
 use crate::config::context::quote;
 use crate::config::table::{Item, Section};
-use crate::config::{ClickHouseSpec, EmbeddedSpec, FilledBy, Secret, ServerSpec, UrlSpec, WireCompression, values};
+use crate::config::{
+    ClickHouseSpec, EmbeddedSpec, FilledBy, Guarantee, Secret, ServerSpec, UrlSpec, WireCompression, values,
+};
 use crate::limits;
 
-const KEYS: &[&str] =
-    &["url", "user", "password", "ca_file", "database", "inserts_in_flight", "compression", "rollups", "embedded"];
+const KEYS: &[&str] = &[
+    "url",
+    "user",
+    "password",
+    "ca_file",
+    "database",
+    "inserts_in_flight",
+    "compression",
+    "rollups",
+    "guarantee",
+    "fsync",
+    "embedded",
+];
 const EMBEDDED_KEYS: &[&str] = &["data", "http_port", "tcp_port", "library", "memory_max", "analyst_password"];
 
 const COMPRESSIONS: [(&str, WireCompression); 3] =
     [("auto", WireCompression::Auto), ("none", WireCompression::None), ("lz4", WireCompression::Lz4)];
 
 const FILLED_BY: [(&str, FilledBy); 2] = [("engine", FilledBy::Engine), ("views", FilledBy::Views)];
+
+const GUARANTEES: [(&str, Guarantee); 2] =
+    [("exactly-once", Guarantee::ExactlyOnce), ("at-least-once", Guarantee::AtLeastOnce)];
 
 /// Databases that ClickHouse keeps for itself.
 const OWN_DATABASES: [&str; 3] = ["system", "information_schema", "INFORMATION_SCHEMA"];
@@ -27,6 +43,8 @@ pub(super) fn read(root: &Section<'_>) -> Option<ClickHouseSpec> {
         inserts_in_flight: limits::INSERTS_IN_FLIGHT,
         compression: WireCompression::Auto,
         rollups: FilledBy::Engine,
+        guarantee: Guarantee::ExactlyOnce,
+        fsync: true,
     };
     let Some(item) = root.item("clickhouse") else {
         return Some(spec);
@@ -50,6 +68,12 @@ pub(super) fn read(root: &Section<'_>) -> Option<ClickHouseSpec> {
     }
     if let Some(filled_by) = section.item("rollups").and_then(|item| item.one_of(&FILLED_BY)) {
         spec.rollups = filled_by.value;
+    }
+    if let Some(guarantee) = section.item("guarantee").and_then(|item| item.one_of(&GUARANTEES)) {
+        spec.guarantee = guarantee.value;
+    }
+    if let Some(fsync) = section.boolean("fsync") {
+        spec.fsync = fsync.value;
     }
     spec.server = server?;
     Some(spec)

@@ -6,8 +6,8 @@ use super::{BASE, END, base_with, parse_as};
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step, TimeFormat, TimePrecision};
 use crate::config::{
     ClickHouseSpec, Config, DecodeSpec, DictionarySpec, EmbeddedSpec, EnvelopeLayout, EnvelopeSpec, FilledBy,
-    FilterSpec, Format, Framing, KeyringSpec, PipelineSpec, ProductsSpec, Secret, ServerSpec, SourceSpec, TableSpec,
-    UnknownProduct, UrlSpec, WireCompression,
+    FilterSpec, Format, Framing, Guarantee, KeyringSpec, PipelineSpec, ProductsSpec, Secret, ServerSpec, SourceSpec,
+    TableSpec, UnknownProduct, UrlSpec, WireCompression,
 };
 use crate::rollup::{Condition, RollupKind, RollupSpec};
 
@@ -156,6 +156,8 @@ database = "logs"
 inserts_in_flight = 4
 compression = "lz4"
 rollups = "views"
+guarantee = "at-least-once"
+fsync = false
 
 [pipeline]
 slice_bytes = "8 MiB"
@@ -326,6 +328,8 @@ fn clickhouse_on_a_url() {
             inserts_in_flight: 4,
             compression: WireCompression::Lz4,
             rollups: FilledBy::Views,
+            guarantee: Guarantee::AtLeastOnce,
+            fsync: false,
         }
     );
 }
@@ -372,6 +376,8 @@ fn what_is_not_said() {
             inserts_in_flight: 2,
             compression: WireCompression::Auto,
             rollups: FilledBy::Engine,
+            guarantee: Guarantee::ExactlyOnce,
+            fsync: true,
         }
     );
 }

@@ -15,6 +15,7 @@ mod filling;
 mod formats;
 mod kinds;
 mod load;
+mod preflight;
 mod rollups;
 mod schema;
 mod shop;
