@@ -37,6 +37,8 @@ pub struct Follower {
     pub(super) changes: Vec<Change>,
     /// Regular scans so far.
     pub(super) scans: u64,
+    /// Some file has content that is no source yet.
+    pub(super) in_doubt: bool,
     /// Heads that were read so far.
     heads_read: u64,
     told_scan_only: bool,
@@ -66,6 +68,7 @@ impl Follower {
             paths: HashMap::new(),
             changes: Vec::new(),
             scans: 0,
+            in_doubt: false,
             heads_read: 0,
             told_scan_only: false,
             now: SystemTime::now,
@@ -337,6 +340,9 @@ impl Follower {
         }
         self.look_for_missing(&there);
         self.held.retain(|inode, _| there.contains(inode));
+        // A copy is younger than what it is of, which has to be known first.
+        newcomers.sort_by_key(|seen| seen.stat.inode.born_ns);
+        self.in_doubt = self.sources.iter().any(|source| matches!(source.state, State::Doubted { .. }));
         for seen in newcomers {
             self.look_at_newcomer(seen);
         }

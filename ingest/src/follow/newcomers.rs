@@ -96,6 +96,11 @@ impl Follower {
                 Likeness::Other => {}
             }
         }
+        // What a file in doubt has now is no source yet, and this may be a copy of it.
+        if self.in_doubt {
+            self.again();
+            return self.hold(&newcomer, None, false);
+        }
         self.found(newcomer);
     }
 

@@ -258,6 +258,10 @@ impl World {
             self.excuse(path);
         }
         fs::remove_file(path).expect("deleted");
+        if meta.nlink() == 1 {
+            // Its number may be given to the next file.
+            self.found.remove(&meta.ino());
+        }
         self.note(format!("delete {}", name(path)));
     }
 
