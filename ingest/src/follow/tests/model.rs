@@ -320,6 +320,7 @@ impl World {
                 fs::write(&to, &bytes).expect("written");
             }
             Step::Unlink { path } => {
+                self.found.remove(&path.metadata().expect("there").ino());
                 fs::remove_file(&path).expect("deleted");
                 self.busy.clear();
             }
