@@ -78,7 +78,8 @@ CREATE TABLE IF NOT EXISTS `shop`.`logs`
 ENGINE = MergeTree
 PARTITION BY toDate(`ts`)
 ORDER BY (`app`, `channel`, `ts`)
-SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728",
+SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, \
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
             "\
 CREATE TABLE IF NOT EXISTS `shop`.`dead_letters`
 (
@@ -95,7 +96,8 @@ CREATE TABLE IF NOT EXISTS `shop`.`dead_letters`
 )
 ENGINE = MergeTree
 ORDER BY (`reason`, `source`, `offset`)
-SETTINGS non_replicated_deduplication_window = 10000",
+SETTINGS non_replicated_deduplication_window = 10000, \
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
             "\
 CREATE TABLE IF NOT EXISTS `shop`.`ledger`
 (
@@ -115,7 +117,8 @@ CREATE TABLE IF NOT EXISTS `shop`.`ledger`
 )
 ENGINE = MergeTree
 ORDER BY (`source_id`, `start`, `slice`)
-SETTINGS non_replicated_deduplication_window = 10000",
+SETTINGS non_replicated_deduplication_window = 10000, \
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
         ]
     );
 }
@@ -146,7 +149,8 @@ CREATE TABLE IF NOT EXISTS `shop`.`new_users_first_seen`
 ENGINE = AggregatingMergeTree
 ORDER BY (`product`, `user`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
-             min_age_to_force_merge_on_partition_only = 1",
+             min_age_to_force_merge_on_partition_only = 1, \
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
             &view("minute", "toStartOfMinute(tupleElement(materialize(r.`first`), '_time'))"),
             &view("hour", "toStartOfHour(tupleElement(materialize(r.`first`), '_time'))"),
             &view("day", "toDate(tupleElement(materialize(r.`first`), '_time'))"),
@@ -186,7 +190,8 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toDate(`minute`)
 ORDER BY (`product`, `minute`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
-         min_age_to_force_merge_on_partition_only = 1"
+         min_age_to_force_merge_on_partition_only = 1, \
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480"
     );
     assert_eq!(
         statements[2],
@@ -227,7 +232,8 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toDate(`minute`)
 ORDER BY (`product`, `channel`, `minute`, `ip`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
-         min_age_to_force_merge_on_partition_only = 1"
+         min_age_to_force_merge_on_partition_only = 1, \
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480"
     );
     assert_eq!(
         statements[1],
