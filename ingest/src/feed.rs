@@ -1,0 +1,142 @@
+//! The boundary between a service and where its slices come from: followed files, topics.
+//!
+//! A [`Feed`] cuts slices, and remembers where others would find it that it did, before it gives them away: in the
+//! journal for files, with the group's offsets for a topic. A slice that was given away is *planned*: whatever dies, it
+//! is cut again with the same bytes and the same id, here or in the engine that takes over. It is stored under tokens
+//! made of its id, so that it is stored once however often it is sent. Then the feed is told that it is
+//! [`done`](Feed::done), and moves the source's position over whatever is done without a gap.
+//!
+//! A feed is one thread's; nothing in it blocks for longer than it is told to, except for a disk or a broker that has to
+//! make something durable. It knows no sink and no decoder.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use longshore_core::slice::{Slice, SliceId};
+
+use crate::journal::ConfigHash;
+use crate::sink::SliceMeta;
+
+/// A slice that is planned, so that it may be stored.
+#[derive(Debug)]
+pub struct PlannedSlice {
+    /// What is decoded.
+    pub slice: Slice,
+    /// What is remembered.
+    pub meta: SliceMeta,
+    /// The config that it must be processed under.
+    pub config: ConfigHash,
+    /// It was planned by an earlier run or another engine, which may have stored it, or some of it.
+    pub in_doubt: bool,
+    /// What the feed calls it.
+    pub ticket: Ticket,
+    /// Whether it is still this engine's to store.
+    pub lease: Lease,
+    /// When its oldest record was there to be read, for the lag: on the feed's clock.
+    pub since: Duration,
+}
+
+/// What a feed calls a slice that it gave away. Given once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// The right to store a slice, which a feed may lose to another engine. Whoever takes over stores the same under the same
+/// tokens, so that a slice that is being stored at that moment does no harm; only sending it long after would, when
+/// its tokens are forgotten. So it is asked for before every attempt.
+#[derive(Debug, Clone)]
+pub struct Lease(Option<Arc<AtomicBool>>);
+
+impl Lease {
+    /// Of a source that no other engine can take.
+    pub fn forever() -> Self {
+        Lease(None)
+    }
+
+    /// One that ends when `revoked` is set.
+    pub fn until(revoked: Arc<AtomicBool>) -> Self {
+        Lease(Some(revoked))
+    }
+
+    /// Whether it is still held.
+    pub fn held(&self) -> bool {
+        self.0.as_ref().is_none_or(|revoked| !revoked.load(Ordering::Acquire))
+    }
+}
+
+/// How much a feed may give away now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Slices.
+    pub slices: usize,
+    /// Bytes of them together. The last one may exceed it.
+    pub bytes: usize,
+}
+
+/// Why a feed cannot go on. Nothing is lost: it is dropped, and made again after a while.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// Trying again may help: a full disk, a broker that is away.
+    #[error("{detail}")]
+    Retry {
+        /// What happened and what to do.
+        detail: String,
+    },
+    /// Somebody has to look: a damaged journal, a topic that is not there.
+    #[error("{detail}")]
+    Refuse {
+        /// What happened and what to do.
+        detail: String,
+    },
+}
+
+/// How far a source is, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Bytes that are there and not stored; of a topic those that were fetched.
+    pub lag_bytes: u64,
+    /// Records that are there and not stored, where that is known: messages of a topic.
+    pub lag_records: Option<u64>,
+    /// How long the oldest of what is not stored has been there.
+    pub lag: Duration,
+    /// Slices that are planned and not done.
+    pub in_doubt: usize,
+    /// Why nothing more is read of it until somebody does something.
+    pub stopped: Option<String>,
+}
+
+/// A source of planned slices. See the [module](self).
+pub trait Feed {
+    /// Reads on, plans what is ready, and adds it to `planned`: as much as there is `room` for. Waits for `wait` at most if
+    /// there is nothing. `now` is the time since some moment, and never goes back.
+    fn step(
+        &mut self,
+        now: Duration,
+        wait: Duration,
+        room: Room,
+        planned: &mut Vec<PlannedSlice>,
+    ) -> Result<(), FeedError>;
+
+    /// A slice is stored, whole. Those that this feed does not own any more are ignored.
+    fn done(&mut self, ticket: Ticket) -> Result<(), FeedError>;
+
+    /// Slices that an earlier run planned and that were not given away yet.
+    fn in_doubt(&self) -> Vec<SliceId>;
+
+    /// Takes slices in doubt as done, because the sink has them whole: they need not be read again.
+    fn settle(&mut self, stored: &dyn Fn(SliceId) -> bool) -> Result<(), FeedError>;
+
+    /// Plans everything from now on under this config.
+    fn set_config(&mut self, config_text: &str) -> Result<ConfigHash, FeedError>;
+
+    /// Cuts no new slices from now on.
+    fn drain(&mut self);
+
+    /// Each source and how far it is.
+    fn status(&self, now: Duration) -> Vec<SourceStatus>;
+
+    /// Makes durable what is done, and lets others go on.
+    fn close(&mut self) -> Result<(), FeedError>;
+}
