@@ -88,6 +88,8 @@ mod names;
 mod open;
 mod scan;
 mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use disk::{Directory, Disk, DiskFile, LockedDirectory};
 pub use error::{DiskError, OpenError, Refusal, WriteError};

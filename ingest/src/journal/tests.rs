@@ -3,14 +3,13 @@
 mod damage;
 mod real;
 mod simulation;
-mod twin;
 
 use longshore_core::limits::{JOURNAL_IDENTITY_BYTES_MAX, JOURNAL_SLICES_MAX};
 use longshore_core::slice::SliceId;
 
 use super::format::Record;
+use super::testing::{FaultyDisk, Lies};
 use super::{ConfigHash, Journal, JournaledSlice, KnownSource, Machine, Options, Refusal, SourceNumber, WriteError};
-use twin::{Lies, Twin};
 
 const CONFIG: &str = "version = 1\n";
 
@@ -18,7 +17,7 @@ fn options() -> Options {
     Options::new(Machine::named("test"))
 }
 
-fn open(disk: &Twin) -> Journal<Twin> {
+fn open(disk: &FaultyDisk) -> Journal<FaultyDisk> {
     Journal::open_on(disk.clone(), options()).expect("it opens").0
 }
 
@@ -36,7 +35,7 @@ fn slice(source: u32, start: u64, end: u64) -> JournaledSlice {
 }
 
 /// A journal with source 0 from 0 and source 1 from 50.
-fn with_two_sources(disk: &Twin) -> Journal<Twin> {
+fn with_two_sources(disk: &FaultyDisk) -> Journal<FaultyDisk> {
     let mut journal = open(disk);
     journal.keep_config(CONFIG).unwrap();
     assert_eq!(journal.know(b"a", "a.log", 0).unwrap(), SourceNumber(0));
@@ -53,7 +52,7 @@ fn refusal(result: Result<(), WriteError>) -> Refusal {
 
 #[test]
 fn a_position_moves_only_over_slices_that_are_done_without_a_gap() {
-    let disk = Twin::new(1, Lies::default());
+    let disk = FaultyDisk::new(1, Lies::default());
     let mut journal = with_two_sources(&disk);
     let slices = [slice(0, 0, 10), slice(1, 50, 60), slice(0, 10, 25), slice(0, 25, 30)];
     journal.cut(&slices).unwrap();
@@ -80,7 +79,7 @@ fn a_position_moves_only_over_slices_that_are_done_without_a_gap() {
 
 #[test]
 fn what_would_lose_or_double_bytes_is_refused_and_the_journal_goes_on() {
-    let mut journal = with_two_sources(&Twin::new(1, Lies::default()));
+    let mut journal = with_two_sources(&FaultyDisk::new(1, Lies::default()));
     for wrong in [slice(0, 1, 10), slice(0, 0, 0), slice(1, 0, 60)] {
         assert!(matches!(refusal(journal.cut(&[wrong])), Refusal::NotNext { .. }));
     }
@@ -104,7 +103,7 @@ fn what_would_lose_or_double_bytes_is_refused_and_the_journal_goes_on() {
 
 #[test]
 fn a_source_that_was_forgotten_gives_up_its_slices_and_never_its_number() {
-    let disk = Twin::new(1, Lies::default());
+    let disk = FaultyDisk::new(1, Lies::default());
     let mut journal = with_two_sources(&disk);
     journal.cut(&[slice(1, 50, 60), slice(0, 0, 10)]).unwrap();
     assert_eq!(journal.forget(SourceNumber(1)).unwrap(), [slice(1, 50, 60)]);
@@ -117,7 +116,7 @@ fn a_source_that_was_forgotten_gives_up_its_slices_and_never_its_number() {
 
 #[test]
 fn slices_that_are_not_done_are_bounded() {
-    let mut journal = with_two_sources(&Twin::new(1, Lies::default()));
+    let mut journal = with_two_sources(&FaultyDisk::new(1, Lies::default()));
     let slices: Vec<_> = (0..JOURNAL_SLICES_MAX as u64).map(|n| slice(0, n, n + 1)).collect();
     journal.cut(&slices).unwrap();
     assert_eq!(refusal(journal.cut(&[slice(1, 50, 60)])), Refusal::Full);
@@ -130,7 +129,7 @@ fn slices_that_are_not_done_are_bounded() {
 
 #[test]
 fn a_journal_is_as_large_as_what_is_alive() {
-    let disk = Twin::new(1, Lies::default());
+    let disk = FaultyDisk::new(1, Lies::default());
     let mut options = options();
     options.segment_bytes = 2_000;
     let (mut journal, _) = Journal::open_on(disk.clone(), options).unwrap();
@@ -154,7 +153,7 @@ fn a_journal_is_as_large_as_what_is_alive() {
 
 #[test]
 fn one_cut_is_one_write_and_one_sync_and_done_is_a_write() {
-    let disk = Twin::new(1, Lies::default());
+    let disk = FaultyDisk::new(1, Lies::default());
     let mut journal = with_two_sources(&disk);
     let before = disk.operations();
     journal.cut(&[slice(0, 0, 10), slice(0, 10, 20), slice(1, 50, 60)]).unwrap();

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::twin::{Lies, Twin};
 use super::{CONFIG, JournaledSlice, KnownSource, Record, options, slice, with_two_sources};
 use crate::journal::format::{Header, RECORD_HEADER_BYTES};
+use crate::journal::testing::{FaultyDisk, Lies};
 use crate::journal::{Journal, Machine, OpenError, Recovered, names};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -27,14 +27,14 @@ struct Small {
     synced: usize,
 }
 
-fn open_files(files: &Files) -> Result<(Journal<Twin>, Recovered), OpenError> {
-    let disk = Twin::new(2, Lies::default());
+fn open_files(files: &Files) -> Result<(Journal<FaultyDisk>, Recovered), OpenError> {
+    let disk = FaultyDisk::new(2, Lies::default());
     files.iter().for_each(|(name, bytes)| disk.put(name, bytes));
     Journal::open_on(disk, options())
 }
 
 fn small() -> Small {
-    let disk = Twin::new(1, Lies::default());
+    let disk = FaultyDisk::new(1, Lies::default());
     let mut journal = with_two_sources(&disk);
     // Opened again, so that sources and a slice are in the snapshot.
     journal.cut(&[slice(0, 0, 10)]).unwrap();
@@ -42,7 +42,7 @@ fn small() -> Small {
     let (mut journal, _) = Journal::open_on(disk.clone(), options()).unwrap();
     journal.keep_config(CONFIG).unwrap();
     let mut known = BTreeMap::new();
-    let mut note = |journal: &Journal<Twin>| {
+    let mut note = |journal: &Journal<FaultyDisk>| {
         let (sources, in_doubt) = (journal.sources(), journal.state.in_doubt());
         known.insert(journal.bytes() as usize, Known { sources, in_doubt });
     };
@@ -169,7 +169,7 @@ fn a_segment_that_is_gone_or_was_put_back_from_a_backup_is_missed() {
     };
     let number = names::segment_number(&small.segment).unwrap();
     assert_eq!(missing(&files), (number, None));
-    let disk = Twin::new(1, Lies::default());
+    let disk = FaultyDisk::new(1, Lies::default());
     drop(with_two_sources(&disk));
     files.insert(names::segment(1), disk.files()[&names::segment(1)].clone());
     assert_eq!(missing(&files), (number, Some(1)));
@@ -199,7 +199,7 @@ fn a_journal_of_another_version_or_of_another_machine_is_refused() {
     let error = open_files(&files).unwrap_err();
     assert!(matches!(error, OpenError::Version { found: 2, .. }), "{error}");
 
-    let disk = Twin::new(2, Lies::default());
+    let disk = FaultyDisk::new(2, Lies::default());
     small.files.iter().for_each(|(name, bytes)| disk.put(name, bytes));
     let mut elsewhere = options();
     elsewhere.machine = Machine::named("another");

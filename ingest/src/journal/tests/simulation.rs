@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use longshore_core::slice::SliceId;
 
-use super::twin::{Lies, Random, Twin};
+use crate::journal::testing::{FaultyDisk, Lies, Random};
 use crate::journal::{Journal, JournaledSlice, Machine, OpenError, Options, Recovered, SourceNumber, WriteError};
 
 const CONFIGS: [&str; 3] = ["version = 1", "version = 1 # b", "version = 1 # c"];
@@ -119,7 +119,7 @@ impl Model {
     }
 
     /// One random operation. False once the journal takes nothing more.
-    fn step(&mut self, journal: &mut Journal<Twin>, random: &mut Random) -> Result<bool, String> {
+    fn step(&mut self, journal: &mut Journal<FaultyDisk>, random: &mut Random) -> Result<bool, String> {
         let outcome = match random.below(20) {
             0 | 1 => self.know(journal),
             2 => self.forget(journal, random),
@@ -142,7 +142,7 @@ impl Model {
         Ok(true)
     }
 
-    fn know(&mut self, journal: &mut Journal<Twin>) -> Result<(), WriteError> {
+    fn know(&mut self, journal: &mut Journal<FaultyDisk>) -> Result<(), WriteError> {
         self.identities += 1;
         let identity = self.identities.to_string().into_bytes();
         // Numbers are given in order, so the name can say which.
@@ -156,7 +156,7 @@ impl Model {
         Ok(())
     }
 
-    fn forget(&mut self, journal: &mut Journal<Twin>, random: &mut Random) -> Result<(), WriteError> {
+    fn forget(&mut self, journal: &mut Journal<FaultyDisk>, random: &mut Random) -> Result<(), WriteError> {
         let Some(number) = self.any_source(random) else { return Ok(()) };
         self.sources.get_mut(&number).expect("it is one of them").forget_called = true;
         let given_up = journal.forget(number)?;
@@ -167,7 +167,7 @@ impl Model {
         Ok(())
     }
 
-    fn cut(&mut self, journal: &mut Journal<Twin>, random: &mut Random) -> Result<(), WriteError> {
+    fn cut(&mut self, journal: &mut Journal<FaultyDisk>, random: &mut Random) -> Result<(), WriteError> {
         let config = journal.keep_config(CONFIGS[random.below(CONFIGS.len())])?;
         let mut cuts = Vec::new();
         for _ in 0..=random.below(4) {
@@ -175,8 +175,8 @@ impl Model {
             let source = self.sources.get_mut(&number).expect("it is one of them");
             let start = source.end();
             let end = start + 1 + random.below(1_000) as u64;
-            let records = (!random.once_in(3)).then(|| random.next() >> 1);
-            let (slice, hash) = (SliceId(random.next()), random.next());
+            let records = (!random.once_in(3)).then(|| random.word() >> 1);
+            let (slice, hash) = (SliceId(random.word()), random.word());
             let cut = JournaledSlice { slice, source: number, start, end, hash, config, records };
             self.sequence += 1;
             let sequence = self.sequence;
@@ -192,7 +192,7 @@ impl Model {
         Ok(())
     }
 
-    fn done(&mut self, journal: &mut Journal<Twin>, random: &mut Random) -> Result<(), WriteError> {
+    fn done(&mut self, journal: &mut Journal<FaultyDisk>, random: &mut Random) -> Result<(), WriteError> {
         let Some(number) = self.any_source(random) else { return Ok(()) };
         let source = self.sources.get_mut(&number).expect("it is one of them");
         let mut open: Vec<&mut Slice> = source.slices.iter_mut().filter(|slice| !slice.done_recorded).collect();
@@ -220,11 +220,11 @@ struct Seen {
 
 /// Opens the journal, whatever dies meanwhile.
 fn open(
-    disk: &Twin,
+    disk: &FaultyDisk,
     options: Options,
     random: &mut Random,
     seen: &mut Seen,
-) -> Result<(Journal<Twin>, Recovered), String> {
+) -> Result<(Journal<FaultyDisk>, Recovered), String> {
     for attempt in 0.. {
         match attempt < 4 && random.once_in(3) {
             true => disk.plan(Some(random.below(30) as u64), random.once_in(2).then_some(10)),
@@ -249,7 +249,7 @@ fn open(
 /// A history. An error says which promise was broken.
 fn simulate(seed: u64, lies: Lies) -> Result<Seen, String> {
     let mut random = Random(seed ^ 0x6a09_e667_f3bc_c908);
-    let disk = Twin::new(seed, lies);
+    let disk = FaultyDisk::new(seed, lies);
     let mut options = Options::new(Machine::named("simulation"));
     options.segment_bytes = 300 + random.below(3_000) as u64;
     let (mut model, mut seen) = (Model::default(), Seen::default());

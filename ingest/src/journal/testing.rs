@@ -11,18 +11,19 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::journal::disk::{Disk, DiskFile};
-use crate::journal::names::LOCK;
+use super::names::LOCK;
+use super::{Disk, DiskFile};
 
 /// Bytes that are lost together.
 const BLOCK: usize = 32;
 
-/// SplitMix64.
+/// SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Debug, Clone)]
-pub(super) struct Random(pub(super) u64);
+pub struct Random(pub u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,23 +32,23 @@ impl Random {
     }
 
     /// A number below `bound`.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.word() % bound as u64) as usize
     }
 
     /// True once in `times`.
-    pub(super) fn once_in(&mut self, times: usize) -> bool {
+    pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 }
 
 /// Bugs of the disk that the journal cannot survive: tests of the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Lies {
+pub struct Lies {
     /// Files are not synced, as if the journal did not ask for it.
-    pub(super) file_sync: bool,
+    pub file_sync: bool,
     /// The directory is not, as if old segments were removed before.
-    pub(super) dir_sync: bool,
+    pub dir_sync: bool,
 }
 
 #[derive(Debug, Default)]
@@ -103,17 +104,17 @@ struct State {
     crashed: bool,
     /// Once in how many operations something fails.
     fault_once_in: Option<usize>,
-    pub(super) operations: u64,
+    operations: u64,
 }
 
 /// The disk; clones are the same one.
 #[derive(Debug, Clone)]
-pub(super) struct Twin(Rc<RefCell<State>>);
+pub struct FaultyDisk(Rc<RefCell<State>>);
 
 /// A file on it.
 #[derive(Debug)]
-pub(super) struct TwinFile {
-    disk: Twin,
+pub struct FaultyFile {
+    disk: FaultyDisk,
     inode: usize,
 }
 
@@ -121,9 +122,10 @@ fn dead() -> io::Error {
     io::Error::other("the machine died")
 }
 
-impl Twin {
-    pub(super) fn new(seed: u64, lies: Lies) -> Twin {
-        Twin(Rc::new(RefCell::new(State {
+impl FaultyDisk {
+    /// An empty one that fails as `seed` says, once [`plan`](Self::plan) asks for it.
+    pub fn new(seed: u64, lies: Lies) -> FaultyDisk {
+        FaultyDisk(Rc::new(RefCell::new(State {
             random: Random(seed),
             lies,
             inodes: Vec::new(),
@@ -141,27 +143,28 @@ impl Twin {
     }
 
     /// The machine dies after so many operations; a fault comes once in so many.
-    pub(super) fn plan(&self, crash_in: Option<u64>, fault_once_in: Option<usize>) {
+    pub fn plan(&self, crash_in: Option<u64>, fault_once_in: Option<usize>) {
         let mut state = self.0.borrow_mut();
         (state.crash_in, state.fault_once_in) = (crash_in, fault_once_in);
     }
 
-    pub(super) fn crashed(&self) -> bool {
+    /// Whether the machine died.
+    pub fn crashed(&self) -> bool {
         self.0.borrow().crashed
     }
 
     /// Operations so far.
-    pub(super) fn operations(&self) -> u64 {
+    pub fn operations(&self) -> u64 {
         self.0.borrow().operations
     }
 
     /// What is there when the machine is on again.
-    pub(super) fn restart(&self) {
+    pub fn restart(&self) {
         self.0.borrow_mut().restart();
     }
 
     /// Puts a file there, durable.
-    pub(super) fn put(&self, name: &str, bytes: &[u8]) {
+    pub fn put(&self, name: &str, bytes: &[u8]) {
         let mut state = self.0.borrow_mut();
         if name == LOCK {
             state.note = bytes.to_vec();
@@ -175,7 +178,7 @@ impl Twin {
     }
 
     /// All files with their bytes.
-    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.0.borrow();
         let file = |(name, &inode): (&String, &usize)| (name.clone(), state.inodes[inode].current.clone());
         let mut files: BTreeMap<_, _> = state.names.iter().map(file).collect();
@@ -238,8 +241,8 @@ impl State {
     }
 }
 
-impl Disk for Twin {
-    type File = TwinFile;
+impl Disk for FaultyDisk {
+    type File = FaultyFile;
 
     fn dir(&self) -> &Path {
         Path::new("twin")
@@ -264,13 +267,13 @@ impl Disk for Twin {
         Ok(bytes)
     }
 
-    fn create(&self, name: &str) -> io::Result<TwinFile> {
+    fn create(&self, name: &str) -> io::Result<FaultyFile> {
         let mut state = self.0.borrow_mut();
         state.tick()?;
         let inode = state.inodes.len();
         state.inodes.push(Inode::default());
         state.change(NameChange::Set { name: name.to_owned(), inode, from: None });
-        Ok(TwinFile { disk: self.clone(), inode })
+        Ok(FaultyFile { disk: self.clone(), inode })
     }
 
     fn overwrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -320,11 +323,11 @@ impl Disk for Twin {
     }
 
     fn random(&self) -> u128 {
-        u128::from(self.0.borrow_mut().random.next())
+        u128::from(self.0.borrow_mut().random.word())
     }
 }
 
-impl DiskFile for TwinFile {
+impl DiskFile for FaultyFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.disk.0.borrow_mut();
         let outcome = state.tick();
