@@ -75,12 +75,6 @@ impl ClickHouse {
         })
     }
 
-    /// Whether the server knows the settings of an insert and lets us set them; said before the first insert.
-    pub(super) fn check_insert_settings(&self) -> Result<(), ClientError> {
-        let settings: Vec<String> = self.insert_settings().map(|(name, value)| format!("{name} = '{value}'")).collect();
-        self.execute(&format!("SELECT 1 SETTINGS {}", settings.join(", ")))
-    }
-
     /// What the server applies to our inserts: the settings of every insert and these, by name, sent as an insert sends
     /// them. A setting that it does not have is not among them.
     pub(super) fn applied_insert_settings(&self, more: &[&str]) -> Result<HashMap<String, String>, ClientError> {

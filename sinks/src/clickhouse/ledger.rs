@@ -1,4 +1,6 @@
-//! Reading the ledger: which slices of a run's sources are stored already.
+//! Reading the ledger: which slices are stored already, of a run's sources or of a list.
+
+use std::collections::HashSet;
 
 use longshore_core::slice::SliceId;
 use longshore_ingest::known::KnownSlice;
@@ -12,7 +14,7 @@ impl ClickHouse {
     /// The stored slices of these sources, in order of source and start.
     pub fn known_slices(&self, source_ids: &[u64]) -> Result<Vec<KnownSlice>, ClientError> {
         let mut known = Vec::new();
-        for ids in source_ids.chunks(SOURCES_A_QUERY) {
+        for ids in source_ids.chunks(IDS_A_QUERY) {
             let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
             let rows = self.rows(&format!(
                 "SELECT DISTINCT slice, source_id, start, `end`, hash FROM {} WHERE source_id IN ({}) \
@@ -26,10 +28,28 @@ impl ClickHouse {
         }
         Ok(known)
     }
+
+    /// Which of these slices are in the ledger.
+    pub fn whole_slices(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, ClientError> {
+        let mut whole = HashSet::new();
+        for ids in slices.chunks(IDS_A_QUERY) {
+            let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
+            let rows = self.rows(&format!(
+                "SELECT DISTINCT slice FROM {} WHERE slice IN ({})",
+                quote_table(self.database(), LEDGER),
+                ids.join(", ")
+            ))?;
+            for id in rows.into_iter().flatten() {
+                let id = id.parse().map_err(|_| ClientError::Invalid(format!("`{id}` is not a slice's id")))?;
+                whole.insert(SliceId(id));
+            }
+        }
+        Ok(whole)
+    }
 }
 
 /// Keeps a query far below ClickHouse's limit of 256 KiB.
-const SOURCES_A_QUERY: usize = 4096;
+const IDS_A_QUERY: usize = 4096;
 
 fn entry(row: &[String]) -> Option<KnownSlice> {
     let [slice, source_id, start, end, hash] = row else { return None };

@@ -7,6 +7,7 @@
 //! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
 //! | `preflight.rs`, `durability.rs` | what server and tables can promise, and why not more |
+//! | `store.rs` | what the sink asks of a server, so that a twin can stand in for it |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
 //! | `trial.rs` | a sample inserted into a database of its own, to measure the server |
 //!
@@ -27,6 +28,7 @@ mod rollup_ddl;
 mod schema;
 mod sink;
 mod sql;
+mod store;
 mod tls;
 mod trial;
 mod types;
@@ -42,5 +44,6 @@ pub use rollup_ddl::{Feed, Rollup, Select, View};
 pub use schema::Schema;
 pub use sink::ClickHouseSink;
 pub use sql::{quote_name, quote_table, quote_text};
+pub use store::Store;
 pub use trial::{Rehearsal, Trial, TrialError, TrialRun};
 pub use types::clickhouse_type;

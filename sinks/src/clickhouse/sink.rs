@@ -16,14 +16,40 @@ use super::client::ClickHouse;
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::partials::Partials;
+use super::store::Store;
 
-/// What stands behind a slice's id in the token of its events.
-const EVENTS_KIND: &str = "e";
+/// What an insert of a slice is, which stands behind the slice's id in its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Events,
+    /// Tokens are remembered table by table, so that rollups share one.
+    Rollup,
+    DeadLetters,
+    Ledger,
+}
 
-/// Stores slices in a ClickHouse whose tables were checked.
+impl Kind {
+    const fn letter(self) -> char {
+        match self {
+            Kind::Events => 'e',
+            Kind::Rollup => 'r',
+            Kind::DeadLetters => 'd',
+            Kind::Ledger => 'l',
+        }
+    }
+
+    const fn rows(self) -> Rows {
+        match self {
+            Kind::Events => Rows::Events,
+            Kind::Rollup | Kind::DeadLetters | Kind::Ledger => Rows::Ours,
+        }
+    }
+}
+
+/// Stores slices in a ClickHouse whose tables were checked, or in a twin of one.
 #[derive(Debug, Clone)]
-pub struct ClickHouseSink {
-    clickhouse: ClickHouse,
+pub struct ClickHouseSink<S: Store = ClickHouse> {
+    store: S,
     events: String,
     /// Unless ClickHouse fills the rollups itself.
     partials: Option<Arc<Partials>>,
@@ -32,44 +58,55 @@ pub struct ClickHouseSink {
 }
 
 impl ClickHouseSink {
-    /// A sink into the tables of this config, after asking the server whether it takes the settings of an insert.
+    /// A sink into the tables of this config, after asking the server whether it keeps distinct values as we do. That it
+    /// takes the settings of an insert is for the [preflight](super::preflight()) to find out.
     ///
     /// With `reload`, slices that ClickHouse has already are stored once more: the tokens are of this run alone.
     pub fn new(clickhouse: &ClickHouse, config: &Config, reload: bool) -> Result<Self, ClientError> {
-        clickhouse.check_insert_settings()?;
         let partials = Partials::new(clickhouse, config)?.map(Arc::new);
         let run = if reload { format!("-{:016x}", rand::random::<u64>()) } else { String::new() };
-        Ok(ClickHouseSink { clickhouse: clickhouse.clone(), events: config.table.name.clone(), partials, run })
+        Ok(ClickHouseSink { store: clickhouse.clone(), events: config.table.name.clone(), partials, run })
     }
 
     /// The stored slices of these sources.
     pub fn known_slices(&self, source_ids: &[u64]) -> Result<Vec<KnownSlice>, ClientError> {
-        self.clickhouse.known_slices(source_ids)
+        self.store.known_slices(source_ids)
+    }
+}
+
+impl<S: Store> ClickHouseSink<S> {
+    /// A sink into the tables of this config in any store, which is asked nothing.
+    pub fn unchecked(store: S, config: &Config) -> Self {
+        let partials = Partials::unchecked(config).map(Arc::new);
+        ClickHouseSink { store, events: config.table.name.clone(), partials, run: String::new() }
     }
 
-    fn insert(&self, table: &str, kind: &str, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
-        let rows = if kind == EVENTS_KIND { Rows::Events } else { Rows::Ours };
-        let token = format!("{slice}-{kind}{}", self.run);
-        self.clickhouse.insert(table, &token, batch).map_err(|error| {
-            error.into_sink_error(&format!("insert into `{}`.`{table}`", self.clickhouse.database()), rows)
+    /// What it stores in.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    fn insert(&self, table: &str, kind: Kind, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
+        let token = format!("{slice}-{}{}", kind.letter(), self.run);
+        self.store.insert(table, &token, batch).map_err(|error| {
+            error.into_sink_error(&format!("insert into `{}`.`{table}`", self.store.database()), kind.rows())
         })
     }
 }
 
-impl Sink for ClickHouseSink {
+impl<S: Store> Sink for ClickHouseSink<S> {
     fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let id = slice.meta.id;
         let events = &slice.decoded.batch;
-        self.insert(&self.events, EVENTS_KIND, id, events)?;
+        self.insert(&self.events, Kind::Events, id, events)?;
         if let Some(partials) = &self.partials {
             for insert in partials.inserts(events) {
-                // Tokens are remembered table by table, so that rollups may share one.
-                self.insert(partials.table(&insert), "r", id, &insert.rows)?;
+                self.insert(partials.table(&insert), Kind::Rollup, id, &insert.rows)?;
                 partials.acknowledge(&insert);
             }
         }
-        self.insert(DEAD_LETTERS, "d", id, &dead_letter_batch(slice))?;
-        self.insert(LEDGER, "l", id, &ledger_batch(slice))
+        self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
+        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice))
     }
 }
 

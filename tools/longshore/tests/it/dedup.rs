@@ -1,13 +1,14 @@
 //! Storing a slice again, whatever became of it before, leaves one copy: in the tables and in every rollup.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use arrow_array::RecordBatch;
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_core::slice::SliceId;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
-use longshore_sinks::clickhouse::ClickHouseSink;
+use longshore_sinks::clickhouse::{ClickHouseSink, ClientError, Store};
 
 use crate::database::loaded_slice;
 use crate::shop::{Row, Shop, batch, pay, view};
@@ -171,6 +172,61 @@ fn the_ledger_tells_which_slices_are_known() {
     assert_eq!((known[0].source_id, known[0].start, known[0].end, known[0].hash), (1, 3000, 3999, !3));
     assert_eq!(shop.sink.known_slices(&[9]).unwrap(), []);
     assert_eq!(shop.sink.known_slices(&[]).unwrap(), []);
+}
+
+#[test]
+fn the_ledger_tells_which_of_ten_thousand_slices_are_whole() {
+    let shop = Shop::new("whole");
+    let last = SliceId(u64::MAX / 2000);
+    shop.sink.write(&slice(3)).unwrap();
+    shop.sink.write(&slice(last.0)).unwrap();
+    // Rows without a ledger row are not whole.
+    shop.database.clickhouse.insert("events", "0000000000000004-e", &batch(4, &rows())).unwrap();
+    let asked: Vec<SliceId> = (1..10_000).map(SliceId).chain([last]).collect();
+    assert_eq!(shop.sink.store().whole_slices(&asked).unwrap(), HashSet::from([SliceId(3), last]));
+    assert_eq!(shop.sink.store().whole_slices(&[SliceId(4)]).unwrap(), HashSet::new());
+    assert_eq!(shop.sink.store().whole_slices(&[]).unwrap(), HashSet::new());
+}
+
+/// A store that notes what it is sent and goes away at the `loses`th insert.
+struct Twin {
+    loses: usize,
+    sent: Mutex<Vec<String>>,
+}
+
+impl Store for Twin {
+    fn database(&self) -> &str {
+        "twin"
+    }
+
+    fn insert(&self, table: &str, token: &str, _: &RecordBatch) -> Result<(), ClientError> {
+        let mut sent = self.sent.lock().unwrap();
+        sent.push(format!("{table} {token}"));
+        if sent.len() == self.loses { Err(ClientError::Network("reset".to_owned())) } else { Ok(()) }
+    }
+
+    fn whole_slices(&self, _: &[SliceId]) -> Result<HashSet<SliceId>, ClientError> {
+        Ok(HashSet::new())
+    }
+}
+
+#[test]
+fn a_slice_is_sent_in_order_and_nothing_follows_what_failed() {
+    let shop = Shop::new("order");
+    let order = ["events", "new_users_first_seen", "gmv_minutes", "pv_uv_minutes", "requests_by_ip_minutes"];
+    let tokens = ["e", "r", "r", "r", "r", "d", "l"];
+    let all: Vec<String> = order
+        .into_iter()
+        .chain(["dead_letters", "ledger"])
+        .zip(tokens)
+        .map(|(table, token)| format!("{table} 0000000000000001-{token}"))
+        .collect();
+    for loses in 1..=all.len() {
+        let sink = ClickHouseSink::unchecked(Twin { loses, sent: Mutex::default() }, &shop.config);
+        let error = sink.write(&slice(1)).unwrap_err();
+        assert!(matches!(&error, SinkError::Retry { detail } if detail.contains("`twin`")), "{error:?}");
+        assert_eq!(*sink.store().sent.lock().unwrap(), all[..loses]);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use longshore_core::config::{FilledBy, WireCompression};
 use longshore_ingest::sink::{Sink, SinkError};
-use longshore_sinks::clickhouse::{ApplyError, ClickHouseSink, MISSING, Schema};
+use longshore_sinks::clickhouse::{ApplyError, Grade, MISSING, Schema, preflight};
 
 use crate::database::{TestDatabase, loaded_slice};
 use crate::shop::{ROLLUPS, Shop, TABLE, batch, view};
@@ -229,7 +229,8 @@ fn analysts_read_every_view_and_cannot_insert() {
     for view in all {
         analyst.rows(&format!("SELECT * FROM {name}.{view}")).unwrap_or_else(|error| panic!("{view}: {error}"));
     }
-    let text = ClickHouseSink::new(&analyst, &shop.config, false).unwrap_err().to_string();
-    assert!(text.contains("readonly"), "said before the first insert: {text}");
+    let found = preflight(&analyst, &shop.config).unwrap();
+    assert_eq!(found.grade(), Grade::Refused);
+    assert!(found.reasons[0].what.contains("readonly"), "said before the first insert: {:?}", found.reasons);
     assert!(analyst.execute(&format!("TRUNCATE TABLE {name}.events")).is_err());
 }
