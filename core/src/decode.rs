@@ -27,7 +27,7 @@ mod tests;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
-use arrow_buffer::{ArrowNativeType, Buffer};
+use arrow_buffer::ArrowNativeType;
 use arrow_schema::{Schema, SchemaRef};
 
 use self::blocks::JsonScratch;
@@ -400,9 +400,7 @@ fn give_back<T: ArrowNativeType>(values: &mut Reused<T>, array: ArrayRef) {
     let data = array.to_data();
     drop(array);
     let (_, _, _, _, buffers, _) = data.into_parts();
-    if let Some(Ok(taken)) = buffers.into_iter().next().map(Buffer::into_vec) {
-        values.give_back(taken);
-    }
+    values.take_back(buffers.into_iter().next());
 }
 
 #[cold]

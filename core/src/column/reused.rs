@@ -3,6 +3,8 @@
 
 use std::ops::Deref;
 
+use arrow_buffer::{ArrowNativeType, Buffer};
+
 /// A buffer given back is kept if it is at most this many times what the last batch needed: one huge batch must not pin
 /// its memory for good.
 const KEPT_TIMES_MAX: usize = 4;
@@ -140,6 +142,16 @@ impl<T: Copy> Reused<T> {
     }
 }
 
+impl<T: ArrowNativeType> Reused<T> {
+    /// Gives back the vector that a buffer of a finished array was made of. Dropped if somebody else holds the buffer, or
+    /// if it was made of something else.
+    pub(crate) fn take_back(&mut self, buffer: Option<Buffer>) {
+        if let Some(values) = buffer.and_then(|buffer| buffer.into_vec().ok()) {
+            self.give_back(values);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +165,20 @@ mod tests {
         reused.give_back(taken);
         reused.push(7);
         assert_eq!((&*reused, reused.as_ptr()), (&[7][..], place));
+    }
+
+    #[test]
+    fn a_buffer_that_somebody_holds_stays_theirs() {
+        let mut reused = Reused::default();
+        reused.extend_from_slice(&[1u32; 10_000]);
+        let buffer = Buffer::from_vec(reused.take());
+        let (place, held) = (buffer.as_ptr(), buffer.clone());
+        reused.take_back(Some(buffer));
+        assert_eq!(reused.values.capacity(), 0);
+        reused.take_back(Some(held));
+        reused.push(7);
+        assert_eq!(reused.as_ptr().cast(), place);
+        reused.take_back(None);
     }
 
     #[test]

@@ -110,19 +110,19 @@ impl Scatterer {
 
     fn give_back(&mut self, data: ArrayData) {
         let (_, _, nulls, _, buffers, children) = data.into_parts();
-        give_back(&mut self.nulls, nulls.map(|nulls| nulls.into_inner().into_inner()));
+        self.nulls.take_back(nulls.map(|nulls| nulls.into_inner().into_inner()));
         let mut buffers = buffers.into_iter();
         let first = buffers.next();
         match &mut self.values {
-            Values::Bytes(out) | Values::Bits(out) => give_back(out, first),
-            Values::Shorts(out) => give_back(out, first),
-            Values::Words(out) => give_back(out, first),
-            Values::Longs(out) => give_back(out, first),
-            Values::Wides(out) => give_back(out, first),
-            Values::Keys(out) => give_back(out, first),
-            Values::Text(out) => out.give_back(owned(first), owned(buffers.next())),
+            Values::Bytes(out) | Values::Bits(out) => out.take_back(first),
+            Values::Shorts(out) => out.take_back(first),
+            Values::Words(out) => out.take_back(first),
+            Values::Longs(out) => out.take_back(first),
+            Values::Wides(out) => out.take_back(first),
+            Values::Keys(out) => out.take_back(first),
+            Values::Text(out) => out.take_back(first, buffers.next()),
             Values::List { offsets, items, .. } => {
-                give_back(offsets, first);
+                offsets.take_back(first);
                 children.into_iter().for_each(|child| items.give_back(child));
             }
         }
@@ -141,15 +141,4 @@ fn fixed<T: ArrowNativeType>(
     let values = Buffer::from_vec(out.take());
     let data = ArrayData::builder(column.data_type().clone()).len(places.len()).add_buffer(values).nulls(nulls);
     make_array(data.build().expect("as many values as rows, of the type's width"))
-}
-
-fn give_back<T: ArrowNativeType>(out: &mut Reused<T>, buffer: Option<Buffer>) {
-    if let Some(values) = owned(buffer) {
-        out.give_back(values);
-    }
-}
-
-/// The vector that a buffer was made of, unless somebody else holds the buffer.
-fn owned<T: ArrowNativeType>(buffer: Option<Buffer>) -> Option<Vec<T>> {
-    buffer?.into_vec().ok()
 }

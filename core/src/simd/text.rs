@@ -103,14 +103,10 @@ impl TextRows {
         unsafe { StringArray::new_unchecked(OffsetBuffer::new_unchecked(offsets), text, nulls) }
     }
 
-    /// Takes the vectors of a finished array back, see [`Reused::give_back`].
-    pub(crate) fn give_back(&mut self, offsets: Option<Vec<i32>>, text: Option<Vec<u8>>) {
-        if let Some(offsets) = offsets {
-            self.offsets.give_back(offsets);
-        }
-        if let Some(text) = text {
-            self.text.give_back(text);
-        }
+    /// Takes the buffers of a finished array back, see [`Reused::take_back`].
+    pub(crate) fn take_back(&mut self, offsets: Option<Buffer>, text: Option<Buffer>) {
+        self.offsets.take_back(offsets);
+        self.text.take_back(text);
     }
 
     /// Appends a row for each span: the bytes of the block there, none where the span is absent or null.

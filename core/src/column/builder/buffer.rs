@@ -23,7 +23,7 @@ use crate::column::mismatch::Cause;
 use crate::column::value::Value;
 use crate::column::{ColumnType, Mask, TimePrecision};
 
-use super::cells::{BoolCells, Cells, FixedCells, TextCells, owned};
+use super::cells::{BoolCells, Cells, FixedCells, TextCells};
 use super::dictionary::DictionaryCells;
 use super::list::ListCells;
 
@@ -238,7 +238,7 @@ impl Buffer {
         let first = buffers.next();
         match self {
             Buffer::Text { cells, .. } | Buffer::Json { cells } => {
-                cells.rows.give_back(owned(first), owned(buffers.next()));
+                cells.rows.take_back(first, buffers.next());
             }
             Buffer::LowCardinality { cells, .. } => {
                 let values = children.into_iter().next().map_or(Vec::new(), |values| values.into_parts().4);

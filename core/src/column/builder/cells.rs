@@ -73,15 +73,8 @@ impl<T: ArrowNativeType> FixedCells<T> {
 
     /// Takes the buffer of a finished array back, unless somebody holds it.
     pub(super) fn give_back(&mut self, buffer: Option<Buffer>) {
-        if let Some(values) = owned(buffer) {
-            self.values.give_back(values);
-        }
+        self.values.take_back(buffer);
     }
-}
-
-/// The vector that a buffer was made of; `None` if somebody else holds the buffer, or it was made of something else.
-pub(super) fn owned<T: ArrowNativeType>(buffer: Option<Buffer>) -> Option<Vec<T>> {
-    buffer?.into_vec().ok()
 }
 
 impl<T: ArrowNativeType> Cells for FixedCells<T> {
@@ -191,9 +184,7 @@ impl Bits {
 
     /// Takes the buffer of a finished array back, unless somebody holds it.
     pub(super) fn give_back(&mut self, buffer: Option<Buffer>) {
-        if let Some(bytes) = owned(buffer) {
-            self.bytes.give_back(bytes);
-        }
+        self.bytes.take_back(buffer);
     }
 }
 

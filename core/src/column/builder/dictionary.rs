@@ -18,7 +18,7 @@ use crate::simd::Kernels;
 use crate::simd::text::TextRows;
 use crate::simd::words::{Word, Words};
 
-use super::cells::{Cells, owned};
+use super::cells::Cells;
 
 /// Slots of the smallest table.
 const SLOTS_MIN: usize = 64;
@@ -152,10 +152,8 @@ impl DictionaryCells {
 
     /// Takes the buffers of a finished array back, unless somebody holds them.
     pub(super) fn give_back(&mut self, keys: Option<Buffer>, offsets: Option<Buffer>, text: Option<Buffer>) {
-        if let Some(keys) = owned(keys) {
-            self.keys.give_back(keys);
-        }
-        self.values.values.give_back(owned(offsets), owned(text));
+        self.keys.take_back(keys);
+        self.values.values.take_back(offsets, text);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::column::{ColumnType, Mask};
 use crate::limits::LIST_ITEMS_MAX;
 
 use super::buffer::Buffer;
-use super::cells::{Cells, end_offset, owned};
+use super::cells::{Cells, end_offset};
 
 pub(super) struct ListCells {
     item: ColumnType,
@@ -92,9 +92,7 @@ impl ListCells {
 
     /// Takes the buffers of a finished array back, unless somebody holds them.
     pub(super) fn give_back(&mut self, offsets: Option<ArrowBuffer>, items: Option<ArrayData>) {
-        if let Some(offsets) = owned(offsets) {
-            self.offsets.give_back(offsets);
-        }
+        self.offsets.take_back(offsets);
         if let Some(items) = items {
             let (_, _, _, _, buffers, children) = items.into_parts();
             self.items.give_back(buffers, children);
