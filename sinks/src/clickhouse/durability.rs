@@ -26,17 +26,20 @@ pub(super) const NAMES: [&str; 8] = [
     "non_replicated_deduplication_window",
     "replicated_deduplication_window",
     "replicated_deduplication_window_seconds",
-    "fsync_after_insert",
-    "fsync_part_directory",
-    "old_parts_lifetime",
+    AFTER_INSERT.0,
+    PART_DIRECTORY.0,
+    OLD_PARTS.0,
     "min_rows_to_fsync_after_merge",
     "min_compressed_bytes_to_fsync_after_merge",
 ];
 
 /// Settings that have a part on the disk, and its name in the folder, before it is acknowledged, and that let it stay
 /// until what a merge made of it is on the disk too. An embedded server keeps old parts for 0 s unless it is told.
-pub(super) const FSYNC: [(&str, u64); 3] =
-    [("fsync_after_insert", 1), ("fsync_part_directory", 1), ("old_parts_lifetime", 480)];
+pub(super) const FSYNC: [(&str, u64); 3] = [AFTER_INSERT, PART_DIRECTORY, OLD_PARTS];
+const AFTER_INSERT: (&str, u64) = ("fsync_after_insert", 1);
+const PART_DIRECTORY: (&str, u64) = ("fsync_part_directory", 1);
+/// Seconds: ClickHouse's own default for a server.
+const OLD_PARTS: (&str, u64) = ("old_parts_lifetime", 480);
 
 /// What a config wants of its tables' durability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +65,11 @@ pub(super) fn compare(wanted: Wanted, table: &Table, found: &Found, actual: &Fou
         checks.push(("non_replicated_deduplication_window", window_min, DEDUPLICATION_WINDOW));
     }
     if wanted.fsync && !replicated {
-        checks.extend(["fsync_after_insert", "fsync_part_directory"].map(|name| (name, 1, 1)));
+        checks.extend([AFTER_INSERT, PART_DIRECTORY].map(|(name, value)| (name, value, value)));
         let value = |name| found.setting(actual, name);
         if value("min_rows_to_fsync_after_merge") == 0 && value("min_compressed_bytes_to_fsync_after_merge") == 0 {
-            checks.push(("old_parts_lifetime", OLD_PARTS_SECONDS, 480));
+            let (name, seconds) = OLD_PARTS;
+            checks.push((name, OLD_PARTS_SECONDS, seconds));
         }
     }
     let altered = quote_table(found.database(), &table.name);
