@@ -23,7 +23,8 @@ use crate::simd::shape::Shaped;
 
 /// Learned keys that are tried before a key is looked up.
 const GUESSES: usize = 3;
-/// After so many keys in a row that were in none of these places, keys are looked up at once.
+/// After so many keys that were in none of these places, with none between them that was found ahead of its place, keys
+/// are looked up at once.
 const DISORDER_MAX: u8 = 16;
 /// Longest key that is learned, bytes.
 const KEY_BYTES_LEARNED: usize = 128;

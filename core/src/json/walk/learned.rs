@@ -34,7 +34,8 @@ impl Default for Learned {
 #[derive(Debug, Default)]
 pub(super) struct Members {
     pub(super) keys: Vec<Key>,
-    /// Keys in a row that were not near the place where they were expected.
+    /// Keys that had to be looked up, since one was last found a few places ahead of where it was expected. It only counts
+    /// until looking ahead is given up; then nothing brings it back.
     pub(super) disorder: u8,
     /// Open addressing, a power of two, mostly empty so that the first look is the last: index into `keys` plus one, 0
     /// for empty.
