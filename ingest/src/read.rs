@@ -1,11 +1,12 @@
 //! How the stored bytes of an input come into memory.
 //!
 //! Three ways, told apart when an input is opened:
-//! - A regular file by io_uring: a few blocks ahead of the reader, into buffers that the kernel knows ([`uring`],
-//!   [`ahead`]), past the page cache if the file is not in it ([`direct`]). Whatever the ring does not deliver, be it the file's end, a short read or an error, is left to:
-//! - A regular file by `pread`, straight into the slice's buffer ([`file`]). It is the truth: only a `pread` that
+//! - A regular file by io_uring: a few blocks ahead of the reader, into buffers that the kernel knows (`uring`,
+//!   `ahead`), past the page cache if the file is not in it (`direct`). Whatever the ring does not deliver, be it the
+//!   file's end, a short read or an error, is left to:
+//! - A regular file by `pread`, straight into the slice's buffer (`file`). It is the truth: only a `pread` that
 //!   returns nothing ends a file, and only its errors are reported.
-//! - Everything else (pipes, terminals, devices) by `read`, once there is something to read ([`pipe`]), so that a
+//! - Everything else (pipes, terminals, devices) by `read`, once there is something to read (`pipe`), so that a
 //!   silent pipe does not keep a stop waiting.
 //!
 //! All three give the same bytes in the same order, so the slices do not depend on the way.
