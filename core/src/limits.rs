@@ -102,6 +102,19 @@ pub const FOLLOW_WANTED_COST_SHARE: u32 = 20;
 /// Milliseconds after a file's change in which another may leave its times as they are: they move on by ticks.
 pub const FOLLOW_TICK_MS: i64 = 100;
 
+/// Milliseconds after which a slice of a followed source is cut, though it is not full.
+pub const SLICE_AGE_MS: u64 = 5_000;
+/// Shortest such time that the config may ask for: every slice costs ClickHouse a part in each table.
+pub const SLICE_AGE_MS_FLOOR: u64 = 100;
+/// Longest such time that the config may ask for.
+pub const SLICE_AGE_MS_CEILING: u64 = 3_600_000;
+/// Milliseconds that a service takes at most to store what it cut, once it shall end.
+pub const DRAIN_MS: u64 = 30_000;
+/// Shortest such time that the config may ask for.
+pub const DRAIN_MS_FLOOR: u64 = 0;
+/// Longest such time that the config may ask for.
+pub const DRAIN_MS_CEILING: u64 = 3_600_000;
+
 /// Slices read ahead of the workers.
 pub const SLICES_READ_AHEAD: usize = 1;
 /// Decoded slices waiting for an inserter.

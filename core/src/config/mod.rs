@@ -12,14 +12,16 @@ mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::column::ColumnSpec;
 use crate::rollup::{Condition, RollupSpec};
 
 pub use diagnostic::Diagnostic;
 pub use parse::parse;
-pub use values::byte_size;
+pub use values::{byte_size, duration};
 
 /// A whole config, checked: nobody downstream checks again.
 #[derive(Debug, Clone)]
@@ -44,6 +46,8 @@ pub struct Config {
     pub clickhouse: ClickHouseSpec,
     /// Bounds of the pipeline.
     pub pipeline: PipelineSpec,
+    /// How a service goes about it.
+    pub run: RunSpec,
 }
 
 /// `[[source]]`: files to load.
@@ -295,6 +299,21 @@ pub struct PipelineSpec {
     pub slice_bytes: usize,
     /// Decoding threads; `None`: one a core, up to [`crate::limits::WORKERS_DEFAULT_MAX`].
     pub workers: Option<usize>,
+}
+
+/// `[run]`: what only a service needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSpec {
+    /// Directory of the journal; beside the config unless it says otherwise.
+    pub journal: PathBuf,
+    /// A slice is cut at the latest when its oldest record was there to be read for so long.
+    pub slice_age: Duration,
+    /// How long storing what was cut may take once the service shall end.
+    pub drain: Duration,
+    /// Where metrics are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// What the machine is called in the journal; `None`: by its machine id.
+    pub machine: Option<String>,
 }
 
 /// A text that never reaches a log, an error or `Debug`.

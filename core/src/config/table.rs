@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
@@ -220,6 +221,28 @@ impl<'a> Item<'a> {
             self.context.error(&self.place, format!("{found} is out of range: from {least} to {most}"));
         }
         fits.map(|value| self.at(value))
+    }
+
+    /// A duration such as `5s`; the range is in milliseconds.
+    pub(super) fn duration(&self, range: RangeInclusive<u64>) -> Option<At<Duration>> {
+        let DeValue::String(_) = self.value else {
+            self.wrong_type("a duration such as \"5s\"");
+            return None;
+        };
+        let text = self.string()?.value;
+        let Some(value) = values::duration(&text) else {
+            let help = "write a whole number and a unit: \"500ms\", \"5s\", \"2m\", \"1h\", \"7d\"";
+            self.context.error_help(&self.place, format!("{} is not a duration", quote(&text)), help);
+            return None;
+        };
+        let (least, most) = range.into_inner();
+        let (least, most) = (Duration::from_millis(least), Duration::from_millis(most));
+        if !(least..=most).contains(&value) {
+            let [found, least, most] = [value, least, most].map(values::shown_duration);
+            self.context.error(&self.place, format!("{found} is out of range: from {least} to {most}"));
+            return None;
+        }
+        Some(self.at(value))
     }
 
     /// One of some words.

@@ -1,5 +1,7 @@
 //! Small values of the config: byte sizes, names and URLs.
 
+use std::time::Duration;
+
 use crate::limits;
 
 const _: () = assert!(limits::NAME_BYTES_MAX == 128, "the message of name_problem says so");
@@ -25,6 +27,27 @@ pub fn byte_size(text: &str) -> Option<u64> {
     let unit = unit.trim_start().to_ascii_lowercase();
     let (_, bytes) = UNITS.iter().find(|(name, _)| *name == unit)?;
     digits.replace('_', "").parse::<u64>().ok()?.checked_mul(*bytes)
+}
+
+/// Units of durations, in lower case, and how many milliseconds they are.
+const PERIODS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// A duration such as `500ms`, `5s`, `2 m`, `1h` or `7d`: a whole number and its unit.
+pub fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits_end);
+    let unit = unit.trim_start().to_ascii_lowercase();
+    let (_, period) = PERIODS.iter().find(|(name, _)| *name == unit)?;
+    digits.replace('_', "").parse::<u64>().ok()?.checked_mul(*period).map(Duration::from_millis)
+}
+
+/// A duration for people, exact: `5s`, `1500ms`.
+pub(super) fn shown_duration(duration: Duration) -> String {
+    let millis = duration.as_millis() as u64;
+    let (name, period) =
+        *PERIODS.iter().rev().find(|&&(_, period)| millis > 0 && millis.is_multiple_of(period)).unwrap_or(&PERIODS[0]);
+    format!("{}{name}", millis / period)
 }
 
 /// A size for people, exact: `16 MiB`, `1000 bytes`.
@@ -133,6 +156,34 @@ mod tests {
         assert_eq!(shown_bytes(1000), "1000 bytes");
         assert_eq!(shown_bytes(1), "1 byte");
         assert_eq!(shown_bytes(0), "0 bytes");
+    }
+
+    #[test]
+    fn durations() {
+        let cases = [
+            ("500ms", Some(500)),
+            ("5s", Some(5_000)),
+            (" 2 M ", Some(120_000)),
+            ("1h", Some(3_600_000)),
+            ("7d", Some(604_800_000)),
+            ("1_000 ms", Some(1_000)),
+            ("0s", Some(0)),
+            ("", None),
+            ("s", None),
+            ("5", None),
+            ("-5s", None),
+            ("1.5s", None),
+            ("5 sec", None),
+            ("1h30m", None),
+            ("18446744073709551615 d", None),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(duration(text), wanted.map(Duration::from_millis), "{text}");
+        }
+        for (millis, wanted) in [(0, "0ms"), (1_500, "1500ms"), (90_000, "90s"), (7_200_000, "2h"), (172_800_000, "2d")]
+        {
+            assert_eq!(shown_duration(Duration::from_millis(millis)), wanted);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod events;
 mod masks;
 mod products;
 mod rollups;
+mod run;
 mod sources;
 
 use std::path::Path;
@@ -26,8 +27,19 @@ use super::{Config, Diagnostic, Env};
 /// The version of the config's format that this program reads.
 const VERSION: i128 = 1;
 
-const KEYS: &[&str] =
-    &["version", "source", "decode", "column", "products", "filter", "table", "rollup", "clickhouse", "pipeline"];
+const KEYS: &[&str] = &[
+    "version",
+    "source",
+    "decode",
+    "column",
+    "products",
+    "filter",
+    "table",
+    "rollup",
+    "clickhouse",
+    "pipeline",
+    "run",
+];
 
 /// Reads a config.
 ///
@@ -81,6 +93,7 @@ fn document<'a>(context: &'a Context<'a>, root: &'a DeTable<'a>, path: &Path) ->
     let table = events::read(&root, &columns, products.as_ref());
     let rollups = rollups::read(&root, &columns, products.as_ref(), &table);
     let clickhouse = clickhouse::read(&root);
+    let run = run::read(&root, path);
 
     Some(Config {
         path: path.to_owned(),
@@ -93,6 +106,7 @@ fn document<'a>(context: &'a Context<'a>, root: &'a DeTable<'a>, path: &Path) ->
         rollups: rollups.into_specs()?,
         clickhouse: clickhouse?,
         pipeline: pipeline.into_spec(),
+        run,
     })
 }
 

@@ -581,3 +581,29 @@ fn pipeline() {
     let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["longshore.toml:31:11: pipeline.workers: `many` is not a whole number"]);
 }
+
+#[test]
+fn run() {
+    check(&[
+        (
+            END,
+            "[run]\nslice_age = \"1ms\"\ndrain = \"61m\"\nmetrics = \"localhost\"\nmachine = \"\"",
+            &[
+                "31:13: run.slice_age: 1ms is out of range: from 100ms to 1h",
+                "32:9: run.drain: 61m is out of range: from 0ms to 1h",
+                "33:11: run.metrics: `localhost` is not an address and a port; write \"127.0.0.1:9464\", or \"0.0.0.0:9464\" to let other machines read the metrics",
+                "34:11: run.machine: this cannot be empty",
+            ],
+        ),
+        (
+            END,
+            "[run]\nslice_age = 5\ndrain = \"5\"\njournal = \"\"\nslice_ages = 1",
+            &[
+                "31:13: run.slice_age: found an integer, wanted a duration such as \"5s\"",
+                "32:9: run.drain: `5` is not a duration; write a whole number and a unit: \"500ms\", \"5s\", \"2m\", \"1h\", \"7d\"",
+                "33:11: run.journal: a path cannot be empty; leave the key out if there is no such file",
+                "34:1: run.slice_ages: unknown key; did you mean `slice_age`?",
+            ],
+        ),
+    ]);
+}

@@ -1,13 +1,15 @@
 //! Valid configs: every field, and what is there when little is said.
 
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path as FilePath, PathBuf};
+use std::time::Duration;
 
 use super::{BASE, END, base_with, parse_as};
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step, TimeFormat, TimePrecision};
 use crate::config::{
     ClickHouseSpec, Config, DecodeSpec, DictionarySpec, EmbeddedSpec, EnvelopeLayout, EnvelopeSpec, FilledBy,
-    FilterSpec, Format, Framing, Guarantee, KeyringSpec, PipelineSpec, ProductsSpec, Secret, ServerSpec, SourceSpec,
-    TableSpec, UnknownProduct, UrlSpec, WireCompression,
+    FilterSpec, Format, Framing, Guarantee, KeyringSpec, PipelineSpec, ProductsSpec, RunSpec, Secret, ServerSpec,
+    SourceSpec, TableSpec, UnknownProduct, UrlSpec, WireCompression,
 };
 use crate::rollup::{Condition, RollupKind, RollupSpec};
 
@@ -162,6 +164,13 @@ fsync = false
 [pipeline]
 slice_bytes = "8 MiB"
 workers = 2
+
+[run]
+journal = "state/app"
+slice_age = "500ms"
+drain = "2m"
+metrics = "[::1]:9464"
+machine = "loader-1"
 "#;
 
 fn full() -> Config {
@@ -210,6 +219,27 @@ fn sources_and_decode() {
     );
     assert_eq!(config.decode.framing(), Framing::Lines);
     assert_eq!(config.pipeline, PipelineSpec { slice_bytes: 8_388_608, workers: Some(2) });
+}
+
+#[test]
+fn run() {
+    let wanted = RunSpec {
+        journal: PathBuf::from("/etc/longshore/state/app"),
+        slice_age: Duration::from_millis(500),
+        drain: Duration::from_secs(120),
+        metrics: Some(SocketAddr::from((Ipv6Addr::LOCALHOST, 9464))),
+        machine: Some("loader-1".to_owned()),
+    };
+    assert_eq!(full().run, wanted);
+    let said = parse_as(&BASE.join("\n"), "conf/app.prod.toml", &[]).expect("a valid config").run;
+    let unsaid = RunSpec {
+        journal: PathBuf::from("conf/app.prod.journal"),
+        slice_age: Duration::from_secs(5),
+        drain: Duration::from_secs(30),
+        metrics: None,
+        machine: None,
+    };
+    assert_eq!(said, unsaid);
 }
 
 #[test]
