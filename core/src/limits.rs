@@ -115,6 +115,11 @@ pub const DRAIN_MS_FLOOR: u64 = 0;
 /// Longest such time that the config may ask for.
 pub const DRAIN_MS_CEILING: u64 = 3_600_000;
 
+/// Slices of a partition that may be planned and not stored.
+pub const KAFKA_PLAN_SLICES_MAX: usize = 64;
+/// Bytes of the metadata of a committed offset: what a broker takes unless it is told otherwise.
+pub const KAFKA_PLAN_BYTES_MAX: usize = 4 << 10;
+
 /// Slices read ahead of the workers.
 pub const SLICES_READ_AHEAD: usize = 1;
 /// Decoded slices waiting for an inserter.
@@ -182,3 +187,7 @@ const _: () = assert!(
 const _: () = assert!(FOLLOW_HEAD_BYTES_MIN < FOLLOW_HEAD_BYTES && FOLLOW_HEAD_BYTES <= u16::MAX as usize);
 const _: () = assert!(FOLLOW_HANDLES_MAX <= 512, "half of the 1,024 descriptors that a process usually has");
 const _: () = assert!(FOLLOW_FILES_MAX + FOLLOW_ENDED_MAX <= JOURNAL_SOURCES_MAX, "a journal has room for all sources");
+const _: () = assert!(
+    64 + (KAFKA_PLAN_SLICES_MAX * (8 + 10 + 1 + 5 + 8) + 16).div_ceil(3) * 4 <= KAFKA_PLAN_BYTES_MAX,
+    "the longest plan fits, each slice with a config of its own"
+);

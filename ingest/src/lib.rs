@@ -11,6 +11,7 @@ pub mod feed;
 pub mod follow;
 pub mod input;
 pub mod journal;
+pub mod kafka;
 pub mod known;
 pub mod pipeline;
 pub mod progress;

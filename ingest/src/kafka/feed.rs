@@ -1,0 +1,296 @@
+//! The feed over a group's partitions: reads, plans, gives away, commits what is done. See the [module](super).
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use longshore_core::slice::SliceId;
+
+use super::partition::{Cutting, Partition};
+use super::plan::CutRule;
+use super::port::{CommitError, Consumer, ConsumerError, Event, TopicPartition};
+use crate::feed::{Feed, FeedError, PlannedSlice, Room, SourceStatus, Ticket};
+use crate::journal::ConfigHash;
+
+/// How a topic's slices are cut.
+#[derive(Debug, Clone, Copy)]
+pub struct KafkaOptions {
+    /// How messages become bytes.
+    pub rule: CutRule,
+    /// Bytes of a slice; a single message may exceed it.
+    pub slice_bytes: usize,
+    /// Records of a slice; a single message of many lines may exceed it.
+    pub records_max: usize,
+    /// How long a message waits for others.
+    pub slice_age: Duration,
+    /// Bytes of all messages that are held, about: past it nothing more is read.
+    pub held_bytes_max: usize,
+}
+
+/// A feed of the partitions that its consumer is assigned.
+#[derive(Debug)]
+pub struct KafkaFeed<C> {
+    pub(super) consumer: C,
+    pub(super) options: KafkaOptions,
+    config: ConfigHash,
+    partitions: BTreeMap<TopicPartition, Partition>,
+    tickets: HashMap<Ticket, TopicPartition>,
+    tickets_given: u64,
+    draining: bool,
+    /// Why the membership ended.
+    ended: Option<FeedError>,
+}
+
+impl<C: Consumer> KafkaFeed<C> {
+    /// A feed that plans under this config.
+    pub fn new(consumer: C, options: KafkaOptions, config: ConfigHash) -> Self {
+        KafkaFeed {
+            consumer,
+            options,
+            config,
+            partitions: BTreeMap::new(),
+            tickets: HashMap::new(),
+            tickets_given: 0,
+            draining: false,
+            ended: None,
+        }
+    }
+
+    fn cutting(&self) -> Cutting {
+        let KafkaOptions { rule, slice_bytes, records_max, .. } = self.options;
+        Cutting { rule, slice_bytes, records_max }
+    }
+
+    fn poll(&mut self, now: Duration, wait: Duration) -> Result<(), FeedError> {
+        let cutting = self.cutting();
+        let KafkaFeed { consumer, partitions, tickets, .. } = self;
+        let polled = consumer.poll(wait, &mut |event| match event {
+            Event::Assigned(assigned) => {
+                let at = assigned.partition.clone();
+                tickets.retain(|_, of| *of != at);
+                if let Some(before) = partitions.insert(at, Partition::new(assigned)) {
+                    before.revoke();
+                }
+            }
+            Event::Revoked(at) => {
+                tickets.retain(|_, of| of != at);
+                if let Some(partition) = partitions.remove(at) {
+                    partition.revoke();
+                }
+            }
+            Event::Message(message) => {
+                if let Some(partition) = partitions.get_mut(message.partition) {
+                    partition.message(message.offset, message.payload, now, cutting);
+                }
+            }
+            Event::End(at, offset) => {
+                if let Some(partition) = partitions.get_mut(at) {
+                    partition.end(offset);
+                }
+            }
+        });
+        polled.map_err(|error| self.end(error))
+    }
+
+    /// Ends drafts that are old, and the largest if too much is held.
+    fn close_drafts(&mut self, now: Duration) {
+        let rule = self.options.rule;
+        for partition in self.partitions.values_mut() {
+            let old = |since| now.saturating_sub(since) >= self.options.slice_age;
+            if partition.waiting_since().is_some_and(old) {
+                partition.close(rule);
+            }
+        }
+        if self.held_bytes() > self.options.held_bytes_max
+            && let Some(largest) = self
+                .partitions
+                .values_mut()
+                .filter(|partition| partition.waiting_since().is_some())
+                .max_by_key(|partition| partition.draft_bytes())
+        {
+            largest.close(rule);
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.partitions.values().map(Partition::held_bytes).sum()
+    }
+
+    /// Gives away a slice of each partition in turn, while there is room.
+    fn give(&mut self, mut room: Room, planned: &mut Vec<PlannedSlice>) -> Result<(), FeedError> {
+        let all: Vec<TopicPartition> = self.partitions.keys().cloned().collect();
+        loop {
+            let before = planned.len();
+            for at in &all {
+                if room.slices == 0 || room.bytes == 0 {
+                    return Ok(());
+                }
+                let Some(slice) = self.give_one(at)? else { continue };
+                room.slices -= 1;
+                room.bytes = room.bytes.saturating_sub(slice.slice.bytes.len());
+                planned.push(slice);
+            }
+            if planned.len() == before {
+                return Ok(());
+            }
+        }
+    }
+
+    fn give_one(&mut self, at: &TopicPartition) -> Result<Option<PlannedSlice>, FeedError> {
+        let partition = self.partitions.get_mut(at).expect("nothing is polled while slices are given away");
+        let Ok(commit) = partition.plan_next(self.config) else { return Ok(None) };
+        let in_doubt = commit.is_none();
+        if let Some(commit) = commit {
+            self.commit(at, commit)?;
+        }
+        self.tickets_given += 1;
+        let ticket = Ticket(self.tickets_given);
+        self.tickets.insert(ticket, at.clone());
+        let partition = self.partitions.get_mut(at).expect("it was there");
+        Ok(Some(partition.give(ticket, in_doubt)))
+    }
+
+    fn commit_progress(&mut self) -> Result<(), FeedError> {
+        let progress = |(at, partition): (&TopicPartition, &Partition)| {
+            partition.has_progress().then(|| (at.clone(), partition.commit_text()))
+        };
+        let commits: Vec<_> = self.partitions.iter().filter_map(progress).collect();
+        commits.into_iter().try_for_each(|(at, commit)| self.commit(&at, commit))
+    }
+
+    /// Commits, or ends the membership: what is not known to be committed must not be followed by another commit.
+    fn commit(&mut self, at: &TopicPartition, (offset, metadata): (u64, String)) -> Result<(), FeedError> {
+        match self.consumer.commit(at, offset, &metadata) {
+            Ok(()) => {
+                self.partitions.get_mut(at).expect("only owned partitions are committed").committed(offset);
+                Ok(())
+            }
+            Err(error @ (CommitError::Fenced { .. } | CommitError::Unknown { .. })) => {
+                let detail = format!(
+                    "{at}: offset {offset} was not committed: {error}; this engine joins the group anew, nothing is lost"
+                );
+                Err(self.end(ConsumerError { detail }))
+            }
+        }
+    }
+
+    fn set_pauses(&mut self) -> Result<(), FeedError> {
+        let full = self.held_bytes() > self.options.held_bytes_max;
+        // What is read again has to be read to its end; one partition does, whatever is held.
+        let nothing_ready = self.partitions.values().all(|partition| partition.ready() == 0);
+        let exempt = self
+            .partitions
+            .iter()
+            .filter(|(_, partition)| nothing_ready && partition.reads_again())
+            .max_by_key(|(_, partition)| partition.draft_bytes())
+            .map(|(at, _)| at.clone());
+        let mut failed = None;
+        for (at, partition) in &mut self.partitions {
+            let held = full && exempt.as_ref() != Some(at);
+            let paused = self.draining || partition.stopped.is_some() || partition.ready() > 0 || held;
+            if paused == partition.paused {
+                continue;
+            }
+            match self.consumer.set_paused(at, paused) {
+                Ok(()) => partition.paused = paused,
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(self.end(error)))
+    }
+
+    /// Gives the membership up: all leases end before the group hears of it.
+    fn end(&mut self, error: ConsumerError) -> FeedError {
+        self.partitions.values().for_each(Partition::revoke);
+        self.partitions.clear();
+        self.tickets.clear();
+        self.consumer.leave();
+        let error = FeedError::Retry { detail: error.detail };
+        self.ended = Some(error.clone());
+        error
+    }
+
+    fn check(&self) -> Result<(), FeedError> {
+        self.ended.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl<C> Drop for KafkaFeed<C> {
+    /// Whoever drops a feed without closing it must not leave leases behind that look held.
+    fn drop(&mut self) {
+        self.partitions.values().for_each(Partition::revoke);
+    }
+}
+
+impl<C: Consumer> Feed for KafkaFeed<C> {
+    fn step(
+        &mut self,
+        now: Duration,
+        wait: Duration,
+        room: Room,
+        planned: &mut Vec<PlannedSlice>,
+    ) -> Result<(), FeedError> {
+        self.check()?;
+        let waits = room.slices == 0 || self.partitions.values().all(|partition| partition.ready() == 0);
+        self.poll(now, if waits { wait } else { Duration::ZERO })?;
+        if !self.draining {
+            self.close_drafts(now);
+            self.give(room, planned)?;
+        }
+        self.commit_progress()?;
+        self.set_pauses()
+    }
+
+    fn done(&mut self, ticket: Ticket) -> Result<(), FeedError> {
+        if let Some(partition) = self.tickets.remove(&ticket).and_then(|at| self.partitions.get_mut(&at)) {
+            partition.done(ticket);
+        }
+        Ok(())
+    }
+
+    fn in_doubt(&self) -> Vec<SliceId> {
+        self.partitions.values().flat_map(Partition::in_doubt).collect()
+    }
+
+    fn settle(&mut self, stored: &dyn Fn(SliceId) -> bool) -> Result<(), FeedError> {
+        self.check()?;
+        let mut failed = None;
+        for (at, partition) in &mut self.partitions {
+            if let Some(next) = partition.settle(stored)
+                && let Err(error) = self.consumer.seek(at, next)
+            {
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(self.end(error)))
+    }
+
+    fn set_config(&mut self, config_text: &str) -> Result<ConfigHash, FeedError> {
+        self.config = ConfigHash::of(config_text);
+        Ok(self.config)
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    fn status(&self, now: Duration) -> Vec<SourceStatus> {
+        let status = |partition: &Partition| SourceStatus {
+            name: partition.name().clone(),
+            lag_bytes: partition.held_bytes() as u64,
+            lag_records: Some(partition.lag_records()),
+            lag: partition.waiting_since().map_or(Duration::ZERO, |since| now.saturating_sub(since)),
+            in_doubt: partition.planned(),
+            stopped: partition.stopped.clone(),
+        };
+        self.partitions.values().map(status).collect()
+    }
+
+    fn close(&mut self) -> Result<(), FeedError> {
+        self.check()?;
+        self.commit_progress()?;
+        self.partitions.values().for_each(Partition::revoke);
+        self.partitions.clear();
+        self.consumer.leave();
+        Ok(())
+    }
+}

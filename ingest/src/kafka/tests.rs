@@ -1,0 +1,353 @@
+//! The feed against a twin of the broker: by hand, and by seeds.
+
+mod twin;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use longshore_core::config::Framing;
+use longshore_core::slice::SliceId;
+
+use self::twin::{Broker, Dice, Planted, Shared, TwinConsumer};
+use super::partition::{Partition, slice_id};
+use super::plan::{self, CutRule, PlannedEnd};
+use super::{Assigned, KafkaFeed, KafkaOptions};
+use crate::feed::{Feed, FeedError, PlannedSlice, Room};
+use crate::journal::ConfigHash;
+
+const ROOM: Room = Room { slices: 8, bytes: 1 << 20 };
+
+fn options(slice_bytes: usize) -> KafkaOptions {
+    KafkaOptions {
+        rule: CutRule { framing: Framing::Lines, record_bytes_max: 40 },
+        slice_bytes,
+        records_max: 1_000,
+        slice_age: Duration::from_secs(5),
+        held_bytes_max: 400,
+    }
+}
+
+fn feed(broker: &Shared, slice_bytes: usize) -> KafkaFeed<TwinConsumer> {
+    KafkaFeed::new(TwinConsumer::join(broker), options(slice_bytes), ConfigHash(1))
+}
+
+/// Steps until nothing more comes.
+fn all(feed: &mut KafkaFeed<TwinConsumer>, seconds: u64) -> Result<Vec<PlannedSlice>, FeedError> {
+    let mut planned = Vec::new();
+    for _ in 0..50 {
+        feed.step(Duration::from_secs(seconds), Duration::ZERO, ROOM, &mut planned)?;
+    }
+    Ok(planned)
+}
+
+fn calm() -> Shared {
+    let broker = Broker::new(1, 1, Planted::Nothing);
+    broker.borrow_mut().calm = true;
+    broker
+}
+
+/// Appends without gaps.
+fn put(broker: &Shared, payload: Option<&[u8]>) {
+    let mut broker = broker.borrow_mut();
+    let offset = broker.end(0);
+    broker.logs[0].push((offset, payload.map(<[u8]>::to_vec)));
+}
+
+#[test]
+fn slices_end_by_bytes_and_by_age_and_positions_follow_what_is_done() {
+    let broker = calm();
+    [b"aaaa", b"bbbb", b"cccc"].iter().for_each(|payload| put(&broker, Some(*payload)));
+    let mut feed = feed(&broker, 10);
+    let first = all(&mut feed, 0).unwrap();
+    assert_eq!(first.len(), 1, "the third message waits for others");
+    assert_eq!((first[0].slice.bytes.as_slice(), first[0].meta.start, first[0].meta.end), (&b"aaaa\nbbbb\n"[..], 0, 2));
+    assert_eq!(&*first[0].meta.source, "kafka:t/0");
+    let second = all(&mut feed, 5).unwrap();
+    assert_eq!((second[0].slice.bytes.as_slice(), second[0].meta.start, second[0].meta.end), (&b"cccc\n"[..], 2, 3));
+    assert!(!second[0].in_doubt);
+
+    feed.done(second[0].ticket).unwrap();
+    all(&mut feed, 5).unwrap();
+    assert_eq!(broker.borrow().committed[0].as_ref().unwrap().0, 0, "the first is not done");
+    assert_eq!(feed.status(Duration::ZERO)[0].lag_records, Some(3));
+    feed.done(first[0].ticket).unwrap();
+    all(&mut feed, 5).unwrap();
+    assert_eq!(broker.borrow().committed[0], Some((3, String::new())));
+    assert!(first[0].lease.held());
+    feed.close().unwrap();
+    assert!(!first[0].lease.held());
+}
+
+#[test]
+fn tombstones_and_empty_messages_are_no_records_and_long_ones_keep_their_head() {
+    let broker = calm();
+    let long = vec![b'x'; 10 << 20];
+    for payload in [None, Some(&b""[..]), Some(b"a"), Some(&long), Some(b"two\nlines"), None] {
+        put(&broker, payload);
+    }
+    let slices = all(&mut feed(&broker, 100), 5).unwrap();
+    assert_eq!(slices.len(), 1, "the last two wait, since they came after the age was looked at");
+    let (slice, meta) = (&slices[0].slice, &slices[0].meta);
+    assert_eq!((slice.bytes.as_slice(), meta.start, meta.end), (&b"a\n"[..], 0, 4));
+    let tail = slice.tail.as_ref().unwrap();
+    assert_eq!((tail.length, tail.head.len()), (10 << 20, 4 << 10));
+}
+
+#[test]
+fn a_successor_with_other_options_cuts_the_same_slices_again() {
+    let broker = calm();
+    for payload in [&b"aaaa"[..], b"bbbb", &[b'x'; 41], b"cccc", b"dddd", b"eeee"] {
+        put(&broker, Some(payload));
+    }
+    let mut before = feed(&broker, 10);
+    let given = all(&mut before, 0).unwrap();
+    broker.borrow_mut().kick(1);
+    let mut after = feed(&broker, 1_000);
+    after.options.rule = CutRule { framing: Framing::Frames, record_bytes_max: 1_000 };
+    let again = all(&mut after, 0).unwrap();
+    let ranges: Vec<_> = given.iter().map(|slice| (slice.meta.start, slice.meta.end)).collect();
+    assert_eq!(ranges, [(0, 3), (3, 5)], "the long one ends the first");
+    assert_eq!(again.len(), 2);
+    for (given, again) in given.iter().zip(&again) {
+        assert_eq!(
+            (&given.meta, &given.slice.bytes, &given.slice.tail),
+            (&again.meta, &again.slice.bytes, &again.slice.tail)
+        );
+        assert!(again.in_doubt && !given.in_doubt);
+    }
+    assert!(matches!(all(&mut before, 0), Err(FeedError::Retry { .. })), "its session is over");
+    assert!(!given[0].lease.held());
+}
+
+#[test]
+fn what_the_sink_has_whole_is_not_read_again() {
+    let rule = options(1).rule;
+    let end = |end| PlannedEnd { end, config: ConfigHash(1), rule, hash: 0 };
+    let committed = Some((2, plan::encode(2, &[end(4), end(6), end(9), end(12)])));
+    let assigned = Assigned { partition: twin::topic_partition(0), committed, start: 0 };
+    let mut partition = Partition::new(assigned);
+    let ids: Vec<SliceId> = partition.in_doubt().collect();
+    assert_eq!(
+        ids,
+        [(2, 4), (4, 6), (6, 9), (9, 12)].map(|(start, end)| slice_id(&twin::topic_partition(0), start, end))
+    );
+    assert_eq!(partition.settle(&|id| id == ids[1]), None, "the first one has to be read");
+    assert_eq!(partition.settle(&|id| id == ids[0] || id == ids[1] || id == ids[3]), Some(6));
+    assert_eq!(partition.in_doubt().collect::<Vec<_>>(), ids[2..]);
+    assert_eq!(partition.commit_text(), (6, plan::encode(6, &[end(9), end(12)])));
+}
+
+#[test]
+fn a_planned_slice_whose_messages_changed_or_expired_stops_its_partition() {
+    for (damage, says) in [(0, "its hash is"), (1, "the partition ends at 1"), (2, "the next message behind 0 is 3")] {
+        let broker = calm();
+        [b"aaaa", b"bbbb", b"cccc", b"dddd"].iter().for_each(|payload| put(&broker, Some(*payload)));
+        assert_eq!(all(&mut feed(&broker, 10), 0).unwrap().len(), 1);
+        {
+            let mut broker = broker.borrow_mut();
+            broker.kick(1);
+            match damage {
+                0 => broker.logs[0][1].1 = Some(b"BBBB".to_vec()),
+                1 => broker.logs[0].truncate(1),
+                _ => drop(broker.logs[0].drain(..3)),
+            }
+        }
+        let mut after = feed(&broker, 10);
+        assert!(all(&mut after, 9).unwrap().is_empty());
+        let stopped = after.status(Duration::ZERO)[0].stopped.clone().unwrap();
+        assert!(stopped.contains(says) && stopped.contains("kafka:t/0"), "{stopped}");
+    }
+}
+
+#[test]
+fn another_programs_metadata_is_not_guessed_at() {
+    let broker = calm();
+    put(&broker, Some(b"aaaa"));
+    broker.borrow_mut().committed[0] = Some((0, "checkpoint 7".into()));
+    let mut feed = feed(&broker, 10);
+    assert!(all(&mut feed, 9).unwrap().is_empty());
+    assert!(feed.status(Duration::ZERO)[0].stopped.as_ref().unwrap().contains("another program"));
+}
+
+/// What became of all slices: where each was, and what it held.
+#[derive(Default)]
+struct Table {
+    slices: BTreeMap<SliceId, (usize, u64, u64, Vec<u8>)>,
+}
+
+impl Table {
+    /// A slice under its token: a second time nothing happens, but it must be the same.
+    fn store(&mut self, planned: &PlannedSlice) -> Result<(), String> {
+        let partition = planned.meta.source.rsplit('/').next().unwrap().parse().unwrap();
+        let slice = (partition, planned.meta.start, planned.meta.end, planned.slice.bytes.clone());
+        match self.slices.insert(planned.meta.id, slice.clone()) {
+            Some(before) if before != slice => Err(format!("{} came with other bytes", planned.meta.id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every message once, in one slice.
+    fn check(&self, broker: &Broker) -> Result<(), String> {
+        for (partition, log) in broker.logs.iter().enumerate() {
+            let mut slices: Vec<_> = self.slices.values().filter(|slice| slice.0 == partition).collect();
+            slices.sort_by_key(|slice| slice.1);
+            let mut next = 0;
+            for (_, start, end, bytes) in slices {
+                if *start != next {
+                    return Err(format!(
+                        "partition {partition}: a slice begins at {start}, the one before ends at {next}"
+                    ));
+                }
+                let within = log.iter().filter(|(offset, _)| (start..end).contains(&offset));
+                let wanted: Vec<u8> = within
+                    .filter_map(|(_, payload)| payload.as_ref().filter(|payload| payload.len() <= 40))
+                    .filter(|payload| !payload.is_empty())
+                    .flat_map(|payload| [&payload[..], b"\n"].concat())
+                    .collect();
+                if wanted != *bytes {
+                    return Err(format!("partition {partition}, {start} to {end}: other bytes"));
+                }
+                next = *end;
+            }
+            if next != broker.end(partition) {
+                return Err(format!("partition {partition}: stored to {next} of {}", broker.end(partition)));
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Engine {
+    feed: KafkaFeed<TwinConsumer>,
+    pending: Vec<PlannedSlice>,
+}
+
+struct Simulation {
+    broker: Shared,
+    dice: Dice,
+    engines: Vec<Engine>,
+    table: Table,
+    now: u64,
+}
+
+impl Simulation {
+    fn engine(&mut self) -> Engine {
+        let slice_bytes = 10 + self.dice.below(80) as usize;
+        Engine { feed: feed(&self.broker, slice_bytes), pending: Vec::new() }
+    }
+
+    fn produce(&mut self) {
+        let mut broker = self.broker.borrow_mut();
+        let partition = self.dice.below(broker.logs.len() as u64) as usize;
+        let payload = match self.dice.below(10) {
+            0 => None,
+            1 => Some(Vec::new()),
+            2 => Some(vec![b'x'; 41]),
+            length => Some(vec![b'a' + self.dice.below(26) as u8; length as usize]),
+        };
+        broker.produce(partition, payload);
+    }
+
+    /// A step of one engine; one whose feed ended is made anew, its inserts go on.
+    fn step(&mut self, index: usize) {
+        let room = Room { slices: self.dice.below(4) as usize, bytes: 1 << 20 };
+        let engine = &mut self.engines[index];
+        let now = Duration::from_secs(self.now);
+        if self.dice.one_in(4) {
+            let stored = &self.table.slices;
+            // What is in the ledger is whole.
+            let _ = engine.feed.settle(&|id| stored.contains_key(&id));
+        }
+        if engine.feed.step(now, Duration::ZERO, room, &mut engine.pending).is_err() {
+            let feed = self.engine().feed;
+            self.engines[index].feed = feed;
+        }
+    }
+
+    fn store(&mut self, index: usize) -> Result<(), String> {
+        let engine = &mut self.engines[index];
+        if engine.pending.is_empty() {
+            return Ok(());
+        }
+        let slice = engine.pending.swap_remove(self.dice.below(engine.pending.len() as u64) as usize);
+        if slice.lease.held() {
+            self.table.store(&slice)?;
+            engine.feed.done(slice.ticket).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn run(seed: u64, planted: Planted) -> Result<(), String> {
+        let broker = Broker::new(seed ^ 0xb40c, 3, planted);
+        let mut simulation =
+            Simulation { broker, dice: Dice(seed), engines: Vec::new(), table: Table::default(), now: 0 };
+        for _ in 0..3 {
+            let engine = simulation.engine();
+            simulation.engines.push(engine);
+        }
+        for _ in 0..600 {
+            simulation.act()?;
+        }
+        simulation.broker.borrow_mut().calm = true;
+        for _ in 0..400 {
+            simulation.now += 6;
+            for index in 0..simulation.engines.len() {
+                simulation.step(index);
+                while !simulation.engines[index].pending.is_empty() {
+                    simulation.store(index)?;
+                }
+            }
+        }
+        let broker = simulation.broker.borrow();
+        simulation.table.check(&broker)?;
+        let ends = broker.committed.iter().enumerate();
+        match ends.into_iter().find(|(p, committed)| committed.as_ref().map_or(0, |c| c.0) != broker.end(*p)) {
+            Some((partition, committed)) => Err(format!("partition {partition} is committed at {committed:?}")),
+            None => Ok(()),
+        }
+    }
+
+    fn act(&mut self) -> Result<(), String> {
+        let index = self.dice.below(self.engines.len() as u64) as usize;
+        self.now += self.dice.below(2);
+        match self.dice.below(40) {
+            0 => {
+                // A crash: nobody tells the group, which finds out later or at once.
+                let member = self.engines[index].feed.consumer.member;
+                self.engines[index] = self.engine();
+                self.broker.borrow_mut().kick(member);
+            }
+            1 => {
+                // An engine that is away: its session ends and it does not know.
+                let mut broker = self.broker.borrow_mut();
+                let members = broker.members();
+                if members.is_empty() {
+                    return Ok(());
+                }
+                let member = members[self.dice.below(members.len() as u64) as usize];
+                broker.kick(member);
+            }
+            2 => self.broker.borrow_mut().rebalance(),
+            3 | 4 => self.broker.borrow_mut().deliver_late(),
+            5..=19 => self.produce(),
+            20..=33 => self.step(index),
+            _ => self.store(index)?,
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn every_offset_is_stored_once_whatever_the_group_does() {
+    for seed in 0..400 {
+        Simulation::run(seed, Planted::Nothing).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+    }
+}
+
+#[test]
+fn the_simulation_notices_a_broker_that_does_not_keep_its_part() {
+    for planted in [Planted::NoMetadata, Planted::NoFencing] {
+        let noticed = (0..400).find(|&seed| Simulation::run(seed, planted).is_err());
+        assert!(noticed.is_some(), "{planted:?} was not noticed in 400 seeds");
+    }
+}
