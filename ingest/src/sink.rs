@@ -38,6 +38,12 @@ pub struct LoadedSlice {
 pub trait Sink: Sync {
     /// Stores a slice, all of it.
     fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError>;
+
+    /// Stores a slice that an earlier run or another engine may have stored in part, however long ago. What is there must
+    /// not arrive twice; where the sink cannot tell, it is a [`SinkError::Pause`].
+    fn resume(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        self.write(slice)
+    }
 }
 
 /// Why a slice could not be stored.

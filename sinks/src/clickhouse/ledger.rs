@@ -1,14 +1,16 @@
-//! Reading the ledger: which slices are stored already, of a run's sources or of a list.
+//! What is stored already: slices in the ledger, of a run's sources or of a list, and rows of a slice that is not in it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
+use longshore_core::column::layout::SLICE_COLUMN;
 use longshore_core::slice::SliceId;
 use longshore_ingest::known::KnownSlice;
 
 use super::client::ClickHouse;
-use super::ddl::LEDGER;
+use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::ClientError;
-use super::sql::quote_table;
+use super::sql::{quote_name, quote_table};
+use super::store::Day;
 
 impl ClickHouse {
     /// The stored slices of these sources, in order of source and start.
@@ -45,6 +47,39 @@ impl ClickHouse {
             }
         }
         Ok(whole)
+    }
+
+    /// Rows of a slice in the events table on these days, which are the only partitions that are read.
+    pub(super) fn rows_by_day(
+        &self,
+        events: &str,
+        time: &str,
+        slice: SliceId,
+        days: &[Day],
+    ) -> Result<BTreeMap<Day, u64>, ClientError> {
+        let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else { return Ok(BTreeMap::new()) };
+        let time = quote_name(time);
+        let midnight = |day: i64| format!("toDateTime({}, 'UTC')", day * 86_400);
+        let rows = self.rows(&format!(
+            "SELECT toInt32(toDate({time})) AS day, count() FROM {} WHERE {time} >= {} AND {time} < {} \
+             AND {SLICE_COLUMN} = {} GROUP BY day",
+            quote_table(self.database(), events),
+            midnight(i64::from(*first)),
+            midnight(i64::from(*last) + 1),
+            slice.0
+        ))?;
+        let day =
+            |row: &[String]| -> Option<(Day, u64)> { Some((row.first()?.parse().ok()?, row.get(1)?.parse().ok()?)) };
+        rows.iter()
+            .map(|row| day(row).ok_or_else(|| ClientError::Invalid(format!("not a day's rows: {row:?}"))))
+            .collect()
+    }
+
+    /// Dead letters of a slice.
+    pub(super) fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
+        let table = quote_table(self.database(), DEAD_LETTERS);
+        let count = self.value(&format!("SELECT count() FROM {table} WHERE slice = {}", slice.0))?;
+        count.parse().map_err(|_| ClientError::Invalid(format!("`{count}` is not a count")))
     }
 }
 

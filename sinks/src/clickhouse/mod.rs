@@ -9,6 +9,7 @@
 //! | `preflight.rs`, `durability.rs` | what server and tables can promise, and why not more |
 //! | `store.rs` | what the sink asks of a server, so that a twin can stand in for it |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
+//! | `resume.rs`, `counted.rs` | completing a slice that is stored in part, and whether a rollup has counted it |
 //! | `trial.rs` | a sample inserted into a database of its own, to measure the server |
 //!
 //! What is stored is known to ClickHouse alone: nothing here keeps state between calls but for a cache of known users.
@@ -17,6 +18,7 @@ mod apply;
 mod check;
 mod client;
 mod codes;
+mod counted;
 mod ddl;
 mod durability;
 mod error;
@@ -24,6 +26,7 @@ mod insert;
 mod ledger;
 mod partials;
 mod preflight;
+mod resume;
 mod rollup_ddl;
 mod schema;
 mod sink;
@@ -37,6 +40,7 @@ pub use apply::ApplyError;
 pub use check::{Difference, MISSING};
 pub use client::{ClickHouse, Connection, VERSION_MIN};
 pub use codes::{CODES, ErrorKind, kind_of_code};
+pub use counted::{Added, Counted, Minutes, Probe};
 pub use ddl::{DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
 pub use error::{ClientError, ConnectError, ServerException};
 pub use preflight::{Grade, Preflight, Reason, preflight};
@@ -44,6 +48,6 @@ pub use rollup_ddl::{Feed, Rollup, Select, View};
 pub use schema::Schema;
 pub use sink::ClickHouseSink;
 pub use sql::{quote_name, quote_table, quote_text};
-pub use store::Store;
+pub use store::{Day, Store};
 pub use trial::{Rehearsal, Trial, TrialError, TrialRun};
 pub use types::clickhouse_type;

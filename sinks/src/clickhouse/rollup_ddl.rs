@@ -59,6 +59,11 @@ pub struct Select {
 }
 
 impl Select {
+    /// The conditions under which a row of the events table, under the alias `e`, counts.
+    pub(super) fn filter(&self) -> &[String] {
+        &self.filter
+    }
+
     /// The query, with one more condition if given.
     pub fn sql(&self, extra: Option<&str>) -> String {
         let by = self.by.iter().map(|(expression, name)| format!("{expression} AS {}", quote_name(name)));

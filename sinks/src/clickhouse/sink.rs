@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
-use longshore_core::config::Config;
+use longshore_core::config::{Config, FilledBy};
 use longshore_core::slice::SliceId;
 use longshore_ingest::known::KnownSlice;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, SliceMeta};
 
 use super::client::ClickHouse;
+use super::counted::Probe;
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::partials::Partials;
@@ -20,7 +21,7 @@ use super::store::Store;
 
 /// What an insert of a slice is, which stands behind the slice's id in its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Events,
     /// Tokens are remembered table by table, so that rollups share one.
     Rollup,
@@ -50,9 +51,15 @@ impl Kind {
 #[derive(Debug, Clone)]
 pub struct ClickHouseSink<S: Store = ClickHouse> {
     store: S,
-    events: String,
+    pub(super) events: String,
+    /// The column of the event time.
+    pub(super) time: String,
     /// Unless ClickHouse fills the rollups itself.
-    partials: Option<Arc<Partials>>,
+    pub(super) partials: Option<Arc<Partials>>,
+    /// For each rollup, how to find out what it has counted.
+    pub(super) probes: Arc<[Option<Probe>]>,
+    /// ClickHouse fills the rollups itself.
+    pub(super) by_views: bool,
     /// What the tokens of this run end in; empty unless slices are to be stored again on purpose.
     run: String,
 }
@@ -65,7 +72,7 @@ impl ClickHouseSink {
     pub fn new(clickhouse: &ClickHouse, config: &Config, reload: bool) -> Result<Self, ClientError> {
         let partials = Partials::new(clickhouse, config)?.map(Arc::new);
         let run = if reload { format!("-{:016x}", rand::random::<u64>()) } else { String::new() };
-        Ok(ClickHouseSink { store: clickhouse.clone(), events: config.table.name.clone(), partials, run })
+        Ok(Self { run, ..Self::with(clickhouse.clone(), config, partials) })
     }
 
     /// The stored slices of these sources.
@@ -78,7 +85,19 @@ impl<S: Store> ClickHouseSink<S> {
     /// A sink into the tables of this config in any store, which is asked nothing.
     pub fn unchecked(store: S, config: &Config) -> Self {
         let partials = Partials::unchecked(config).map(Arc::new);
-        ClickHouseSink { store, events: config.table.name.clone(), partials, run: String::new() }
+        Self::with(store, config, partials)
+    }
+
+    fn with(store: S, config: &Config, partials: Option<Arc<Partials>>) -> Self {
+        ClickHouseSink {
+            store,
+            events: config.table.name.clone(),
+            time: config.table.time.clone(),
+            partials,
+            probes: Probe::of(config).into(),
+            by_views: config.clickhouse.rollups == FilledBy::Views && !config.rollups.is_empty(),
+            run: String::new(),
+        }
     }
 
     /// What it stores in.
@@ -86,11 +105,23 @@ impl<S: Store> ClickHouseSink<S> {
         &self.store
     }
 
-    fn insert(&self, table: &str, kind: Kind, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
+    pub(super) fn insert(&self, table: &str, kind: Kind, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
         let token = format!("{slice}-{}{}", kind.letter(), self.run);
         self.store.insert(table, &token, batch).map_err(|error| {
             error.into_sink_error(&format!("insert into `{}`.`{table}`", self.store.database()), kind.rows())
         })
+    }
+}
+
+impl<S: Store> ClickHouseSink<S> {
+    /// What the slice adds to each rollup, in the order of the config.
+    pub(super) fn send_rollups(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        let Some(partials) = &self.partials else { return Ok(()) };
+        for insert in partials.inserts(&slice.decoded.batch) {
+            self.insert(partials.table(&insert), Kind::Rollup, slice.meta.id, &insert.rows)?;
+            partials.acknowledge(&insert);
+        }
+        Ok(())
     }
 }
 
@@ -99,19 +130,19 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let id = slice.meta.id;
         let events = &slice.decoded.batch;
         self.insert(&self.events, Kind::Events, id, events)?;
-        if let Some(partials) = &self.partials {
-            for insert in partials.inserts(events) {
-                self.insert(partials.table(&insert), Kind::Rollup, id, &insert.rows)?;
-                partials.acknowledge(&insert);
-            }
-        }
+        self.send_rollups(slice)?;
         self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice))
+    }
+
+    fn resume(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        // Tokens of a run of its own are nobody else's.
+        if self.run.is_empty() { self.complete(slice) } else { self.write(slice) }
     }
 }
 
 /// The slice's dead letters, columns as in the dead-letter table.
-fn dead_letter_batch(slice: &LoadedSlice) -> RecordBatch {
+pub(super) fn dead_letter_batch(slice: &LoadedSlice) -> RecordBatch {
     let dead = &slice.decoded.dead;
     let slices = UInt64Array::from_value(slice.meta.id.0, dead.len());
     let source = StringArray::from_iter_values(std::iter::repeat_n(&*slice.meta.source, dead.len()));
@@ -134,7 +165,7 @@ fn dead_letter_batch(slice: &LoadedSlice) -> RecordBatch {
 }
 
 /// The slice's row of the ledger.
-fn ledger_batch(slice: &LoadedSlice) -> RecordBatch {
+pub(super) fn ledger_batch(slice: &LoadedSlice) -> RecordBatch {
     let SliceMeta { id, source, source_id, start, end, hash } = &slice.meta;
     let decoded = &slice.decoded;
     let count = |value: u64| Arc::new(UInt64Array::from_value(value, 1)) as ArrayRef;

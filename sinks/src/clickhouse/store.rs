@@ -4,13 +4,17 @@
 //! A store keeps tables of rows, inserted under tokens. What it must do, and what it may do, is said at each method; a
 //! twin may do everything that is not ruled out there.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow_array::RecordBatch;
 use longshore_core::slice::SliceId;
 
 use super::client::ClickHouse;
+use super::counted::{Counted, Minutes, Probe};
 use super::error::ClientError;
+
+/// Days since 1970-01-01, UTC: the events table has a partition each.
+pub type Day = i32;
 
 /// A server that slices are stored in. Called from several threads at once.
 pub trait Store: Send + Sync {
@@ -33,6 +37,32 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The server is away or refuses.
     fn whole_slices(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, ClientError>;
+
+    /// How many rows of a slice the events table has on each of these days; a day without any is left out. `time` is the
+    /// column of the event time.
+    ///
+    /// # Errors
+    /// The server is away or refuses.
+    fn rows_by_day(
+        &self,
+        events: &str,
+        time: &str,
+        slice: SliceId,
+        days: &[Day],
+    ) -> Result<BTreeMap<Day, u64>, ClientError>;
+
+    /// How many dead letters of a slice there are.
+    ///
+    /// # Errors
+    /// The server is away or refuses.
+    fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError>;
+
+    /// On which days a rollup has counted a slice, which adds this to it. The slice's events must be there, and nobody
+    /// else may be storing it. Never a guess: [`Counted::Unknown`] where it cannot be told.
+    ///
+    /// # Errors
+    /// The server is away or refuses.
+    fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError>;
 }
 
 impl Store for ClickHouse {
@@ -46,5 +76,23 @@ impl Store for ClickHouse {
 
     fn whole_slices(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, ClientError> {
         ClickHouse::whole_slices(self, slices)
+    }
+
+    fn rows_by_day(
+        &self,
+        events: &str,
+        time: &str,
+        slice: SliceId,
+        days: &[Day],
+    ) -> Result<BTreeMap<Day, u64>, ClientError> {
+        ClickHouse::rows_by_day(self, events, time, slice, days)
+    }
+
+    fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
+        ClickHouse::dead_letters(self, slice)
+    }
+
+    fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {
+        ClickHouse::counted(self, rollup, slice, adds)
     }
 }

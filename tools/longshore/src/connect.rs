@@ -70,12 +70,23 @@ pub(crate) struct Watched<'a> {
     pub(crate) server: &'a Server,
 }
 
-impl Sink for Watched<'_> {
-    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
-        self.sink.write(slice).map_err(|error| match (error, self.server.end()) {
+impl Watched<'_> {
+    /// An error of the sink, unless waiting for the server is in vain.
+    fn judge(&self, error: SinkError) -> SinkError {
+        match (error, self.server.end()) {
             (SinkError::Retry { .. }, Some(end)) => SinkError::Pause { detail: end.to_string() },
             (error, _) => error,
-        })
+        }
+    }
+}
+
+impl Sink for Watched<'_> {
+    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        self.sink.write(slice).map_err(|error| self.judge(error))
+    }
+
+    fn resume(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        self.sink.resume(slice).map_err(|error| self.judge(error))
     }
 }
 

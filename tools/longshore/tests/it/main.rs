@@ -16,6 +16,7 @@ mod formats;
 mod kinds;
 mod load;
 mod preflight;
+mod resume;
 mod rollups;
 mod schema;
 mod shop;

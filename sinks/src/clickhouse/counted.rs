@@ -1,0 +1,258 @@
+//! Whether a rollup has counted a slice, proven from what is stored.
+//!
+//! A rollup holds sums over slices and not which slices they are of. But the events tell what each slice adds, and a
+//! slice's insert is counted whole or not at all within a day. So a day's total, minute by minute, is the sum of the
+//! slices in the ledger, which are counted for certain, and of some of those that are not. If every choice of the latter
+//! that comes to the total has the slice in it, the slice is counted; if none has, it is not; otherwise nobody knows.
+//!
+//! Others may insert meanwhile. The ledger is therefore cut at a moment, then the rollup is read, and last the events: a
+//! slice in the cut ledger was counted before the rollup was read, and what was counted by then has its events to show.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, TimestampSecondType, UInt64Type};
+use longshore_core::column::layout::SLICE_COLUMN;
+use longshore_core::config::Config;
+use longshore_core::rollup::RollupKind;
+use longshore_core::slice::SliceId;
+
+use super::client::ClickHouse;
+use super::ddl::{Events, LEDGER};
+use super::error::ClientError;
+use super::rollup_ddl::{rollup, target_name};
+use super::sql::{quote_name, quote_table};
+use super::store::Day;
+
+/// Slices that are not in the ledger and may or may not be counted: all their choices are tried.
+const OPEN_SLICES_MAX: usize = 10;
+/// Milliseconds between a ledger row's time and the latest moment at which it is seen, checked.
+const LEDGER_MS: u64 = 1000;
+
+/// How to compare a rollup's totals with its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    table: String,
+    events: String,
+    time: String,
+    filter: String,
+    rows: &'static str,
+    amount: Option<String>,
+}
+
+/// What a slice adds to a rollup in a minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Rows that count.
+    pub rows: u64,
+    /// Their amounts, in units of the column's last digit.
+    pub amount: i128,
+}
+
+/// What slices add, by minutes since 1970.
+pub type Minutes = BTreeMap<i64, Added>;
+
+/// Whether a slice is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Counted {
+    /// On these days, and on no others.
+    On(BTreeSet<Day>),
+    /// It cannot be told now, because of what others store.
+    Busy(String),
+    /// It cannot be told: why.
+    Unknown(String),
+}
+
+impl Probe {
+    /// One for each rollup that sums; `None` where inserting twice changes nothing.
+    pub(super) fn of(config: &Config) -> Vec<Option<Probe>> {
+        let events = Events::new(config);
+        let probe = |spec| {
+            let filter = rollup(spec, &events).feed.select.filter().join(" AND ");
+            let (rows, amount) = match &spec.kind {
+                RollupKind::NewUsers { .. } => return None,
+                RollupKind::Gmv { amount, .. } => ("orders", Some(amount.clone())),
+                RollupKind::PvUv { .. } => ("pv", None),
+                RollupKind::RequestsByIp { .. } => ("requests", None),
+            };
+            let (events, time) = (config.table.name.clone(), config.table.time.clone());
+            Some(Probe { table: target_name(spec), events, time, filter, rows, amount })
+        };
+        config.rollups.iter().map(probe).collect()
+    }
+
+    /// The rollup's table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// What an insert into the rollup's table adds.
+    pub(super) fn minutes(&self, insert: &RecordBatch) -> Minutes {
+        let column = |name| insert.column_by_name(name).expect("a column of the rollup's table");
+        let times = column("minute").as_primitive::<TimestampSecondType>();
+        let rows = column(self.rows).as_primitive::<UInt64Type>();
+        let amounts = self.amount.as_ref().map(|_| column("amount").as_primitive::<Decimal128Type>());
+        let mut minutes = Minutes::new();
+        for at in 0..insert.num_rows() {
+            let amount = amounts.map_or(0, |amounts| amounts.value(at));
+            add(&mut minutes, times.value(at) / 60, Added { rows: rows.value(at), amount });
+        }
+        minutes
+    }
+}
+
+fn add(minutes: &mut Minutes, minute: i64, more: Added) {
+    let sum = minutes.entry(minute).or_default();
+    sum.rows = sum.rows.wrapping_add(more.rows);
+    sum.amount = sum.amount.wrapping_add(more.amount);
+}
+
+fn day_of(minute: i64) -> Day {
+    minute.div_euclid(1440) as Day
+}
+
+impl ClickHouse {
+    pub(super) fn counted(&self, probe: &Probe, slice: SliceId, own: &Minutes) -> Result<Counted, ClientError> {
+        let (Some((&first, _)), Some((&last, _))) = (own.first_key_value(), own.last_key_value()) else {
+            return Ok(Counted::On(BTreeSet::new()));
+        };
+        let days: BTreeSet<Day> = own.keys().map(|&minute| day_of(minute)).collect();
+        let days: Vec<String> = days.iter().map(Day::to_string).collect();
+        let within = |time: &str| {
+            format!(
+                "{time} >= toDateTime({}, 'UTC') AND {time} < toDateTime({}, 'UTC') AND toInt32(toDate({time})) IN ({})",
+                first * 60,
+                last * 60 + 60,
+                days.join(", ")
+            )
+        };
+        let ledger = quote_table(self.database(), LEDGER);
+        let now = self.value("SELECT toUnixTimestamp64Milli(now64(3))")?;
+        let cut = number::<u64>(&now)?.saturating_sub(LEDGER_MS);
+        let settled = format!("FROM {ledger} WHERE finished_at < fromUnixTimestamp64Milli(toInt64({cut}), 'UTC')");
+        let before = self.value(&format!("SELECT count() {settled}"))?;
+        let amount = if probe.amount.is_some() { "reinterpretAsInt128(sum(r.`amount`))" } else { "0" };
+        let total = self.rows(&format!(
+            "SELECT intDiv(toUnixTimestamp(r.`minute`), 60) AS m, 0, sum(r.{}), {amount} FROM {} AS r WHERE {} GROUP BY m",
+            quote_name(probe.rows),
+            quote_table(self.database(), &probe.table),
+            within("r.`minute`"),
+        ))?;
+        let amount = probe.amount.as_ref().map(|name| format!("assumeNotNull(e.{})", quote_name(name)));
+        let amount = amount.map_or("0".to_owned(), |amount| format!("reinterpretAsInt128(sum({amount}))"));
+        let time = format!("e.{}", quote_name(&probe.time));
+        let filter = if probe.filter.is_empty() { String::new() } else { format!(" AND {}", probe.filter) };
+        let stored = self.rows(&format!(
+            "SELECT intDiv(toUnixTimestamp(toStartOfMinute({time})), 60) AS m, \
+             if(e.{SLICE_COLUMN} IN (SELECT slice {settled}), 0, e.{SLICE_COLUMN}) AS s, count(), {amount} \
+             FROM {} AS e WHERE {} AND e.{SLICE_COLUMN} != {}{filter} GROUP BY m, s",
+            quote_table(self.database(), &probe.events),
+            within(&time),
+            slice.0,
+        ))?;
+        if self.value(&format!("SELECT count() {settled}"))? != before {
+            return Ok(Counted::Busy("the ledger changed meanwhile".to_owned()));
+        }
+        let answer = solve(own, &by_slice(total)?.remove(&0).unwrap_or_default(), by_slice(stored)?);
+        // Slices that became whole a moment ago are taken for open; soon they are not.
+        let recent = self.value(&format!("SELECT count() FROM {ledger}"))? != before;
+        Ok(match answer {
+            Counted::Unknown(why) if recent => Counted::Busy(why),
+            answer => answer,
+        })
+    }
+}
+
+/// Rows of minute, slice, rows and amount.
+fn by_slice(rows: Vec<Vec<String>>) -> Result<BTreeMap<u64, Minutes>, ClientError> {
+    let mut slices: BTreeMap<u64, Minutes> = BTreeMap::new();
+    for row in rows {
+        let [minute, slice, rows, amount] = &row[..] else {
+            return Err(ClientError::Invalid(format!("not a minute of a slice: {row:?}")));
+        };
+        let added = Added { rows: number(rows)?, amount: number(amount)? };
+        add(slices.entry(number(slice)?).or_default(), number(minute)?, added);
+    }
+    Ok(slices)
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, ClientError> {
+    text.parse().map_err(|_| ClientError::Invalid(format!("`{text}` is not a number")))
+}
+
+/// Tells for each of the slice's days whether `total` has it, where `stored` are the other slices: 0 those that are in it
+/// for certain, the others those that may be.
+fn solve(own: &Minutes, total: &Minutes, mut stored: BTreeMap<u64, Minutes>) -> Counted {
+    let certain = stored.remove(&0).unwrap_or_default();
+    let days: BTreeSet<Day> = own.keys().map(|&minute| day_of(minute)).collect();
+    let mut counted = BTreeSet::new();
+    for day in days {
+        let minutes: Vec<i64> = own.keys().copied().filter(|&minute| day_of(minute) == day).collect();
+        let of = |slice: &Minutes| -> Vec<Added> {
+            minutes.iter().map(|minute| slice.get(minute).copied().unwrap_or_default()).collect()
+        };
+        let nothing = |added: &[Added]| added.iter().all(|added| *added == Added::default());
+        let open: Vec<Vec<Added>> = stored.values().map(of).filter(|added| !nothing(added)).collect();
+        if open.len() > OPEN_SLICES_MAX {
+            return Counted::Busy(format!("{} slices of the same minutes are being stored", open.len()));
+        }
+        let rest = difference(&of(total), &of(&certain));
+        let without = comes_to(&rest, &open);
+        let with = comes_to(&difference(&rest, &of(own)), &open);
+        match (with, without) {
+            (true, false) => {
+                counted.insert(day);
+            }
+            (false, true) => {}
+            (true, true) => return Counted::Unknown("other slices that are not whole add the same".to_owned()),
+            (false, false) => {
+                return Counted::Unknown("its totals are not those of any choice of the stored slices".to_owned());
+            }
+        }
+    }
+    Counted::On(counted)
+}
+
+/// Whether some choice of `open` comes to `rest`.
+fn comes_to(rest: &[Added], open: &[Vec<Added>]) -> bool {
+    match open.split_first() {
+        None => rest.iter().all(|left| *left == Added::default()),
+        Some((first, others)) => comes_to(rest, others) || comes_to(&difference(rest, first), others),
+    }
+}
+
+fn difference(a: &[Added], b: &[Added]) -> Vec<Added> {
+    let subtract =
+        |(a, b): (&Added, &Added)| Added { rows: a.rows.wrapping_sub(b.rows), amount: a.amount.wrapping_sub(b.amount) };
+    a.iter().zip(b).map(subtract).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minutes(rows: &[(i64, u64)]) -> Minutes {
+        rows.iter().map(|&(minute, rows)| (minute, Added { rows, amount: i128::from(rows) * 100 })).collect()
+    }
+
+    #[test]
+    fn a_total_tells_which_slices_are_in_it() {
+        let own = minutes(&[(0, 3), (1, 1), (1440, 5)]);
+        let stored = BTreeMap::from([(0, minutes(&[(0, 10), (2, 4)])), (7, minutes(&[(0, 2)]))]);
+        let solve = |total: &[(i64, u64)]| solve(&own, &minutes(total), stored.clone());
+        assert_eq!(solve(&[(0, 10)]), Counted::On(BTreeSet::new()));
+        assert_eq!(solve(&[(0, 12), (1440, 5)]), Counted::On(BTreeSet::from([1])), "the other slice, and one day");
+        assert_eq!(solve(&[(0, 15), (1, 1)]), Counted::On(BTreeSet::from([0])));
+        assert!(matches!(solve(&[(0, 16), (1, 1)]), Counted::Unknown(_)), "a row that nobody has");
+    }
+
+    #[test]
+    fn slices_that_add_the_same_cannot_be_told_apart() {
+        let own = minutes(&[(0, 3)]);
+        let twin = BTreeMap::from([(7, own.clone())]);
+        assert!(matches!(solve(&own, &own, twin.clone()), Counted::Unknown(_)));
+        assert_eq!(solve(&own, &minutes(&[(0, 6)]), twin.clone()), Counted::On(BTreeSet::from([0])));
+        assert_eq!(solve(&own, &Minutes::new(), twin), Counted::On(BTreeSet::new()));
+    }
+}

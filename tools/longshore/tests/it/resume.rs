@@ -1,0 +1,229 @@
+//! Slices that were left behind in part by an engine that died, long enough ago that ClickHouse has forgotten their
+//! tokens, are completed: once in the tables and once in every rollup.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use longshore_core::config::FilledBy;
+use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
+use longshore_core::slice::SliceId;
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+use longshore_sinks::clickhouse::{ClickHouse, ClickHouseSink, ClientError, Counted, Day, Minutes, Probe, Store};
+
+use crate::database::loaded_slice;
+use crate::shop::{Row, Shop, batch, pay, view};
+
+/// Events, four rollups, dead letters, ledger.
+const INSERTS: usize = 7;
+
+/// A server whose engine dies after so many inserts.
+struct Dying {
+    inner: ClickHouse,
+    lives: AtomicUsize,
+}
+
+impl Store for Dying {
+    fn database(&self) -> &str {
+        self.inner.database()
+    }
+
+    fn insert(&self, table: &str, token: &str, batch: &RecordBatch) -> Result<(), ClientError> {
+        let lives = self.lives.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lives| lives.checked_sub(1));
+        lives.map_err(|_| ClientError::Network("dead".to_owned()))?;
+        self.inner.insert(table, token, batch)
+    }
+
+    fn whole_slices(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, ClientError> {
+        self.inner.whole_slices(slices)
+    }
+
+    fn rows_by_day(
+        &self,
+        events: &str,
+        time: &str,
+        slice: SliceId,
+        days: &[Day],
+    ) -> Result<BTreeMap<Day, u64>, ClientError> {
+        Store::rows_by_day(&self.inner, events, time, slice, days)
+    }
+
+    fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
+        Store::dead_letters(&self.inner, slice)
+    }
+
+    fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {
+        Store::counted(&self.inner, rollup, slice, adds)
+    }
+}
+
+/// Five rows over three days: three views by two users, two orders by one buyer of two units of money.
+fn rows() -> Vec<Row> {
+    vec![
+        view("23:59:59.999", "web", "ann"),
+        view("24:00:00.000", "web", "bob"),
+        pay("24:00:01.000", "web", "ann", 150),
+        view("50:00:00.000", "app", "ann"),
+        pay("50:00:00.000", "app", "ann", 50),
+    ]
+}
+
+fn slice(id: u64) -> LoadedSlice {
+    let letter = DeadLetter {
+        row: 5,
+        offset: 50,
+        length: 1,
+        fault: Fault { column: Some(Arc::from("ts")), ..Fault::new(Reason::TypeMismatch, "not a time") },
+        record: b"x".to_vec(),
+    };
+    loaded_slice(id, batch(id, &rows()), vec![letter])
+}
+
+/// Stores the slice by an engine that dies after so many inserts.
+fn die(shop: &Shop, slice: &LoadedSlice, inserts: usize) {
+    let dying = Dying { inner: shop.database.clickhouse.clone(), lives: AtomicUsize::new(inserts) };
+    let outcome = ClickHouseSink::unchecked(dying, &shop.config).write(slice);
+    assert_eq!(outcome.is_ok(), inserts >= INSERTS, "{outcome:?}");
+}
+
+/// Has every table forget its tokens.
+fn forget(shop: &Shop) {
+    let tables = "SELECT name FROM system.tables WHERE database = '{db}' AND engine LIKE '%MergeTree'";
+    for table in shop.database.lines(tables) {
+        for window in [0, 10_000] {
+            let sql =
+                format!("ALTER TABLE {{db}}.{table} MODIFY SETTING non_replicated_deduplication_window = {window}");
+            shop.database.execute(&sql);
+        }
+    }
+}
+
+/// A sink of an engine that was just started, which tries again while it is told to.
+fn resume(shop: &Shop, slice: &LoadedSlice) -> Result<(), SinkError> {
+    let sink = ClickHouseSink::new(&shop.database.clickhouse, &shop.config, false).unwrap();
+    for _ in 0..100 {
+        match sink.resume(slice) {
+            Err(SinkError::Retry { .. }) => thread::sleep(Duration::from_millis(100)),
+            outcome => return outcome,
+        }
+    }
+    panic!("the server is never quiet")
+}
+
+/// Everything is there for so many slices like [`slice`].
+fn assert_slices(shop: &Shop, slices: u64, what: &str) {
+    let expect = |sql: &str, one: u64| {
+        assert_eq!(shop.database.lines(sql).join(","), (one * slices).to_string(), "{what}: {sql}");
+    };
+    expect("SELECT count() FROM {db}.events", 5);
+    expect("SELECT uniqExact(_slice, _row) FROM {db}.events", 5);
+    expect("SELECT count() FROM {db}.dead_letters", 1);
+    expect("SELECT count() FROM {db}.ledger", 1);
+    expect("SELECT sum(pv) FROM {db}.pv_uv_by_minute", 3);
+    expect("SELECT sum(orders) FROM {db}.gmv_by_minute", 2);
+    expect("SELECT toUInt64(sum(amount)) FROM {db}.gmv_by_day", 2);
+    expect("SELECT sum(requests) FROM {db}.requests_by_ip_by_hour", 5);
+    assert_eq!(shop.database.lines("SELECT sum(new_users) FROM {db}.new_users_by_minute"), ["2"], "{what}");
+}
+
+#[test]
+fn wherever_an_engine_died_the_slice_is_completed_though_its_tokens_are_forgotten() {
+    let shop = Shop::new("resumed");
+    for inserts in 0..=INSERTS {
+        let slice = slice(inserts as u64 + 1);
+        die(&shop, &slice, inserts);
+        forget(&shop);
+        resume(&shop, &slice).unwrap();
+        assert_slices(&shop, inserts as u64 + 1, &format!("died after {inserts} inserts"));
+        forget(&shop);
+        resume(&shop, &slice).unwrap();
+        assert_slices(&shop, inserts as u64 + 1, "resumed twice");
+    }
+}
+
+#[test]
+fn sending_it_again_without_looking_would_store_it_twice() {
+    let shop = Shop::new("forgotten");
+    die(&shop, &slice(1), 1);
+    forget(&shop);
+    shop.sink.write(&slice(1)).unwrap();
+    assert_eq!(shop.database.lines("SELECT count() FROM {db}.events"), ["10"], "the tables do forget");
+}
+
+#[test]
+fn days_of_an_insert_that_was_cut_off_between_them_are_completed() {
+    for first_days in [1, 3] {
+        let shop = Shop::new("days_cut");
+        // The rows of the first day, or of the first two.
+        let part = slice(1).decoded.batch.slice(0, first_days);
+        shop.database.clickhouse.insert("events", "0000000000000001-e", &part).unwrap();
+        forget(&shop);
+        resume(&shop, &slice(1)).unwrap();
+        assert_slices(&shop, 1, &format!("the first {first_days} rows were there"));
+    }
+}
+
+#[test]
+fn a_rollup_that_has_some_days_gets_the_others() {
+    let shop = Shop::new("rollup_days");
+    die(&shop, &slice(1), 3);
+    // Of the fourth insert, views by minute, the first day alone arrived.
+    let one_day = loaded_slice(1, batch(1, &rows()[..1]), Vec::new());
+    let partial = Shop::new("rollup_days_elsewhere");
+    partial.sink.write(&one_day).unwrap();
+    let (here, there) = (&shop.database.name, &partial.database.name);
+    shop.database.execute(&format!("INSERT INTO {here}.pv_uv_minutes SELECT * FROM {there}.pv_uv_minutes"));
+    forget(&shop);
+    resume(&shop, &slice(1)).unwrap();
+    assert_slices(&shop, 1, "one day of a rollup was there");
+}
+
+#[test]
+fn slices_that_were_cut_off_beside_each_other_are_told_apart() {
+    let shop = Shop::new("beside");
+    shop.write(9, &[view("24:00:30.000", "web", "eve")]);
+    let other = loaded_slice(2, batch(2, &[view("24:00:02.000", "web", "bob"); 2]), Vec::new());
+    // The first got to the rollup of money, the other to that of views.
+    die(&shop, &slice(1), 3);
+    die(&shop, &other, 4);
+    forget(&shop);
+    resume(&shop, &slice(1)).unwrap();
+    resume(&shop, &other).unwrap();
+    let value = |sql: &str| shop.database.lines(sql).join(",");
+    assert_eq!(value("SELECT sum(pv) FROM {db}.pv_uv_by_minute"), "6");
+    assert_eq!(value("SELECT sum(orders), sum(amount) FROM {db}.gmv_by_minute"), "2 2");
+    assert_eq!(value("SELECT sum(requests) FROM {db}.requests_by_ip_by_minute"), "8");
+    assert_eq!(value("SELECT count(), uniqExact(_slice, _row) FROM {db}.events"), "8 8");
+}
+
+#[test]
+fn what_cannot_be_told_pauses_and_says_why() {
+    // Rows that no slice has sent.
+    let shop = Shop::new("strange");
+    die(&shop, &slice(1), 2);
+    shop.database.execute(
+        "INSERT INTO {db}.pv_uv_minutes (product, minute, pv) SELECT 'shop', toDateTime('2026-11-21 00:00:00', 'UTC'), 7",
+    );
+    let error = resume(&shop, &slice(1)).unwrap_err();
+    assert!(
+        matches!(&error, SinkError::Pause { detail }
+        if detail.contains("slice 0000000000000001 of app.log") && detail.contains("`pv_uv_minutes`")),
+        "{error:?}"
+    );
+    // Some rows of a day.
+    let shop = Shop::new("torn");
+    die(&shop, &slice(1), 1);
+    shop.database.execute("ALTER TABLE {db}.events DELETE WHERE _row = 1 SETTINGS mutations_sync = 2");
+    let error = resume(&shop, &slice(1)).unwrap_err();
+    assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("not all and not none")), "{error:?}");
+    // Views that may have been cut off, too.
+    let shop = Shop::filled_by("resumed_views", FilledBy::Views);
+    die(&shop, &slice(1), 1);
+    let error = resume(&shop, &slice(1)).unwrap_err();
+    assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("materialized views")), "{error:?}");
+    resume(&shop, &slice(2)).unwrap();
+    assert_eq!(shop.database.lines("SELECT slice FROM {db}.ledger"), ["2"], "one of which nothing was there");
+}
