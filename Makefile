@@ -4,11 +4,13 @@
 CARGO ?= cargo
 PYTHON ?= python3
 
-.PHONY: help demo explore test lint clickhouse build
+.PHONY: help demo explore test lint clickhouse build torture
 .PHONY: bench bench-micro bench-python bench-compare bench-compare-check bench-programs bench-peers
 
 # Parts of `make bench`: parse, engine, load.
 BENCH ?= parse,engine,load
+# Seeds of `make torture`.
+SEEDS ?= 10000
 # The workload of `make bench-compare`.
 WORKLOAD ?= channel-log
 
@@ -27,6 +29,9 @@ test: clickhouse ## Run every test
 	cd benches/driver && $(PYTHON) -m unittest --quiet
 	$(CARGO) build --locked -p longshore -p loggen -p longshore-benches
 	$(PYTHON) benches/driver/bench.py --quick --no-peers --profile debug
+
+torture: ## Let everything die in simulation, SEEDS=10000 times, and see whether a record is lost or doubled
+	$(CARGO) run --release --locked --quiet -p longshore-torture -- simulate --seeds $(SEEDS)
 
 lint: ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --all --check

@@ -1,0 +1,186 @@
+//! What must hold at the end of a run, computed from what was written and from the tables alone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use longshore_core::slice::SliceId;
+use longshore_ingest::journal::ConfigHash;
+
+use crate::answers::Answers;
+use crate::clickhouse::{LedgerRow, Row, Server, Table, events};
+use crate::records::{Event, Fate, Record, Setup};
+use crate::simulation::is_loaded;
+
+/// What a run wrote and planned.
+pub(crate) struct Books<'a> {
+    /// Records by log, in order.
+    pub(crate) written: &'a [Vec<Record>],
+    /// The config that each slice was planned under.
+    pub(crate) plans: &'a BTreeMap<SliceId, ConfigHash>,
+    /// ClickHouse fills the rollups.
+    pub(crate) by_views: bool,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Records that are nowhere, or not where they should be.
+    pub lost: u64,
+    /// Records that are there more than once.
+    pub twice: u64,
+    /// Everything was not stored in time.
+    pub stuck: bool,
+    /// In words.
+    pub details: Vec<String>,
+}
+
+impl Findings {
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.lost == 0 && self.twice == 0 && !self.stuck && self.details.is_empty()
+    }
+
+    fn say(&mut self, what: impl Into<String>) {
+        self.details.push(what.into());
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lost {}, twice {}{}", self.lost, self.twice, if self.stuck { ", stuck" } else { "" })?;
+        self.details.iter().try_for_each(|detail| write!(f, "\n  {detail}"))
+    }
+}
+
+/// A dead letter as it must be: log, offset, reason and bytes.
+type Dead = (u64, u64, String, Vec<u8>);
+
+/// What the tables must hold.
+#[derive(Default)]
+struct Expected {
+    events: Vec<Event>,
+    dead: Vec<Dead>,
+    /// Records, loaded, dead and filtered, by slice.
+    counts: BTreeMap<u64, [u64; 4]>,
+}
+
+/// Compares the server's tables with what was written.
+pub(crate) fn check(server: &Server, books: &Books<'_>) -> Findings {
+    let mut findings = Findings::default();
+    let ledger: Vec<LedgerRow> = server.rows(Table::Ledger).into_iter().filter_map(ledger_row).collect();
+    let expected = expect(&ledger, books, &mut findings);
+    compare("event", &expected.events, &events(&server.rows(Table::Events)), &mut findings);
+    let sources: BTreeMap<u64, u64> = ledger.iter().map(|row| (row.slice, row.source_id)).collect();
+    let dead: Vec<Dead> =
+        server.rows(Table::DeadLetters).into_iter().filter_map(|row| dead_row(row, &sources)).collect();
+    compare("dead letter", &expected.dead, &dead, &mut findings);
+    for row in &ledger {
+        let counts = [row.records, row.loaded, row.dead, row.filtered];
+        if expected.counts.get(&row.slice) != Some(&counts) {
+            findings.say(format!("the ledger does not balance: {row:?}, not {:?}", expected.counts.get(&row.slice)));
+        }
+    }
+    let (answers, right) = (server.answers(), Answers::of(&expected.events));
+    differ("new users", &answers.new_users, &right.new_users, &mut findings);
+    differ("gmv", &answers.gmv, &right.gmv, &mut findings);
+    differ("pv and uv", &answers.pv_uv, &right.pv_uv, &mut findings);
+    findings
+}
+
+fn ledger_row(row: Row) -> Option<LedgerRow> {
+    match row {
+        Row::Ledger(row) => Some(row),
+        _ => None,
+    }
+}
+
+fn dead_row(row: Row, sources: &BTreeMap<u64, u64>) -> Option<Dead> {
+    match row {
+        Row::Dead(dead) => {
+            let source = sources.get(&dead.slice).copied().unwrap_or(u64::MAX);
+            Some((source, dead.offset, dead.reason, dead.record))
+        }
+        _ => None,
+    }
+}
+
+/// Goes along each log: the ledger must cover it without gap or overlap, and says which config a record belongs to.
+fn expect(ledger: &[LedgerRow], books: &Books<'_>, findings: &mut Findings) -> Expected {
+    let mut expected = Expected::default();
+    for (log, records) in (0..).zip(books.written) {
+        let mut slices: Vec<&LedgerRow> = ledger.iter().filter(|row| row.source_id == log).collect();
+        slices.sort_by_key(|row| (row.start, row.end));
+        let mut end = 0;
+        for slice in &slices {
+            if slice.start != end {
+                findings.say(format!("the ledger has {slice:?} where {end} should begin"));
+            }
+            end = slice.end;
+        }
+        let mut offset = 0;
+        for record in records {
+            let length = record.line.len() as u64 + 1;
+            match slices.iter().find(|slice| slice.start <= offset && offset + length <= slice.end) {
+                Some(slice) => expected.add(record, (log, offset), slice.slice, books),
+                None => {
+                    findings.lost += 1;
+                    findings.say(format!("no slice of the ledger has log {log} at {offset}: {}", record.line));
+                }
+            }
+            offset += length;
+        }
+        if end > offset {
+            findings.say(format!("the ledger goes to {end} of log {log}, which has {offset} bytes"));
+        }
+    }
+    expected
+}
+
+impl Expected {
+    fn add(&mut self, record: &Record, (log, offset): (u64, u64), slice: u64, books: &Books<'_>) {
+        let hash = books.plans.get(&SliceId(slice));
+        let is_of = |setup: &Setup| hash == Some(&ConfigHash::of(&setup.text(books.by_views)));
+        let Some(setup) = Setup::ALL.into_iter().find(is_of) else { return };
+        let counts = self.counts.entry(slice).or_default();
+        counts[0] += 1;
+        match &record.fate {
+            Fate::Event(event) if is_loaded(record, setup) => {
+                counts[1] += 1;
+                self.events.push(event.clone());
+            }
+            Fate::Event(_) => counts[3] += 1,
+            Fate::Dead(reason) => {
+                counts[2] += 1;
+                self.dead.push((log, offset, reason.name().to_owned(), record.line.clone().into_bytes()));
+            }
+        }
+    }
+}
+
+/// Each of `right` is there exactly once, and nothing else is.
+fn compare<T: Ord + fmt::Debug>(what: &str, right: &[T], there: &[T], findings: &mut Findings) {
+    let mut balance: BTreeMap<&T, i64> = BTreeMap::new();
+    right.iter().for_each(|item| *balance.entry(item).or_default() -= 1);
+    there.iter().for_each(|item| *balance.entry(item).or_default() += 1);
+    for (item, count) in balance {
+        match count {
+            0 => continue,
+            ..0 => findings.lost += count.unsigned_abs(),
+            1.. => findings.twice += count.unsigned_abs(),
+        }
+        findings.say(format!("{count:+} {what}: {item:?}"));
+    }
+}
+
+fn differ<K: Ord + fmt::Debug, V: PartialEq + fmt::Debug>(
+    what: &str,
+    there: &BTreeMap<K, V>,
+    right: &BTreeMap<K, V>,
+    findings: &mut Findings,
+) {
+    for key in there.keys().chain(right.keys().filter(|key| !there.contains_key(key))) {
+        if there.get(key) != right.get(key) {
+            findings.say(format!("{what} of {key:?}: {:?}, not {:?}", there.get(key), right.get(key)));
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! A ClickHouse that loses connections, applies inserts late or in part, and dies.
+//!
+//! It has the tables of [`records`](crate::records) and keeps ClickHouse's promises and no others: an insert is atomic
+//! within a partition alone; what was acknowledged stays; a token that is remembered keeps rows out, by table and
+//! partition; views are filled after the table and not with it. Nobody's request is known to be over because its
+//! connection is: it may be applied later, after it was sent again, after its sender died. Answers are computed from the
+//! rows, by none of the product's code.
+
+mod rows;
+mod tables;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use arrow_array::RecordBatch;
+use longshore_core::slice::SliceId;
+use longshore_sinks::clickhouse::{ClientError, ServerException, Store};
+
+pub use self::rows::{DeadRow, LedgerRow, Row, Table};
+use self::tables::{Block, Tables, blocks, view};
+use crate::answers::{Answers, minute_of};
+use crate::env::{Call, Env, Life, lock};
+use crate::records::Event;
+
+/// One insert in so many goes wrong.
+const FAULT_ONCE_IN: usize = 6;
+/// Codes that ask for patience: too many parts, memory, too many queries, a shutdown, time.
+const CODES: [u32; 5] = [252, 241, 202, 236, 159];
+
+/// The server; clones are the same.
+#[derive(Debug, Clone)]
+pub struct Server {
+    env: Env,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    tables: Tables,
+    /// Inserts whose sender does not wait any more, and what of them is to be applied.
+    under_way: Vec<VecDeque<Block>>,
+    up: bool,
+    by_views: bool,
+    window: usize,
+}
+
+impl State {
+    fn apply(&mut self, env: &Env, block: Block) {
+        let (table, partition, rows) = (block.table.name(), block.partition, block.rows.len());
+        let new = self.tables.insert(block, self.window);
+        env.note(format_args!("  {table}/{partition}: {rows} rows {}", if new { "in" } else { "there already" }));
+    }
+}
+
+impl Server {
+    /// An empty one whose tables remember so many tokens each.
+    pub fn new(env: Env, by_views: bool, window: usize) -> Server {
+        let state = State { tables: Tables::default(), under_way: Vec::new(), up: true, by_views, window };
+        Server { env, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Whether it runs.
+    pub fn is_up(&self) -> bool {
+        lock(&self.state).up
+    }
+
+    /// It dies: what is under way stays where it is.
+    pub fn kill(&self) {
+        let mut state = lock(&self.state);
+        state.up = false;
+        state.under_way.clear();
+    }
+
+    /// It runs again.
+    pub fn start(&self) {
+        self.env.note(format_args!("the server starts"));
+        lock(&self.state).up = true;
+    }
+
+    /// Some insert that is under way is applied a bit further.
+    pub fn go_on(&self) {
+        let mut state = lock(&self.state);
+        if state.under_way.is_empty() {
+            return;
+        }
+        let at = self.env.below(state.under_way.len());
+        match state.under_way[at].pop_front() {
+            Some(block) => {
+                self.env.note(format_args!("late, {}", block.token));
+                state.apply(&self.env, block);
+            }
+            None => drop(state.under_way.swap_remove(at)),
+        }
+    }
+
+    /// All that is under way is applied.
+    pub fn finish(&self) {
+        while !lock(&self.state).under_way.is_empty() {
+            self.go_on();
+        }
+    }
+
+    /// All rows of a table.
+    pub fn rows(&self, table: Table) -> Vec<Row> {
+        lock(&self.state).tables.rows(table).to_vec()
+    }
+
+    /// What the rollups say.
+    pub fn answers(&self) -> Answers {
+        let rows = Table::ROLLUPS.iter().flat_map(|&table| self.rows(table));
+        answers(rows)
+    }
+
+    /// What of an insert is to be applied, in order: the table by partitions, then the views.
+    fn blocks(&self, table: Table, token: &str, rows: Vec<Row>) -> VecDeque<Block> {
+        let mut all: VecDeque<Block> = VecDeque::new();
+        if table == Table::Events && lock(&self.state).by_views {
+            for rollup in Table::ROLLUPS {
+                all.extend(blocks(rollup, token, view(rollup, &rows)));
+            }
+        }
+        for block in blocks(table, token, rows).into_iter().rev() {
+            all.push_front(block);
+        }
+        all
+    }
+
+    fn apply(&self, blocks: &mut VecDeque<Block>, count: usize) {
+        let mut state = lock(&self.state);
+        for _ in 0..count {
+            let Some(block) = blocks.pop_front() else { break };
+            state.apply(&self.env, block);
+        }
+    }
+
+    /// An insert arrives.
+    fn take(&self, mut blocks: VecDeque<Block>) -> Result<(), ClientError> {
+        if !self.is_up() {
+            return Err(lost("refused"));
+        }
+        let all = blocks.len();
+        if self.env.is_calm() || !self.env.once_in(FAULT_ONCE_IN) {
+            self.apply(&mut blocks, all);
+            return Ok(());
+        }
+        let part = self.env.below(all + 1);
+        match self.env.below(8) {
+            0 => {
+                self.env.count("refused by a code");
+                let code = *self.env.pick(&CODES);
+                return Err(ClientError::Server(ServerException { code, message: "not now".into() }));
+            }
+            1 => self.env.count("lost before it was applied"),
+            2 => {
+                self.env.count("applied, reply lost");
+                self.apply(&mut blocks, all);
+            }
+            3 => {
+                self.env.count("applied in part, reply lost");
+                self.apply(&mut blocks, part);
+            }
+            4 | 5 => {
+                self.env.count("under way when time was up");
+                self.apply(&mut blocks, part);
+                lock(&self.state).under_way.push(blocks);
+            }
+            6 => {
+                self.env.count("doubled on its way");
+                lock(&self.state).under_way.push(blocks.clone());
+                self.apply(&mut blocks, all);
+                return Ok(());
+            }
+            _ => {
+                self.env.count("server killed in an insert");
+                self.apply(&mut blocks, part);
+                self.kill();
+            }
+        }
+        match self.env.once_in(2) {
+            true => Err(ClientError::TimedOut),
+            false => Err(lost("reset")),
+        }
+    }
+}
+
+fn lost(how: &str) -> ClientError {
+    ClientError::Network(how.to_owned())
+}
+
+/// Merges the rows of rollups as a reader of ClickHouse's views would see them.
+fn answers(rows: impl Iterator<Item = Row>) -> Answers {
+    let mut answers = Answers::default();
+    let mut first = BTreeMap::new();
+    let (mut buyers, mut visitors) = (BTreeMap::new(), BTreeMap::new());
+    for row in rows {
+        match row {
+            Row::FirstSeen(product, user, time, channel) => {
+                let seen = (time, channel);
+                let earliest = first.entry((product, user)).or_insert_with(|| seen.clone());
+                if seen < *earliest {
+                    *earliest = seen;
+                }
+            }
+            Row::Gmv(group, orders, amount, people) => {
+                let known: &mut std::collections::BTreeSet<u64> = buyers.entry(group.clone()).or_default();
+                known.extend(people);
+                let gmv = answers.gmv.entry(group).or_default();
+                *gmv = (gmv.0 + orders, gmv.1 + amount, known.len() as u64);
+            }
+            Row::PvUv(group, pv, people) => {
+                let known: &mut std::collections::BTreeSet<u64> = visitors.entry(group.clone()).or_default();
+                known.extend(people);
+                let views = answers.pv_uv.entry(group).or_default();
+                *views = (views.0 + pv, known.len() as u64);
+            }
+            Row::Event { .. } | Row::Dead(_) | Row::Ledger(_) => {}
+        }
+    }
+    for ((product, _), (time, channel)) in first {
+        *answers.new_users.entry((product, channel, minute_of(time))).or_default() += 1;
+    }
+    answers
+}
+
+/// An engine's connection to the server.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The server.
+    pub server: Server,
+    /// The engine's life.
+    pub life: Life,
+    /// A planted bug: each insert has a token of its own.
+    pub tokens_removed: bool,
+}
+
+impl Store for Connection {
+    fn database(&self) -> &str {
+        "torture"
+    }
+
+    fn insert(&self, table: &str, token: &str, batch: &RecordBatch) -> Result<(), ClientError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let Server { env, .. } = &self.server;
+        let unknown = || ClientError::Server(ServerException { code: 60, message: format!("no table {table}") });
+        let table = Table::named(table).ok_or_else(unknown)?;
+        let rows = rows::read(table, batch).map_err(ClientError::Invalid)?;
+        let token = if self.tokens_removed { format!("{token}-{:x}", env.word()) } else { token.to_owned() };
+        let mut blocks = self.server.blocks(table, &token, rows);
+        match self.life.call() {
+            Call::Never => Err(lost("the engine is dead")),
+            Call::Made => {
+                env.note(format_args!("insert {token} into {}", table.name()));
+                self.server.take(blocks)
+            }
+            Call::Last => {
+                env.note(format_args!("the engine dies in insert {token} into {}", table.name()));
+                if self.server.is_up() {
+                    let part = env.below(blocks.len() + 1);
+                    self.server.apply(&mut blocks, part);
+                    if env.once_in(2) {
+                        lock(&self.server.state).under_way.push(blocks);
+                    }
+                }
+                Err(lost("the engine dies"))
+            }
+        }
+    }
+
+    fn whole_slices(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, ClientError> {
+        let env = &self.server.env;
+        if self.life.call() != Call::Made || !self.server.is_up() || env.fault("query lost", 5) {
+            return Err(lost("no answer"));
+        }
+        let in_ledger = self.server.rows(Table::Ledger).into_iter().filter_map(|row| match row {
+            Row::Ledger(row) => Some(SliceId(row.slice)),
+            _ => None,
+        });
+        Ok(in_ledger.filter(|id| slices.contains(id)).collect())
+    }
+}
+
+/// The events of rows.
+pub fn events(rows: &[Row]) -> Vec<Event> {
+    rows.iter()
+        .filter_map(|row| match row {
+            Row::Event { event, .. } => Some(event.clone()),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,130 @@
+//! The tables of the twin, the tokens that they remember, and what its materialized views make of events.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+
+use super::rows::{Row, Table};
+use crate::answers::{Group, minute_of};
+
+/// Rows of one partition under one token: what is inserted whole or not at all.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    pub(super) table: Table,
+    pub(super) partition: i64,
+    pub(super) token: String,
+    pub(super) rows: Vec<Row>,
+}
+
+/// Tokens that a table remembers, by partition.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    log: VecDeque<(String, i64)>,
+    known: HashSet<(String, i64)>,
+}
+
+impl Tokens {
+    fn remember(&mut self, token: &str, partition: i64, window: usize) {
+        self.log.push_back((token.to_owned(), partition));
+        self.known.insert((token.to_owned(), partition));
+        while self.log.len() > window {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(oldest) = self.log.pop_front() {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+/// A table with its rows.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    pub(super) rows: Vec<Row>,
+    pub(super) tokens: Tokens,
+}
+
+/// All tables.
+#[derive(Debug, Default)]
+pub(super) struct Tables(BTreeMap<Table, Stored>);
+
+impl Tables {
+    pub(super) fn rows(&self, table: Table) -> &[Row] {
+        self.0.get(&table).map_or(&[], |stored| &stored.rows)
+    }
+
+    /// Whether the table would take the block for one that it has.
+    fn has(&self, block: &Block) -> bool {
+        let known = |stored: &Stored| stored.tokens.known.contains(&(block.token.clone(), block.partition));
+        self.0.get(&block.table).is_some_and(known)
+    }
+
+    /// Inserts the block unless its token is there. Returns whether it did.
+    pub(super) fn insert(&mut self, block: Block, window: usize) -> bool {
+        let new = !self.has(&block);
+        if new {
+            self.remember(&block, window);
+            self.place(block);
+        }
+        new
+    }
+
+    /// The block's rows alone, its token not.
+    fn place(&mut self, block: Block) {
+        self.0.entry(block.table).or_default().rows.extend(block.rows);
+    }
+
+    /// The block's token alone, its rows not.
+    fn remember(&mut self, block: &Block, window: usize) {
+        self.0.entry(block.table).or_default().tokens.remember(&block.token, block.partition, window);
+    }
+}
+
+/// Rows as the blocks that they are inserted as; partitions in order.
+pub(super) fn blocks(table: Table, token: &str, rows: Vec<Row>) -> Vec<Block> {
+    let mut partitions: BTreeMap<i64, Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        partitions.entry(row.partition()).or_default().push(row);
+    }
+    let block = |(partition, rows)| Block { table, partition, token: token.to_owned(), rows };
+    partitions.into_iter().map(block).collect()
+}
+
+/// What a materialized view adds to a rollup for these events, as ClickHouse computes it: from the rows of the insert.
+pub(super) fn view(rollup: Table, events: &[Row]) -> Vec<Row> {
+    let events = events.iter().filter_map(|row| match row {
+        Row::Event { event, .. } => Some(event),
+        _ => None,
+    });
+    match rollup {
+        Table::FirstSeen => {
+            let mut first: BTreeMap<(&String, u64), (i64, &String)> = BTreeMap::new();
+            for event in events {
+                let seen = (event.ts_ms, &event.channel);
+                first.entry((&event.product, event.user)).and_modify(|min| *min = seen.min(*min)).or_insert(seen);
+            }
+            let row = |((product, user), (time, channel)): ((&String, u64), (i64, &String))| {
+                Row::FirstSeen(product.clone(), user, time, channel.clone())
+            };
+            first.into_iter().map(row).collect()
+        }
+        _ => {
+            let kind = if rollup == Table::Gmv { "order" } else { "view" };
+            let counts =
+                |event: &&crate::records::Event| event.event == kind && (rollup != Table::Gmv || event.cents.is_some());
+            let mut groups: BTreeMap<Group, (u64, i128, BTreeSet<u64>)> = BTreeMap::new();
+            for event in events.filter(counts) {
+                let group = (event.product.clone(), event.channel.clone(), minute_of(event.ts_ms));
+                let (count, sum, people) = groups.entry(group).or_default();
+                *count += 1;
+                *sum += event.cents.unwrap_or(0);
+                people.insert(event.user);
+            }
+            let row = |(group, (count, sum, people))| match rollup {
+                Table::Gmv => Row::Gmv(group, count, sum, people),
+                _ => Row::PvUv(group, count, people),
+            };
+            groups.into_iter().map(row).collect()
+        }
+    }
+}

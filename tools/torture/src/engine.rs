@@ -1,0 +1,196 @@
+//! An engine as a service runs it, stepped: a feed, a decoder and a sink for each config, slices that are being stored.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use longshore_core::config::{Env as Variables, parse};
+use longshore_core::decode::{Decoder, Scratch};
+use longshore_ingest::feed::{Feed, PlannedSlice, Room};
+use longshore_ingest::journal::ConfigHash;
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+use longshore_sinks::clickhouse::{ClickHouseSink, Store};
+
+use crate::clickhouse::{Connection, Server};
+use crate::env::{Env, Life};
+use crate::feed::{LogFeed, Parts};
+
+/// A bug that is put in on purpose, to see that the simulation finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// Each insert has a token of its own, so that none is recognised.
+    TokenRemoved,
+    /// A slice is reported as done when it is planned, before its inserts are acknowledged.
+    DoneBeforeStored,
+    /// One slice in doubt is taken for stored at each start.
+    DoubtSkipped,
+    /// Slices in doubt are processed under the config of the day instead of their own.
+    ConfigForgotten,
+    /// The server remembers too few tokens for what is under way.
+    WindowTooSmall,
+}
+
+/// Slices that an engine holds at most.
+const SLICES_MAX: usize = 4;
+
+/// What processes slices of one config.
+struct Processing {
+    decoder: Decoder,
+    scratch: Scratch,
+    sink: ClickHouseSink<Connection>,
+}
+
+/// A slice that is being stored.
+struct Held {
+    planned: PlannedSlice,
+    /// Not sent again before this.
+    retry_at: Duration,
+}
+
+/// A running engine.
+pub struct Engine {
+    env: Env,
+    feed: LogFeed,
+    connection: Connection,
+    processing: BTreeMap<ConfigHash, Processing>,
+    config: ConfigHash,
+    held: Vec<Held>,
+    /// The ledger was asked about what is in doubt.
+    settled: bool,
+    bug: Option<Bug>,
+}
+
+/// The engine is gone, by its own end or a failure that it does not go on after.
+#[derive(Debug)]
+pub struct Ended;
+
+impl Engine {
+    /// Starts one over what is durable.
+    pub fn start(
+        env: &Env,
+        parts: Parts,
+        server: &Server,
+        config_text: &str,
+        bug: Option<Bug>,
+    ) -> Result<Engine, Ended> {
+        let life: Life = parts.disk.life.clone();
+        let mut feed = LogFeed::open(parts).map_err(|error| ended(env, &error))?;
+        let config = feed.set_config(config_text).map_err(|error| ended(env, &error))?;
+        let tokens_removed = bug == Some(Bug::TokenRemoved);
+        let connection = Connection { server: server.clone(), life, tokens_removed };
+        let doubt = feed.in_doubt().len();
+        env.note(format_args!("an engine starts under config {config}, {doubt} slices in doubt"));
+        Ok(Engine {
+            env: env.clone(),
+            feed,
+            connection,
+            processing: BTreeMap::new(),
+            config,
+            held: Vec::new(),
+            settled: false,
+            bug,
+        })
+    }
+
+    /// Whether nothing is left to be stored.
+    pub fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.feed.open_slices() == 0 && self.feed.is_at_end()
+    }
+
+    /// Slices that the journal holds for not stored.
+    pub fn open_slices(&self) -> usize {
+        self.feed.open_slices()
+    }
+
+    /// The config is another from now on.
+    pub fn reload(&mut self, config_text: &str) -> Result<(), Ended> {
+        self.config = self.feed.set_config(config_text).map_err(|error| ended(&self.env, &error))?;
+        self.env.note(format_args!("the config is {} from now on", self.config));
+        Ok(())
+    }
+
+    /// Takes new slices.
+    pub fn read(&mut self) -> Result<(), Ended> {
+        if !self.settled && !self.settle()? {
+            return Ok(());
+        }
+        let room = Room { slices: SLICES_MAX.saturating_sub(self.held.len()), bytes: usize::MAX };
+        let mut planned = Vec::new();
+        let now = self.env.now();
+        let stepped = self.feed.step(now, Duration::ZERO, room, &mut planned);
+        stepped.map_err(|error| ended(&self.env, &error))?;
+        for mut planned in planned {
+            self.env.note(format_args!(
+                "planned {} of {}, {} to {}, in doubt: {}",
+                planned.meta.id, planned.meta.source, planned.meta.start, planned.meta.end, planned.in_doubt
+            ));
+            if self.bug == Some(Bug::DoneBeforeStored) {
+                self.feed.done(planned.ticket).map_err(|error| ended(&self.env, &error))?;
+            }
+            if self.bug == Some(Bug::ConfigForgotten) {
+                planned.config = self.config;
+            }
+            self.held.push(Held { planned, retry_at: now });
+        }
+        Ok(())
+    }
+
+    /// Asks the ledger about the slices in doubt. False if there was no answer.
+    fn settle(&mut self) -> Result<bool, Ended> {
+        let in_doubt = self.feed.in_doubt();
+        let Ok(mut whole) = self.connection.whole_slices(&in_doubt) else { return Ok(false) };
+        self.env.note(format_args!("{} of {} slices in doubt are in the ledger", whole.len(), in_doubt.len()));
+        if self.bug == Some(Bug::DoubtSkipped) {
+            whole.extend(in_doubt.first());
+        }
+        self.feed.settle(&|slice| whole.contains(&slice)).map_err(|error| ended(&self.env, &error))?;
+        self.settled = true;
+        Ok(true)
+    }
+
+    /// Sends one of the slices that are due.
+    pub fn store(&mut self) -> Result<(), Ended> {
+        let now = self.env.now();
+        let due: Vec<usize> = (0..self.held.len()).filter(|&at| self.held[at].retry_at <= now).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let at = *self.env.pick(&due);
+        let PlannedSlice { slice, meta, config, .. } = &self.held[at].planned;
+        self.env.note(format_args!("store {}", meta.id));
+        let (config, meta, slice) = (*config, meta.clone(), slice.clone());
+        let processing = self.processing(config);
+        let decoded = processing.decoder.decode(&slice, &mut processing.scratch);
+        match processing.sink.write(&LoadedSlice { meta, decoded }) {
+            Ok(()) => {
+                let held = self.held.swap_remove(at);
+                if self.bug != Some(Bug::DoneBeforeStored) {
+                    self.feed.done(held.planned.ticket).map_err(|error| ended(&self.env, &error))?;
+                }
+                Ok(())
+            }
+            Err(SinkError::Retry { .. }) => {
+                self.held[at].retry_at = now + Duration::from_millis(1 + self.env.below(2_000) as u64);
+                Ok(())
+            }
+            Err(error) => panic!("the twin gives no reason for {error}"),
+        }
+    }
+
+    fn processing(&mut self, hash: ConfigHash) -> &mut Processing {
+        let Engine { processing, feed, connection, .. } = self;
+        processing.entry(hash).or_insert_with(|| {
+            let text = feed.config_text(hash).expect("the journal keeps the config of what is in doubt");
+            let config = parse(text, Path::new("torture.toml"), &Variables::default());
+            let config = config.unwrap_or_else(|errors| panic!("{errors:?}"));
+            let decoder = Decoder::new(&config, None, None).expect("it needs neither keys nor a dictionary");
+            let scratch = Scratch::new(&decoder);
+            Processing { decoder, scratch, sink: ClickHouseSink::unchecked(connection.clone(), &config) }
+        })
+    }
+}
+
+fn ended(env: &Env, why: &dyn std::fmt::Display) -> Ended {
+    env.note(format_args!("the engine ends: {why}"));
+    Ended
+}

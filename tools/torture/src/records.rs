@@ -1,0 +1,203 @@
+//! The records of a run: a small channel log, each line with a number of its own, some broken, some to be filtered.
+
+use longshore_core::dead_letter::Reason;
+
+use crate::env::Env;
+
+/// A config of a run: the texts differ in which records they drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Setup {
+    /// Records of the event `debug` are dropped.
+    Quiet,
+    /// All are kept.
+    Loud,
+}
+
+impl Setup {
+    /// Both.
+    pub const ALL: [Setup; 2] = [Setup::Quiet, Setup::Loud];
+
+    /// The config's text. `by_views`: ClickHouse fills the rollups.
+    pub fn text(self, by_views: bool) -> String {
+        let filter = match self {
+            Setup::Quiet => "[[filter]]\ndrop = { event = \"debug\" }\n",
+            Setup::Loud => "",
+        };
+        let rollups = if by_views { "views" } else { "engine" };
+        format!("{COLUMNS}{filter}{ROLLUPS}{CLICKHOUSE}rollups = \"{rollups}\"\n")
+    }
+
+    /// Whether it drops this event.
+    pub fn drops(self, event: &Event) -> bool {
+        self == Setup::Quiet && event.event == "debug"
+    }
+}
+
+const COLUMNS: &str = r#"version = 1
+
+[decode]
+format = "json"
+
+[[column]]
+name = "number"
+type = "u64"
+required = true
+
+[[column]]
+name = "ts"
+type = "timestamp"
+format = "epoch_ms"
+required = true
+
+[[column]]
+name = "product"
+type = "low_cardinality"
+required = true
+
+[[column]]
+name = "channel"
+type = "low_cardinality"
+
+[[column]]
+name = "event"
+type = "low_cardinality"
+required = true
+
+[[column]]
+name = "user"
+type = "u64"
+required = true
+
+[[column]]
+name = "amount"
+type = "decimal(18,2)"
+nullable = true
+
+[products]
+column = "product"
+
+[table]
+time = "ts"
+order_by = ["event"]
+
+"#;
+
+const ROLLUPS: &str = r#"
+[[rollup]]
+kind = "new_users"
+user = "user"
+by = ["channel"]
+
+[[rollup]]
+kind = "gmv"
+amount = "amount"
+buyer = "user"
+by = ["channel"]
+where = { event = "order" }
+
+[[rollup]]
+kind = "pv_uv"
+user = "user"
+by = ["channel"]
+where = { event = "view" }
+
+"#;
+
+const CLICKHOUSE: &str = r#"[clickhouse]
+url = "http://127.0.0.1:8123"
+database = "torture"
+"#;
+
+/// What a whole record says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Event {
+    /// Its number among all records of the run.
+    pub number: u64,
+    /// Event time, milliseconds since 1970.
+    pub ts_ms: i64,
+    /// Product.
+    pub product: String,
+    /// Channel.
+    pub channel: String,
+    /// `view`, `order`, `login` or `debug`.
+    pub event: String,
+    /// User.
+    pub user: u64,
+    /// Amount in hundredths.
+    pub cents: Option<i128>,
+}
+
+/// What becomes of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is loaded, unless the config drops it.
+    Event(Event),
+    /// It is a dead letter for this reason.
+    Dead(Reason),
+}
+
+/// A record as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its bytes, without the line's end.
+    pub line: String,
+    /// What is to become of it.
+    pub fate: Fate,
+}
+
+/// Milliseconds from 1970 to the first day of the events, the 14th of July 2026, 23:58: the day ends soon after.
+const FIRST_MS: i64 = 1_784_073_480_000;
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+
+impl Record {
+    /// The next one. Few users, minutes and channels, so that groups have several records and ties are common; days
+    /// enough that a slice has several partitions.
+    pub fn generate(number: u64, env: &Env) -> Record {
+        let day = env.below(3) as i64 * DAY_MS;
+        let minute = env.below(4) as i64 * MINUTE_MS;
+        let kind = *env.pick(&["view", "view", "view", "order", "order", "login", "debug"]);
+        let event = Event {
+            number,
+            ts_ms: FIRST_MS + day + minute + env.below(3) as i64 * 500,
+            product: (*env.pick(&["shop", "game"])).to_owned(),
+            channel: (*env.pick(&["ads", "mail", "web"])).to_owned(),
+            event: kind.to_owned(),
+            user: env.below(12) as u64,
+            cents: (kind == "order" && !env.once_in(5)).then(|| env.below(100_000) as i128),
+        };
+        match env.below(16) {
+            0 => Record::broken(&event, env),
+            _ => Record { line: event.line(), fate: Fate::Event(event) },
+        }
+    }
+
+    fn broken(event: &Event, env: &Env) -> Record {
+        let number = event.number;
+        let (line, reason) = match env.below(4) {
+            0 => (format!("{{\"number\":{number},"), Reason::BadJson),
+            1 => (format!("{{\"number\":{number},\"ts\":{}}}", event.ts_ms), Reason::MissingField),
+            2 => (event.line().replace("\"user\":", "\"user\":-"), Reason::TypeMismatch),
+            _ => (format!("not a record, number {number}"), Reason::BadJson),
+        };
+        // Minus nought is nought.
+        match reason == Reason::TypeMismatch && event.user == 0 {
+            true => Record { line: format!("{line}!"), fate: Fate::Dead(Reason::BadJson) },
+            false => Record { line, fate: Fate::Dead(reason) },
+        }
+    }
+}
+
+impl Event {
+    fn line(&self) -> String {
+        let Event { number, ts_ms, product, channel, event, user, cents } = self;
+        let amount = match cents {
+            Some(cents) => format!(",\"amount\":\"{}.{:02}\"", cents / 100, cents % 100),
+            None => String::new(),
+        };
+        format!(
+            "{{\"number\":{number},\"ts\":{ts_ms},\"product\":\"{product}\",\"channel\":\"{channel}\",\
+             \"event\":\"{event}\",\"user\":{user}{amount}}}"
+        )
+    }
+}

@@ -1,0 +1,209 @@
+//! One run: a world that writes logs, an engine that stores them, and everything dying in between, as a seed says.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use longshore_core::slice::SliceId;
+use longshore_ingest::journal::ConfigHash;
+use longshore_ingest::journal::testing::{FaultyDisk, Lies};
+
+use crate::check::{Books, Findings, check};
+use crate::clickhouse::Server;
+use crate::engine::{Bug, Ended, Engine};
+use crate::env::{Env, Life, lock};
+use crate::feed::{LivingDisk, Logs, Parts};
+use crate::records::{Fate, Record, Setup};
+
+/// Logs that are written.
+const LOGS: usize = 3;
+/// Steps with faults.
+const STEPS: usize = 160;
+/// Steps that whatever is left must be stored in once faults are over.
+const DRAIN_STEPS: usize = 5_000;
+/// Tokens that a table remembers: more than a run has, as ClickHouse's are more than any engine has under way.
+const WINDOW: usize = 100_000;
+
+/// How a run is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Print each step.
+    pub verbose: bool,
+    /// Put a bug in.
+    pub bug: Option<Bug>,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Hash of all that happened.
+    pub trace: u64,
+    /// Faults and deaths, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Records that were written.
+    pub records: u64,
+    /// What is wrong at the end.
+    pub findings: Findings,
+}
+
+impl Report {
+    /// Faults of all kinds.
+    pub fn faults(&self) -> u64 {
+        self.faults.values().sum()
+    }
+}
+
+struct World {
+    env: Env,
+    bug: Option<Bug>,
+    by_views: bool,
+    server: Server,
+    disk: FaultyDisk,
+    logs: Logs,
+    plans: Arc<Mutex<BTreeMap<SliceId, ConfigHash>>>,
+    setup: Setup,
+    engine: Option<(Engine, Life)>,
+    /// Records by log, in order.
+    written: Vec<Vec<Record>>,
+    /// Ends of lines that are not written yet, by log.
+    rest: Vec<Vec<u8>>,
+    records: u64,
+}
+
+/// Runs a seed.
+pub fn simulate(seed: u64, options: Options) -> Report {
+    let env = Env::new(seed, options.verbose);
+    let by_views = env.once_in(3);
+    let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
+    let mut world = World {
+        bug: options.bug,
+        by_views,
+        server: Server::new(env.clone(), by_views, window),
+        disk: FaultyDisk::new(env.word(), Lies::default()),
+        logs: Arc::new(Mutex::new(vec![Vec::new(); LOGS])),
+        plans: Arc::default(),
+        setup: Setup::Quiet,
+        engine: None,
+        written: vec![Vec::new(); LOGS],
+        rest: vec![Vec::new(); LOGS],
+        records: 0,
+        env,
+    };
+    for _ in 0..STEPS {
+        world.step();
+    }
+    let drained = world.drain();
+    let books = Books { written: &world.written, plans: &lock(&world.plans), by_views };
+    let mut findings = check(&world.server, &books);
+    findings.stuck = !drained;
+    let (trace, faults) = (world.env.trace(), world.env.faults());
+    Report { trace, faults, records: world.records, findings }
+}
+
+impl World {
+    fn step(&mut self) {
+        self.env.pass(Duration::from_millis(self.env.below(500) as u64));
+        match self.env.below(40) {
+            0..=7 => self.write(),
+            8..=15 => self.with_engine(Engine::read),
+            16..=29 => self.with_engine(Engine::store),
+            30..=33 => self.server.go_on(),
+            34 => {
+                if self.env.fault("server killed", 3) {
+                    self.server.kill();
+                }
+            }
+            35 => self.env.pass(Duration::from_secs(self.env.below(100) as u64)),
+            36 => {
+                self.setup = *self.env.pick(&Setup::ALL);
+                let text = self.setup.text(self.by_views);
+                self.with_engine(|engine| engine.reload(&text));
+            }
+            37 if self.env.once_in(2) => self.die("the engine is killed"),
+            38 if self.env.once_in(3) => self.power_fails(),
+            _ => self.server.start(),
+        }
+    }
+
+    /// Writes some bytes of a log: half lines, lines, several.
+    fn write(&mut self) {
+        let log = self.env.below(LOGS);
+        for _ in 0..self.env.below(6) {
+            let record = Record::generate(self.records, &self.env);
+            self.records += 1;
+            self.rest[log].extend_from_slice(record.line.as_bytes());
+            self.rest[log].push(b'\n');
+            self.written[log].push(record);
+        }
+        let bytes = self.env.below(self.rest[log].len() + 1);
+        lock(&self.logs)[log].extend(self.rest[log].drain(..bytes));
+    }
+
+    /// Lets the engine do something; starts it if there is none.
+    fn with_engine(&mut self, act: impl FnOnce(&mut Engine) -> Result<(), Ended>) {
+        if self.engine.is_none() {
+            self.start_engine();
+        }
+        let Some((engine, life)) = &mut self.engine else { return };
+        let outcome = act(engine);
+        if life.over() {
+            self.die("the engine died in a call");
+        } else if outcome.is_err() {
+            self.env.count("an engine gave up and is made anew");
+            self.engine = None;
+        }
+    }
+
+    fn start_engine(&mut self) {
+        let dies = !self.env.is_calm() && !self.env.once_in(3);
+        let life = Life::new(dies.then(|| 1 + self.env.below(60) as u64));
+        let faulty = !self.env.is_calm() && self.env.once_in(3);
+        self.disk.plan(None, faulty.then(|| 10 + self.env.below(60)));
+        let disk = LivingDisk { disk: self.disk.clone(), life: life.clone(), env: self.env.clone() };
+        let parts = Parts { disk, logs: self.logs.clone(), plans: self.plans.clone() };
+        match Engine::start(&self.env, parts, &self.server, &self.setup.text(self.by_views), self.bug) {
+            Ok(engine) => self.engine = Some((engine, life)),
+            Err(Ended) => self.env.count("an engine could not start"),
+        }
+    }
+
+    fn die(&mut self, how: &'static str) {
+        if self.engine.take().is_some() {
+            self.env.count(how);
+        }
+    }
+
+    /// Of the engine's machine: what its disk did not sync is lost or torn.
+    fn power_fails(&mut self) {
+        self.env.count("the engine's machine loses power");
+        self.engine = None;
+        self.disk.restart();
+    }
+
+    /// No more faults: everything has to be stored now. False if it is not.
+    fn drain(&mut self) -> bool {
+        self.env.note(format_args!("faults are over"));
+        self.env.calm();
+        self.engine = None;
+        self.server.start();
+        for (log, rest) in lock(&self.logs).iter_mut().zip(&mut self.rest) {
+            log.append(rest);
+        }
+        for _ in 0..DRAIN_STEPS {
+            self.env.pass(Duration::from_millis(500));
+            self.with_engine(Engine::read);
+            self.with_engine(Engine::store);
+            self.server.go_on();
+            if self.engine.as_ref().is_some_and(|(engine, _)| engine.is_idle()) {
+                self.server.finish();
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The events that must be there of a record under a config.
+pub(crate) fn is_loaded(record: &Record, setup: Setup) -> bool {
+    matches!(&record.fate, Fate::Event(event) if !setup.drops(event))
+}
