@@ -24,6 +24,9 @@ use crate::env::{Call, Env, Life, lock};
 /// Logs by number, as bytes; clones are the same.
 pub type Logs = Arc<Mutex<Vec<Vec<u8>>>>;
 
+/// A slice for the journal, and what was read.
+type Cut = (JournaledSlice, (Slice, SliceMeta));
+
 /// Bytes of a slice at most.
 const SLICE_BYTES: usize = 900;
 
@@ -218,7 +221,7 @@ impl LogFeed {
     }
 
     /// Cuts the next slice of each log that has one, in the order of the logs.
-    fn cut(&mut self, config: ConfigHash, room: usize) -> Result<Vec<(JournaledSlice, (Slice, SliceMeta))>, FeedError> {
+    fn cut(&mut self, config: ConfigHash, room: usize) -> Result<Vec<Cut>, FeedError> {
         let mut cuts = Vec::new();
         for log in 0..self.sources.len() {
             let (number, start) = self.sources[log];
