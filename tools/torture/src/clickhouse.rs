@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use longshore_core::slice::SliceId;
-use longshore_sinks::clickhouse::{ClientError, ServerException, Store};
+use longshore_sinks::clickhouse::{ClientError, Counted, Day, Minutes, Probe, ServerException, Store};
 
 pub use self::rows::{DeadRow, LedgerRow, Row, Table};
 use self::tables::{Block, Tables, blocks, view};
@@ -64,11 +64,25 @@ impl Server {
         lock(&self.state).up
     }
 
+    /// Whether its views fill the rollups.
+    pub fn by_views(&self) -> bool {
+        lock(&self.state).by_views
+    }
+
     /// It dies: what is under way stays where it is.
     pub fn kill(&self) {
         let mut state = lock(&self.state);
         state.up = false;
         state.under_way.clear();
+    }
+
+    /// Its machine loses power: what it acknowledged was synced, of its tokens the newest were not.
+    pub fn lose_power(&self) {
+        self.kill();
+        let mut state = lock(&self.state);
+        for tokens in state.tables.tokens() {
+            tokens.lose(self.env.below(tokens.len() + 1));
+        }
     }
 
     /// It runs again.
@@ -269,15 +283,59 @@ impl Store for Connection {
     }
 
     fn whole_slices(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, ClientError> {
-        let env = &self.server.env;
-        if self.life.call() != Call::Made || !self.server.is_up() || env.fault("query lost", 5) {
-            return Err(lost("no answer"));
-        }
+        self.ask()?;
         let in_ledger = self.server.rows(Table::Ledger).into_iter().filter_map(|row| match row {
             Row::Ledger(row) => Some(SliceId(row.slice)),
             _ => None,
         });
         Ok(in_ledger.filter(|id| slices.contains(id)).collect())
+    }
+
+    fn rows_by_day(
+        &self,
+        _events: &str,
+        _time: &str,
+        slice: SliceId,
+        days: &[Day],
+    ) -> Result<BTreeMap<Day, u64>, ClientError> {
+        self.ask()?;
+        let mut found = BTreeMap::new();
+        for row in self.server.rows(Table::Events) {
+            let day = row.partition() as Day;
+            if matches!(row, Row::Event { slice: of, .. } if of == slice.0) && days.contains(&day) {
+                *found.entry(day).or_default() += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
+        self.ask()?;
+        let dead = self.server.rows(Table::DeadLetters);
+        Ok(dead.iter().filter(|row| matches!(row, Row::Dead(dead) if dead.slice == slice.0)).count() as u64)
+    }
+
+    fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {
+        self.ask()?;
+        if self.server.env.fault("a rollup's count is uncertain for now", 8) {
+            return Ok(Counted::Busy("others are storing".to_owned()));
+        }
+        let table = Table::named(rollup.table()).expect("a rollup of the config");
+        let state = lock(&self.server.state);
+        let days = adds.keys().map(|minute| minute.div_euclid(24 * 60));
+        let held = days.filter(|&day| state.tables.holds(table, &format!("{slice}-r"), day));
+        Ok(Counted::On(held.map(|day| day as Day).collect()))
+    }
+}
+
+impl Connection {
+    /// A query arrives, and its answer comes back, or not.
+    fn ask(&self) -> Result<(), ClientError> {
+        let env = &self.server.env;
+        if self.life.call() != Call::Made || !self.server.is_up() || env.fault("query lost", 8) {
+            return Err(lost("no answer"));
+        }
+        Ok(())
     }
 }
 

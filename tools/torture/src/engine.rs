@@ -30,6 +30,8 @@ pub enum Bug {
     WindowTooSmall,
 }
 
+/// An engine that sent a slice for so long looks what is there before it sends it again: its tokens may be forgotten.
+pub const RESUME_AFTER: Duration = Duration::from_secs(60);
 /// Slices that an engine holds at most.
 const SLICES_MAX: usize = 4;
 
@@ -45,6 +47,8 @@ struct Held {
     planned: PlannedSlice,
     /// Not sent again before this.
     retry_at: Duration,
+    /// When it was sent first.
+    since: Duration,
 }
 
 /// A running engine.
@@ -54,6 +58,7 @@ pub struct Engine {
     connection: Connection,
     processing: BTreeMap<ConfigHash, Processing>,
     config: ConfigHash,
+    by_views: bool,
     held: Vec<Held>,
     /// The ledger was asked about what is in doubt.
     settled: bool,
@@ -86,6 +91,7 @@ impl Engine {
             connection,
             processing: BTreeMap::new(),
             config,
+            by_views: server.by_views(),
             held: Vec::new(),
             settled: false,
             bug,
@@ -130,7 +136,7 @@ impl Engine {
             if self.bug == Some(Bug::ConfigForgotten) {
                 planned.config = self.config;
             }
-            self.held.push(Held { planned, retry_at: now });
+            self.held.push(Held { planned, retry_at: now, since: now });
         }
         Ok(())
     }
@@ -156,12 +162,14 @@ impl Engine {
             return Ok(());
         }
         let at = *self.env.pick(&due);
-        let PlannedSlice { slice, meta, config, .. } = &self.held[at].planned;
-        self.env.note(format_args!("store {}", meta.id));
+        let Held { planned: PlannedSlice { slice, meta, config, in_doubt, .. }, since, .. } = &self.held[at];
+        let resume = !self.by_views && (*in_doubt || now.saturating_sub(*since) >= RESUME_AFTER);
+        self.env.note(format_args!("{} {}", if resume { "resume" } else { "store" }, meta.id));
         let (config, meta, slice) = (*config, meta.clone(), slice.clone());
         let processing = self.processing(config);
         let decoded = processing.decoder.decode(&slice, &mut processing.scratch);
-        match processing.sink.write(&LoadedSlice { meta, decoded }) {
+        let loaded = LoadedSlice { meta, decoded };
+        match if resume { processing.sink.resume(&loaded) } else { processing.sink.write(&loaded) } {
             Ok(()) => {
                 let held = self.held.swap_remove(at);
                 if self.bug != Some(Bug::DoneBeforeStored) {
@@ -173,7 +181,12 @@ impl Engine {
                 self.held[at].retry_at = now + Duration::from_millis(1 + self.env.below(2_000) as u64);
                 Ok(())
             }
-            Err(error) => panic!("the twin gives no reason for {error}"),
+            // Somebody would have to look.
+            Err(error) => {
+                self.env.note(format_args!("paused: {error}"));
+                self.held[at].retry_at = now + Duration::from_secs(15);
+                Ok(())
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use longshore_ingest::journal::testing::{FaultyDisk, Lies};
 
 use crate::check::{Books, Findings, check};
 use crate::clickhouse::Server;
-use crate::engine::{Bug, Ended, Engine};
+use crate::engine::{Bug, Ended, Engine, RESUME_AFTER};
 use crate::env::{Env, Life, lock};
 use crate::feed::{LivingDisk, Logs, Parts};
 use crate::records::{Fate, Record, Setup};
@@ -121,7 +121,18 @@ impl World {
             }
             37 if self.env.once_in(2) => self.die("the engine is killed"),
             38 if self.env.once_in(3) => self.power_fails(),
+            39 if self.env.once_in(3) => self.server_loses_power(),
             _ => self.server.start(),
+        }
+    }
+
+    /// The server's machine is away for longer than an engine sends a slice without looking. Where views fill the
+    /// rollups nobody can tell what of a slice is there, so that a power failure is not among what is promised.
+    fn server_loses_power(&mut self) {
+        if !self.by_views {
+            self.env.count("the server's machine loses power");
+            self.server.lose_power();
+            self.env.pass(RESUME_AFTER);
         }
     }
 

@@ -30,6 +30,19 @@ impl Tokens {
         }
     }
 
+    /// The newest so many are gone: they were not synced when the power failed.
+    pub(super) fn lose(&mut self, newest: usize) {
+        let kept = self.log.len().saturating_sub(newest);
+        for lost in self.log.drain(kept..) {
+            self.known.remove(&lost);
+        }
+    }
+
+    /// Tokens that are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.log.len()
+    }
+
     fn forget_first(&mut self) {
         if let Some(oldest) = self.log.pop_front() {
             self.known.remove(&oldest);
@@ -39,9 +52,11 @@ impl Tokens {
 
 /// A table with its rows.
 #[derive(Debug, Default)]
-pub(super) struct Stored {
-    pub(super) rows: Vec<Row>,
-    pub(super) tokens: Tokens,
+struct Stored {
+    rows: Vec<Row>,
+    tokens: Tokens,
+    /// Tokens of all rows, remembered or not, by partition: the truth that a reader of the rows could find out.
+    placed: HashSet<(String, i64)>,
 }
 
 /// All tables.
@@ -59,6 +74,16 @@ impl Tables {
         self.0.get(&block.table).is_some_and(known)
     }
 
+    /// Whether a table has the rows of this token in a partition.
+    pub(super) fn holds(&self, table: Table, token: &str, partition: i64) -> bool {
+        self.0.get(&table).is_some_and(|stored| stored.placed.contains(&(token.to_owned(), partition)))
+    }
+
+    /// All tables' tokens.
+    pub(super) fn tokens(&mut self) -> impl Iterator<Item = &mut Tokens> {
+        self.0.values_mut().map(|stored| &mut stored.tokens)
+    }
+
     /// Inserts the block unless its token is there. Returns whether it did.
     pub(super) fn insert(&mut self, block: Block, window: usize) -> bool {
         let new = !self.has(&block);
@@ -71,7 +96,9 @@ impl Tables {
 
     /// The block's rows alone, its token not.
     fn place(&mut self, block: Block) {
-        self.0.entry(block.table).or_default().rows.extend(block.rows);
+        let stored = self.0.entry(block.table).or_default();
+        stored.placed.insert((block.token, block.partition));
+        stored.rows.extend(block.rows);
     }
 
     /// The block's token alone, its rows not.
