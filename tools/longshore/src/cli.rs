@@ -9,6 +9,8 @@ use longshore_core::limits::{
 };
 use longshore_ingest::read::ReaderChoice;
 
+use crate::logging::LogFormat;
+
 /// Loads raw product logs, encrypted or not, into ClickHouse, where rollup tables answer by the minute.
 #[derive(Debug, Parser)]
 #[command(name = "longshore", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -21,6 +23,9 @@ pub(crate) struct Cli {
     /// Say more; twice for everything
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_name = "FORMAT", env = "LONGSHORE_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
 }
 
 /// The exit codes, as `longshore help` shows them; `exit.rs` has the same.

@@ -1,12 +1,40 @@
-//! Log lines on standard error, one an event, kept out of the progress bar's way.
+//! Log lines on standard error, one an event, as text or as JSON, kept out of the progress bar's way and held to a rate.
+
+mod throttle;
 
 use std::io::{self, IsTerminal, Write};
 
+use clap::ValueEnum;
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
+
+use throttle::Throttle;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A level and a sentence.
+    Text,
+    /// A JSON object with `timestamp` (RFC 3339, UTC), `level`, `message`, `target` and what else the event has.
+    Json,
+}
+
+/// What was started; dropping it says what was still held back.
+pub(crate) struct Logging {
+    throttle: Throttle,
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.throttle.tell_all();
+    }
+}
 
 /// Starts logging. `bars` are lifted out of the way of each line.
-pub(crate) fn init(quiet: bool, verbose: u8, bars: &MultiProgress) {
+pub(crate) fn init(format: LogFormat, quiet: bool, verbose: u8, bars: &MultiProgress) -> Logging {
     let level = match (quiet, verbose) {
         (true, _) => LevelFilter::WARN,
         (false, 0) => LevelFilter::INFO,
@@ -14,13 +42,14 @@ pub(crate) fn init(quiet: bool, verbose: u8, bars: &MultiProgress) {
         (false, _) => LevelFilter::TRACE,
     };
     let bars = bars.clone();
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .without_time()
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(move || AboveBars { bars: bars.clone() })
-        .init();
+    let lines = fmt::layer().with_writer(move || AboveBars { bars: bars.clone() });
+    let lines = match format {
+        LogFormat::Text => lines.with_target(false).without_time().with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+    };
+    let throttle = Throttle::default();
+    registry().with(level).with(lines.with_filter(throttle.clone())).init();
+    Logging { throttle }
 }
 
 /// Writes to standard error above the progress bars.

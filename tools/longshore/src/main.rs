@@ -26,6 +26,7 @@ use longshore_sinks::embedded;
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
+use crate::logging::LogFormat;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         }
     };
     let bars = MultiProgress::new();
-    logging::init(cli.quiet, cli.verbose, &bars);
+    let logging = logging::init(cli.log_format, cli.quiet, cli.verbose, &bars);
     let outcome = match &cli.command {
         Command::Load(args) => load::run(args, &bars),
         Command::Bench(args) => bench::run(args),
@@ -52,10 +53,14 @@ fn main() -> ExitCode {
         Command::Clickhouse(args) => clickhouse::run(args),
         Command::Doctor(args) => doctor::run(args),
     };
+    drop(logging);
     match outcome {
         Ok(exit) => exit.into(),
         Err(Failure { exit, error }) => {
-            eprintln!("longshore: {error:#}");
+            match cli.log_format {
+                LogFormat::Text => eprintln!("longshore: {error:#}"),
+                LogFormat::Json => tracing::error!(exit = exit as i32, "{error:#}"),
+            }
             exit.into()
         }
     }

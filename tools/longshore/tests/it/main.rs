@@ -15,6 +15,7 @@ mod filling;
 mod formats;
 mod kinds;
 mod load;
+mod logs;
 mod preflight;
 mod resume;
 mod rollups;
