@@ -1,48 +1,28 @@
-//! A server by itself, for people: started, described on standard output, stopped by Ctrl-C or SIGTERM.
+//! A server by itself, for people: started, described on standard output, stopped when told to.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
-
 use super::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
 
-/// Exit code of a second interrupt, which does not wait.
-const INTERRUPTED: i32 = 130;
-
-/// How often a signal is looked for.
+/// How often it is looked whether the server shall stop.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs a server until SIGINT or SIGTERM, then stops it. A second signal ends this process, and the server with it,
-/// at once.
+/// Runs a server until `stop` is set, then stops it.
 ///
 /// # Errors
 /// Those of [`EmbeddedServer::start`], and [`EmbeddedError::Died`] if the server ends by itself.
-pub fn run_foreground(options: EmbeddedOptions) -> Result<(), EmbeddedError> {
-    let interrupted = watch_signals().map_err(|source| EmbeddedError::Terminal { action: "watch signals", source })?;
+pub fn run_foreground(options: EmbeddedOptions, stop: &AtomicBool) -> Result<(), EmbeddedError> {
     let server = EmbeddedServer::start(options)?;
     let described = describe(&server, &mut io::stdout().lock());
     described.map_err(|source| EmbeddedError::Terminal { action: "write to standard output", source })?;
-    while !interrupted.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) {
         if let Some(error) = server.wait(WATCH_INTERVAL) {
             return Err(error);
         }
     }
     server.stop()
-}
-
-/// A flag that the first SIGINT or SIGTERM sets; the second ends the process.
-fn watch_signals() -> io::Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first of both sees the flag as it was before the signal.
-        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&interrupted))?;
-        flag::register(signal, Arc::clone(&interrupted))?;
-    }
-    Ok(interrupted)
 }
 
 /// Where the server is and how to log in. The engine's password is not shown: it is in a file.

@@ -6,7 +6,7 @@ use longshore_sinks::embedded;
 
 use crate::cli::ClickhouseArgs;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
-use crate::{config_file, connect};
+use crate::{config_file, connect, signals};
 
 /// Runs the server until interrupted. What the command line says outranks the config.
 pub(crate) fn run(args: &ClickhouseArgs) -> CommandResult {
@@ -24,6 +24,8 @@ pub(crate) fn run(args: &ClickhouseArgs) -> CommandResult {
     spec.data = args.data.clone().or(spec.data);
     spec.http_port = args.http_port.or(spec.http_port);
     spec.tcp_port = args.tcp_port.or(spec.tcp_port);
-    embedded::run_foreground(connect::options(&spec).or_exit(Exit::Unavailable)?).or_exit(Exit::Unavailable)?;
+    let options = connect::options(&spec).or_exit(Exit::Unavailable)?;
+    let stop = signals::stop_on_interrupt("ending ClickHouse").or_exit(Exit::Refused)?;
+    embedded::run_foreground(options, &stop).or_exit(Exit::Unavailable)?;
     Ok(Exit::Done)
 }
