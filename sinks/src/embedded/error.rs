@@ -152,7 +152,7 @@ pub enum EmbeddedError {
         log: LogTail,
     },
 
-    /// Signals could not be watched, or standard output not written.
+    /// Standard output could not be written.
     #[error("cannot {action}: {source}")]
     Terminal {
         /// What was being done.
