@@ -74,8 +74,14 @@ pub const JOURNAL_SOURCES_MAX: usize = 32_768;
 pub const JOURNAL_IDENTITY_BYTES_MAX: usize = 256;
 /// Bytes of a source's name in a journal: the longest path.
 pub const JOURNAL_NAME_BYTES_MAX: usize = 4 << 10;
-/// Bytes of a config that is kept with a journal.
-pub const JOURNAL_CONFIG_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of a config that is kept with a journal, the product dictionary included.
+pub const JOURNAL_CONFIG_BYTES_MAX: u64 = 40 << 20;
+
+/// Slices of one source that a service has planned and not stored.
+pub const LANE_SLICES_MAX: usize = 1_024;
+/// Slices of all sources that a service has planned and not stored: few enough that ClickHouse remembers the tokens of all
+/// of them (its window is 10,000), whatever order they are stored in.
+pub const PLANNED_SLICES_MAX: usize = 4_096;
 
 /// Files that are followed at once. More are refused until others are gone.
 pub const FOLLOW_FILES_MAX: usize = 24_576;

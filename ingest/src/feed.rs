@@ -122,6 +122,11 @@ pub trait Feed {
     /// A slice is stored, whole. Those that this feed does not own any more are ignored.
     fn done(&mut self, ticket: Ticket) -> Result<(), FeedError>;
 
+    /// Takes back the memory of a slice that was decoded, to read the next one into.
+    fn reuse(&mut self, buffer: Vec<u8>) {
+        drop(buffer);
+    }
+
     /// Slices that an earlier run planned and that were not given away yet.
     fn in_doubt(&self) -> Vec<SliceId>;
 

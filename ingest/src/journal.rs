@@ -234,6 +234,14 @@ impl<D: Disk> Journal<D> {
         Ok(number)
     }
 
+    /// Says that a source is known by other bytes from now on, or has another name: a file that grew past its
+    /// fingerprint, or was renamed. Durable with the next [`cut`](Journal::cut).
+    pub fn identify(&mut self, source: SourceNumber, identity: &[u8], name: &str) -> Result<(), WriteError> {
+        self.check_poison()?;
+        let record = self.state.rename(source, identity, name)?;
+        self.write(&[record])
+    }
+
     /// Journals slices, in order; each begins where the last one of its source ended. All or, on an error, none of them may be
     /// sent. They are durable when this returns. One sync, however many they are.
     pub fn cut(&mut self, slices: &[JournaledSlice]) -> Result<(), WriteError> {
@@ -268,11 +276,16 @@ impl<D: Disk> Journal<D> {
         Ok(given_up)
     }
 
+    /// Waits until all that was written is durable.
+    pub fn flush(&mut self) -> Result<(), WriteError> {
+        self.check_poison()?;
+        self.sync()
+    }
+
     /// Waits until all that was written is durable, and closes the journal. Dropping it instead loses nothing that was
     /// promised, but slices that are done may be sent again.
     pub fn close(mut self) -> Result<(), WriteError> {
-        self.check_poison()?;
-        self.sync()
+        self.flush()
     }
 
     fn check_poison(&self) -> Result<(), WriteError> {

@@ -6,7 +6,10 @@
 //! [`journal`] keeps on disk which slices were cut and which are done.
 //! [`stages`] runs some of these by themselves and measures them.
 
+pub mod cut;
 pub mod feed;
+#[cfg(target_os = "linux")]
+pub mod files;
 #[cfg(target_os = "linux")]
 pub mod follow;
 pub mod input;

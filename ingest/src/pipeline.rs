@@ -14,29 +14,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use longshore_core::config::{Format, Framing};
 use longshore_core::decode::{Decoder, Scratch};
 use longshore_core::limits::{SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
 
+use crate::cut::{CutOptions, CutSlice};
 use crate::input::{Input, InputError};
 use crate::known::KnownSlices;
 use crate::progress::Progress;
 use crate::read::ReadMethod;
-use crate::reader::{CutSlice, Reader, ReaderOptions};
+use crate::reader::{Reader, ReaderOptions};
 use crate::retry::{RetryEnd, RetryPolicy, until_done};
 use crate::sink::{LoadedSlice, Sink};
 
 /// Bounds of a run.
 #[derive(Debug, Clone)]
 pub struct PipelineOptions {
-    /// How records are told apart.
-    pub framing: Framing,
-    /// Format of a record.
-    pub format: Format,
-    /// Bytes of a slice.
-    pub slice_bytes: usize,
-    /// Longest record, bytes.
-    pub record_bytes_max: usize,
+    /// How slices are cut.
+    pub cut: CutOptions,
     /// How files are read.
     pub read: ReadMethod,
     /// Decoding threads.
@@ -92,13 +86,7 @@ pub fn run(
 
     let input_errors = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            let reader_options = ReaderOptions {
-                framing: options.framing,
-                format: options.format,
-                slice_bytes: options.slice_bytes,
-                record_bytes_max: options.record_bytes_max,
-                read: options.read,
-            };
+            let reader_options = ReaderOptions { cut: options.cut, read: options.read };
             let errors = Reader::new(&reader_options, known, progress, stop).read_all(inputs, &cut_send, &used);
             drop(cut_send);
             errors

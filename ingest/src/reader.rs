@@ -8,50 +8,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
-use longshore_core::config::{Format, Framing};
 use longshore_core::dead_letter::Reason;
 use longshore_core::delimited;
-use longshore_core::frame::{Cut, FRAME_PREFIX_BYTES, Next, RECORD_OVERHEAD_BYTES, cut};
+use longshore_core::frame::{Cut, FRAME_PREFIX_BYTES, Next, cut};
 use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, SLICE_BYTES_CEILING, SLICE_RECORDS_MAX};
-use longshore_core::slice::{Slice, SliceId, Tail};
+use longshore_core::slice::Tail;
 use memchr::memchr;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
+use crate::cut::{CutOptions, CutSlice, Of, too_long};
 use crate::input::{Filled, Input, InputError, Stream};
 use crate::known::KnownSlices;
 use crate::progress::Progress;
 use crate::read::{FileReaders, ReadMethod};
-use crate::sink::SliceMeta;
 
-/// How slices are cut.
+/// How inputs are read.
 #[derive(Debug, Clone, Copy)]
 pub struct ReaderOptions {
-    /// How records are told apart.
-    pub framing: Framing,
-    /// Format of a record: CSV and TSV sources begin with a header.
-    pub format: Format,
-    /// Bytes of a slice, at least `record_bytes_max`.
-    pub slice_bytes: usize,
-    /// Longest record, bytes.
-    pub record_bytes_max: usize,
+    /// How slices are cut.
+    pub cut: CutOptions,
     /// How files are read. The slices are the same by either.
     pub read: ReadMethod,
-}
-
-impl ReaderOptions {
-    /// Bytes that are looked at to cut a slice: a record of the greatest length must fit with its framing.
-    fn window_bytes(&self) -> usize {
-        self.slice_bytes.max(self.record_bytes_max + RECORD_OVERHEAD_BYTES)
-    }
-}
-
-/// A slice on its way to a decoder.
-#[derive(Debug)]
-pub struct CutSlice {
-    /// What is decoded.
-    pub slice: Slice,
-    /// What is remembered.
-    pub meta: SliceMeta,
 }
 
 /// Reads inputs, one after the other, and sends their slices.
@@ -165,7 +142,7 @@ impl<'a> Source<'a> {
     }
 
     fn read(&mut self, slices: &Sender<CutSlice>, used: &Receiver<Vec<u8>>) -> Result<(), Disconnected> {
-        if matches!(self.reader.options.format, Format::Csv | Format::Tsv) && !self.read_header() {
+        if self.reader.options.cut.has_header() && !self.read_header() {
             return Ok(());
         }
         while !self.leave_rest() {
@@ -199,7 +176,7 @@ impl<'a> Source<'a> {
 
     /// Reads the header line. False if there is nothing to read after it.
     fn read_header(&mut self) -> bool {
-        let window = self.reader.options.window_bytes();
+        let window = self.reader.options.cut.window_bytes();
         self.fill(window);
         if self.buffer.is_empty() {
             return false;
@@ -210,7 +187,7 @@ impl<'a> Source<'a> {
         }
         let end = newline.unwrap_or(self.buffer.len());
         let line = self.buffer[..end].strip_suffix(b"\r").unwrap_or(&self.buffer[..end]);
-        match delimited::parse_header(line, self.reader.options.format) {
+        match delimited::parse_header(line, self.reader.options.cut.format) {
             Ok(header) => self.header = Some(header),
             Err(detail) => {
                 self.failure = Some(InputError::Header { name: self.stream.name().clone(), detail });
@@ -223,7 +200,7 @@ impl<'a> Source<'a> {
 
     fn window(&self) -> &[u8] {
         let rest = &self.buffer[self.position..];
-        &rest[..rest.len().min(self.reader.options.window_bytes())]
+        &rest[..rest.len().min(self.reader.options.cut.window_bytes())]
     }
 
     fn advance(&mut self, bytes: usize) {
@@ -251,7 +228,7 @@ impl<'a> Source<'a> {
 
     /// Where the next slice ends. Reads on only if what is there does not settle it.
     fn cut(&mut self) -> Window {
-        let options = self.reader.options;
+        let options = &self.reader.options.cut;
         loop {
             let covers_rest = !self.more && self.buffer.len() - self.position < options.window_bytes();
             // After a failure or a stop nobody knows whether the last line is whole.
@@ -280,7 +257,7 @@ impl<'a> Source<'a> {
         }
         let mut next = used.try_recv().unwrap_or_default();
         next.clear();
-        next.reserve_exact(self.reader.options.window_bytes());
+        next.reserve_exact(self.reader.options.cut.window_bytes());
         next.extend_from_slice(&self.buffer[rest]);
         let mut bytes = std::mem::replace(&mut self.buffer, next);
         bytes.truncate(end);
@@ -314,20 +291,13 @@ impl<'a> Source<'a> {
         self.advance(prefix);
         self.fill(DEAD_LETTER_HEAD_BYTES);
         let head_end = self.buffer.len().min(self.position + DEAD_LETTER_HEAD_BYTES);
-        let mut head = self.buffer[self.position..head_end].to_vec();
+        let head = self.buffer[self.position..head_end].to_vec();
         let (length, ending) = match framed {
             Some(length) => (self.pass_over(length), 0),
             None => self.pass_line(),
         };
-        head.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-        let limit = self.reader.options.record_bytes_max;
-        let detail = match framed {
-            Some(framed) if framed > length => {
-                format!("{framed} bytes by its prefix, of which {length} are there; the limit is {limit}")
-            }
-            _ => format!("{length} bytes; the limit is {limit} (decode.record_bytes_max)"),
-        };
-        let tail = Tail { reason: Reason::TooLong, head, length, consumed: prefix as u64 + length + ending, detail };
+        let limit = self.reader.options.cut.record_bytes_max;
+        let tail = too_long(head, length, ending, framed, limit);
         (tail, ending > 0 || framed == Some(length))
     }
 
@@ -367,14 +337,14 @@ impl<'a> Source<'a> {
 
     /// Reads on once everything in the buffer was passed over. False at the end.
     fn refill(&mut self) -> bool {
-        self.fill(self.reader.options.window_bytes());
+        self.fill(self.reader.options.cut.window_bytes());
         self.position < self.buffer.len()
     }
 
     /// All that is left, as a tail.
     fn rest(&mut self, reason: Reason, detail: String) -> Tail {
         let here = &self.buffer[self.position..];
-        let mut head = here[..here.len().min(self.reader.options.record_bytes_max)].to_vec();
+        let mut head = here[..here.len().min(self.reader.options.cut.record_bytes_max)].to_vec();
         let length = self.pass_over(u64::MAX);
         if length > head.len() as u64 {
             head.truncate(DEAD_LETTER_HEAD_BYTES);
@@ -397,7 +367,8 @@ impl<'a> Source<'a> {
         bytes: Vec<u8>,
         tail: Option<Tail>,
     ) -> Result<(), Disconnected> {
-        let slice = self.identify(start, bytes, tail);
+        let of = Of { name: self.stream.name(), source_id: self.source_id, header: self.header.as_ref() };
+        let slice = CutSlice::new(of, start, bytes, tail);
         let length = slice.meta.end - start;
         self.reader.progress.cut_bytes.fetch_add(length, Ordering::Relaxed);
         if self.reader.known.contains(slice.meta.id) {
@@ -407,31 +378,13 @@ impl<'a> Source<'a> {
         slices.send(slice).map_err(|_| Disconnected)
     }
 
-    fn identify(&self, start: u64, bytes: Vec<u8>, tail: Option<Tail>) -> CutSlice {
-        let hash = xxh3_64(&bytes);
-        let mut identity = Xxh3::new();
-        identity.update(&self.source_id.to_le_bytes());
-        identity.update(&start.to_le_bytes());
-        identity.update(&(bytes.len() as u64).to_le_bytes());
-        identity.update(&hash.to_le_bytes());
-        if let Some(tail) = &tail {
-            identity.update(&tail.consumed.to_le_bytes());
-            identity.update(&tail.head);
-        }
-        let id = SliceId(identity.digest());
-        let source = self.stream.name().clone();
-        let slice = Slice { id, source: source.clone(), start, bytes, header: self.header.clone(), tail };
-        let meta = SliceMeta { id, source, source_id: self.source_id, start, end: slice.end(), hash };
-        CutSlice { slice, meta }
-    }
-
     /// Passes over a slice that was stored before and ends elsewhere than one cut now would: the file has grown since,
     /// or the slices were of another size.
     fn skip_known(&mut self) -> Stored {
         let candidates = self.reader.known.starting_at(self.source_id, self.offset);
         let Some(longest) = candidates.iter().map(|known| known.end - known.start).max() else { return Stored::Not };
         let wanted = usize::try_from(longest).unwrap_or(usize::MAX).min(SLICE_BYTES_CEILING);
-        self.fill(wanted.max(self.reader.options.window_bytes()));
+        self.fill(wanted.max(self.reader.options.cut.window_bytes()));
         let available = &self.buffer[self.position..];
         let found = candidates
             .iter()

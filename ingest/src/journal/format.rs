@@ -120,6 +120,8 @@ pub(super) enum Record {
     Done { source: SourceNumber, start: u64, slice: SliceId },
     /// A source was given up, with whatever of it was in doubt.
     Forgotten { source: SourceNumber },
+    /// A source is known by other bytes from now on, and may have another name.
+    Identified { number: SourceNumber, identity: Arc<[u8]>, name: Arc<str> },
     /// A snapshot of so many records follows; the next new source gets this number.
     SnapshotBegin { records: u64, next_source: u32 },
     /// The snapshot was whole.
@@ -264,6 +266,13 @@ impl Record {
                 out.push(4);
                 out.extend(source.0.to_le_bytes());
             }
+            Record::Identified { number, identity, name } => {
+                out.push(7);
+                out.extend(number.0.to_le_bytes());
+                out.extend((identity.len() as u32).to_le_bytes());
+                out.extend_from_slice(identity);
+                out.extend_from_slice(name.as_bytes());
+            }
             Record::SnapshotBegin { records, next_source } => {
                 out.push(5);
                 out.extend(next_source.to_le_bytes());
@@ -282,13 +291,8 @@ impl Record {
         let record = match kind {
             1 => {
                 let (number, position) = (SourceNumber(fields.u32()?), fields.u64()?);
-                let identity_bytes = fields.u32()? as usize;
-                if identity_bytes > JOURNAL_IDENTITY_BYTES_MAX || identity_bytes > fields.0.len() {
-                    return None;
-                }
-                let (identity, name) = std::mem::take(&mut fields.0).split_at(identity_bytes);
-                let name = std::str::from_utf8(name).ok()?;
-                Record::Source { number, position, identity: identity.into(), name: name.into() }
+                let (identity, name) = fields.identity_and_name()?;
+                Record::Source { number, position, identity, name }
             }
             2 => Record::Cut(JournaledSlice {
                 source: SourceNumber(fields.u32()?),
@@ -310,6 +314,11 @@ impl Record {
                 Record::SnapshotBegin { records: fields.u64()?, next_source }
             }
             6 => Record::SnapshotEnd { records: fields.u64()? },
+            7 => {
+                let number = SourceNumber(fields.u32()?);
+                let (identity, name) = fields.identity_and_name()?;
+                Record::Identified { number, identity, name }
+            }
             _ => return None,
         };
         fields.0.is_empty().then_some(record)
@@ -330,5 +339,15 @@ impl Fields<'_> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u64::from_le_bytes(*field))
+    }
+
+    /// What is left: an identity behind its length, then a name.
+    fn identity_and_name(&mut self) -> Option<(Arc<[u8]>, Arc<str>)> {
+        let bytes = self.u32()? as usize;
+        if bytes > JOURNAL_IDENTITY_BYTES_MAX || bytes > self.0.len() {
+            return None;
+        }
+        let (identity, name) = std::mem::take(&mut self.0).split_at(bytes);
+        Some((identity.into(), std::str::from_utf8(name).ok()?.into()))
     }
 }

@@ -120,12 +120,7 @@ impl State {
 
     /// The record that makes a source known, from `position` on.
     pub(super) fn introduce(&self, identity: &[u8], name: &str, position: u64) -> Result<Record, Refusal> {
-        if identity.len() > JOURNAL_IDENTITY_BYTES_MAX {
-            return Err(Refusal::TooLong { what: "the source's identity", bytes: identity.len() });
-        }
-        if name.len() > JOURNAL_NAME_BYTES_MAX {
-            return Err(Refusal::TooLong { what: "the source's name", bytes: name.len() });
-        }
+        check_lengths(identity, name)?;
         if let Some(&number) = self.numbers.get(identity) {
             return Err(Refusal::KnownAlready(number));
         }
@@ -134,6 +129,18 @@ impl State {
         }
         let number = SourceNumber(self.next_source);
         Ok(Record::Source { number, position, identity: identity.into(), name: name.into() })
+    }
+
+    /// The record that makes a source known by another identity or name.
+    pub(super) fn rename(&self, number: SourceNumber, identity: &[u8], name: &str) -> Result<Record, Refusal> {
+        check_lengths(identity, name)?;
+        if !self.sources.contains_key(&number) {
+            return Err(Refusal::UnknownSource(number));
+        }
+        match self.numbers.get(identity) {
+            Some(&other) if other != number => Err(Refusal::KnownAlready(other)),
+            _ => Ok(Record::Identified { number, identity: identity.into(), name: name.into() }),
+        }
     }
 
     /// Whether these can be cut, in this order.
@@ -197,6 +204,15 @@ impl State {
                 self.numbers.remove(&source.identity);
                 self.slices -= source.pending.len();
             }
+            Record::Identified { number, identity, name } => {
+                if let Some(&other) = self.numbers.get(&identity).filter(|&&other| other != number) {
+                    return Err(Refusal::KnownAlready(other));
+                }
+                let source = self.sources.get_mut(&number).ok_or(Refusal::UnknownSource(number))?;
+                self.numbers.remove(&source.identity);
+                self.numbers.insert(identity.clone(), number);
+                (source.identity, source.name) = (identity, name);
+            }
             Record::SnapshotBegin { next_source, .. } => self.next_source = next_source,
             Record::SnapshotEnd { .. } => {}
         }
@@ -215,6 +231,16 @@ impl State {
         }
         Ok(())
     }
+}
+
+fn check_lengths(identity: &[u8], name: &str) -> Result<(), Refusal> {
+    if identity.len() > JOURNAL_IDENTITY_BYTES_MAX {
+        return Err(Refusal::TooLong { what: "the source's identity", bytes: identity.len() });
+    }
+    if name.len() > JOURNAL_NAME_BYTES_MAX {
+        return Err(Refusal::TooLong { what: "the source's name", bytes: name.len() });
+    }
+    Ok(())
 }
 
 fn check_next(cut: &JournaledSlice, expected: u64) -> Result<(), Refusal> {

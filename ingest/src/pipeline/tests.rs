@@ -6,7 +6,7 @@ use std::sync::Condvar;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use longshore_core::config::{self, Config, Env};
+use longshore_core::config::{self, Config, Env, Format, Framing};
 use longshore_core::slice::SliceId;
 
 use super::*;
@@ -40,10 +40,7 @@ fn config() -> Config {
 
 fn options(slice_bytes: usize) -> PipelineOptions {
     PipelineOptions {
-        framing: Framing::Lines,
-        format: Format::Json,
-        slice_bytes,
-        record_bytes_max: 200,
+        cut: CutOptions { framing: Framing::Lines, format: Format::Json, slice_bytes, record_bytes_max: 200 },
         read: ReadMethod::choose(ReaderChoice::Auto).expect("one of them"),
         workers: 2,
         inserts_in_flight: 2,

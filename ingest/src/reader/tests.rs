@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::unbounded;
 
+use longshore_core::config::{Format, Framing};
+use longshore_core::slice::SliceId;
+
 use super::*;
 use crate::known::KnownSlice;
 use crate::read::tests::{failing_raw, methods};
@@ -12,10 +15,7 @@ use crate::read::tests::{failing_raw, methods};
 mod stop;
 
 const LINES: ReaderOptions = ReaderOptions {
-    framing: Framing::Lines,
-    format: Format::Json,
-    slice_bytes: 1_000,
-    record_bytes_max: 200,
+    cut: CutOptions { framing: Framing::Lines, format: Format::Json, slice_bytes: 1_000, record_bytes_max: 200 },
     read: ReadMethod::Pread,
 };
 
@@ -147,7 +147,7 @@ fn compression_changes_nothing_about_the_slices() {
 #[test]
 fn short_records_end_a_slice_by_their_number() {
     let fixture = Fixture::new();
-    let options = ReaderOptions { slice_bytes: 1 << 20, ..LINES };
+    let options = ReaderOptions { cut: CutOptions { slice_bytes: 1 << 20, ..LINES.cut }, ..LINES };
     let content = b"x\n".repeat(SLICE_RECORDS_MAX * 2 + 5);
     let (slices, _) = read(&fixture.file("a.log", &content), &options);
     let records: Vec<usize> = slices.iter().map(|slice| slice.slice.bytes.len() / 2).collect();
@@ -177,7 +177,7 @@ fn a_line_past_the_limit_is_a_tail_with_its_head_and_length() {
 #[test]
 fn a_line_of_exactly_the_limit_is_a_record() {
     let fixture = Fixture::new();
-    let options = ReaderOptions { slice_bytes: 200, ..LINES };
+    let options = ReaderOptions { cut: CutOptions { slice_bytes: 200, ..LINES.cut }, ..LINES };
     let line = "z".repeat(200);
     let content = format!("{line}\r\n{line}\n{line}");
     let (slices, _) = read(&fixture.file("a.log", content.as_bytes()), &options);
@@ -234,7 +234,8 @@ fn what_was_stored_is_not_sent_again() {
     assert!(again.is_empty());
     assert_eq!(progress.totals().skipped_bytes, content.len() as u64);
     for slice_bytes in [300, 5_000] {
-        let (again, _, _) = read_known(&path, &ReaderOptions { slice_bytes, ..LINES }, &stored);
+        let (again, _, _) =
+            read_known(&path, &ReaderOptions { cut: CutOptions { slice_bytes, ..LINES.cut }, ..LINES }, &stored);
         assert!(again.is_empty(), "slices of {slice_bytes} bytes: {} sent again", again.len());
     }
 
@@ -254,7 +255,10 @@ fn what_was_stored_is_not_sent_again() {
 fn the_same_lines_at_two_places_are_two_slices() {
     let fixture = Fixture::new();
     let block = some_lines(30);
-    let options = ReaderOptions { slice_bytes: block.len(), record_bytes_max: block.len() - 8, ..LINES };
+    let options = ReaderOptions {
+        cut: CutOptions { slice_bytes: block.len(), record_bytes_max: block.len() - 8, ..LINES.cut },
+        ..LINES
+    };
     let (slices, _) = read(&fixture.file("a.log", &block.repeat(3)), &options);
     assert_eq!(slices.len(), 3);
     let mut ids: Vec<SliceId> = slices.iter().map(|slice| slice.meta.id).collect();
@@ -266,7 +270,7 @@ fn the_same_lines_at_two_places_are_two_slices() {
 #[test]
 fn the_header_is_read_once_and_is_no_record() {
     let fixture = Fixture::new();
-    let options = ReaderOptions { format: Format::Csv, ..LINES };
+    let options = ReaderOptions { cut: CutOptions { format: Format::Csv, ..LINES.cut }, ..LINES };
     let content = [b"a,b\r\n".as_slice(), &b"1,2\r\n".repeat(400)].concat();
     let (slices, errors) = read(&fixture.file("a.csv", &content), &options);
     assert!(errors.is_empty());
@@ -285,7 +289,7 @@ fn the_header_is_read_once_and_is_no_record() {
 #[test]
 fn frames_are_cut_between_frames_and_a_torn_one_is_a_tail() {
     let fixture = Fixture::new();
-    let options = ReaderOptions { framing: Framing::Frames, ..LINES };
+    let options = ReaderOptions { cut: CutOptions { framing: Framing::Frames, ..LINES.cut }, ..LINES };
     let frame = |length: usize| [(length as u32).to_be_bytes().as_slice(), &vec![7; length]].concat();
     let whole: Vec<u8> = (0..100).flat_map(|n| frame(50 + n)).collect();
     let content = [whole.clone(), frame(150)[..100].to_vec()].concat();
@@ -300,7 +304,7 @@ fn frames_are_cut_between_frames_and_a_torn_one_is_a_tail() {
 #[test]
 fn a_frame_past_the_limit_is_passed_over() {
     let fixture = Fixture::new();
-    let options = ReaderOptions { framing: Framing::Frames, ..LINES };
+    let options = ReaderOptions { cut: CutOptions { framing: Framing::Frames, ..LINES.cut }, ..LINES };
     let frame = |length: usize| [(length as u32).to_be_bytes().as_slice(), &vec![7; length]].concat();
     let content = [frame(60), frame(100_000), frame(61)].concat();
     let (slices, _) = read(&fixture.file("a.bin", &content), &options);
@@ -373,7 +377,7 @@ fn slices_of_several_blocks_do_not_depend_on_the_reader() {
     assert!(content.len() > 2 << 20, "more than io_uring reads ahead at once");
     let path = fixture.file("a.log", &content);
     for slice_bytes in [1_000, 300_000, 262_144, 3 << 20] {
-        let (slices, errors) = read(&path, &ReaderOptions { slice_bytes, ..LINES });
+        let (slices, errors) = read(&path, &ReaderOptions { cut: CutOptions { slice_bytes, ..LINES.cut }, ..LINES });
         assert!(errors.is_empty() && joined(&slices) == content, "slices of {slice_bytes} bytes");
         let places: Vec<(u64, u64)> = slices.iter().map(|slice| (slice.meta.start, slice.meta.end)).collect();
         assert_eq!(places, places_by_hand(&content, slice_bytes));

@@ -7,10 +7,11 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use longshore_core::limits::{READ_STOP_CHECK_MS, SLICES_READ_AHEAD};
 
 use super::{Cost, Effort, StageError};
+use crate::cut::CutSlice;
 use crate::input::{Input, InputError};
 use crate::known::KnownSlices;
 use crate::progress::Progress;
-use crate::reader::{CutSlice, Reader, ReaderOptions};
+use crate::reader::{Reader, ReaderOptions};
 
 /// What to take of the inputs.
 #[derive(Debug, Clone, Copy)]

@@ -8,6 +8,7 @@ use longshore_core::dead_letter::Reason;
 use longshore_core::decode::Decoder;
 
 use super::*;
+use crate::cut::CutOptions;
 use crate::input::Input;
 use crate::read::ReadMethod;
 use crate::reader::ReaderOptions;
@@ -35,10 +36,7 @@ fn config() -> Config {
 fn options(bytes: u64) -> SampleOptions {
     let Config { decode, .. } = config();
     let reader = ReaderOptions {
-        framing: decode.framing(),
-        format: decode.format,
-        slice_bytes: 1_000,
-        record_bytes_max: 100,
+        cut: CutOptions { framing: decode.framing(), format: decode.format, slice_bytes: 1_000, record_bytes_max: 100 },
         read: ReadMethod::Pread,
     };
     SampleOptions { reader, bytes }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use longshore_core::config::Config;
 use longshore_core::decode::{DecodedSlice, Decoder, Scratch};
+use longshore_ingest::cut::CutOptions;
 use longshore_ingest::input::InputError;
 use longshore_ingest::read::ReadMethod;
 use longshore_ingest::reader::ReaderOptions;
@@ -138,10 +139,10 @@ impl Bench<'_> {
         let Config { decode, pipeline, .. } = self.config;
         let sample_bytes = usize::try_from(self.args.sample).unwrap_or(usize::MAX);
         let reader = ReaderOptions {
-            framing: decode.framing(),
-            format: decode.format,
-            slice_bytes: pipeline.slice_bytes.min(sample_bytes.max(decode.record_bytes_max)),
-            record_bytes_max: decode.record_bytes_max,
+            cut: CutOptions {
+                slice_bytes: pipeline.slice_bytes.min(sample_bytes.max(decode.record_bytes_max)),
+                ..CutOptions::of(self.config)
+            },
             read,
         };
         SampleOptions { reader, bytes: self.args.sample }

@@ -9,6 +9,7 @@ use indicatif::MultiProgress;
 use longshore_core::config::Config;
 use longshore_core::decode::Decoder;
 use longshore_core::limits::WORKERS_DEFAULT_MAX;
+use longshore_ingest::cut::CutOptions;
 use longshore_ingest::input::{Input, InputError};
 use longshore_ingest::known::KnownSlices;
 use longshore_ingest::pipeline::{self, Outcome, PipelineOptions};
@@ -66,10 +67,7 @@ fn load(
 
     let progress = Progress::default();
     let options = PipelineOptions {
-        framing: config.decode.framing(),
-        format: config.decode.format,
-        slice_bytes: config.pipeline.slice_bytes,
-        record_bytes_max: config.decode.record_bytes_max,
+        cut: CutOptions::of(config),
         read,
         workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,

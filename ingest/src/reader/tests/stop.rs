@@ -71,7 +71,7 @@ fn whole_lines_are_cut_and_a_half_one_is_nothing() {
         assert_eq!(progress.cut_bytes.load(Ordering::Relaxed), content.len() as u64);
         // The slices are those that a file would give.
         let places: Vec<(u64, u64)> = slices.iter().map(|slice| (slice.meta.start, slice.meta.end)).collect();
-        assert_eq!(places, places_by_hand(&content, LINES.slice_bytes));
+        assert_eq!(places, places_by_hand(&content, LINES.cut.slice_bytes));
     }
 }
 
@@ -80,7 +80,7 @@ fn a_pipe_that_says_nothing_can_be_stopped() {
     // Less than what tells the compression; not even the header; nothing.
     for said in ["", "a", "a,b"] {
         for format in [Format::Json, Format::Csv] {
-            let options = ReaderOptions { format, ..LINES };
+            let options = ReaderOptions { cut: CutOptions { format, ..LINES.cut }, ..LINES };
             let (slices, _) = read_until_stop(said.as_bytes(), &options, &KnownSlices::default());
             assert!(slices.is_empty(), "{said:?}: {slices:?}");
         }
@@ -89,7 +89,7 @@ fn a_pipe_that_says_nothing_can_be_stopped() {
 
 #[test]
 fn lines_behind_a_header_are_cut() {
-    let options = ReaderOptions { format: Format::Csv, ..LINES };
+    let options = ReaderOptions { cut: CutOptions { format: Format::Csv, ..LINES.cut }, ..LINES };
     let (slices, _) = read_until_stop(b"a,b\n1,2\n3,4\n5,", &options, &KnownSlices::default());
     assert_eq!(joined(&slices), b"1,2\n3,4\n");
     assert_eq!(slices[0].slice.header.as_deref(), Some(["a".to_owned(), "b".to_owned()].as_slice()));
@@ -107,7 +107,7 @@ fn what_a_stop_leaves_half_is_no_tail() {
     assert_eq!((first.slice.bytes.as_slice(), last.slice.bytes.as_slice()), (b"a\n".as_slice(), b"b\n".as_slice()));
     assert_eq!(tail.slice.tail.as_ref().map(|tail| (tail.reason, tail.length)), Some((Reason::TooLong, 5_000)));
 
-    let options = ReaderOptions { framing: Framing::Frames, ..LINES };
+    let options = ReaderOptions { cut: CutOptions { framing: Framing::Frames, ..LINES.cut }, ..LINES };
     let halves = [b"".as_slice(), b"\0\0", b"\0\0\0\x05abc", b"\0\0\x10\0abc", b"\0\0\0\0abc"];
     for half in halves {
         let said = [b"\0\0\0\x02ab".as_slice(), half].concat();

@@ -1,0 +1,502 @@
+//! Followed files as a feed: what the follower finds is cut into slices, journaled, and given away.
+//!
+//! A *lane* is a source: a content, whatever file it is in. The next slice of a lane begins where the last one ended, and
+//! that is kept in the journal; so a restart goes on there, and reads nothing again but slices that are in doubt. Those
+//! come first: their bytes are read again, cut by the same options, and must give the same id. If they do not, the
+//! file was changed under the journal: that lane stops and says so, and the others go on.
+//!
+//! A slice is cut when it is full, when its oldest record has waited for `slice_age`, or when nothing more will follow. A
+//! record that is not whole yet stays where it is until it is, or until its source has ended. All slices that are
+//! ready are journaled with one sync.
+//!
+//! What a lane may hold back: at most [`LANE_SLICES_MAX`] slices of it are planned and not done, so that one that cannot
+//! be stored makes neither the journal grow nor tokens be forgotten.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::limits::{LANE_SLICES_MAX, PLANNED_SLICES_MAX};
+use longshore_core::slice::SliceId;
+
+use crate::cut::{CutOptions, CutSlice};
+use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, SourceStatus, Ticket};
+use crate::follow::{Change, Identity, KnownSource, Position, SourceId};
+use crate::input::Compression;
+use crate::journal::{ConfigHash, Disk, Journal, JournaledSlice, Recovered, Refusal, WriteError};
+
+mod cutting;
+mod lane;
+mod port;
+
+pub use port::{Files, ReadEnd, ReadError, SystemFiles};
+
+use cutting::{Cutting, Outcome};
+use lane::Lane;
+
+/// How a feed of files works.
+pub struct FileFeedOptions {
+    /// A slice is cut once its oldest record has waited for so long.
+    pub slice_age: Duration,
+    /// How a config that slices were cut under says that they are cut.
+    pub cut_options: Box<dyn Fn(&str) -> Result<CutOptions, String> + Send>,
+}
+
+/// Followed files. See the [module](self).
+pub struct FileFeed<D: Disk, F: Files> {
+    journal: Journal<D>,
+    files: F,
+    options: FileFeedOptions,
+    /// What new slices are cut under.
+    config: Option<(ConfigHash, CutOptions)>,
+    /// What slices in doubt were cut under.
+    configs: BTreeMap<ConfigHash, CutOptions>,
+    lanes: BTreeMap<SourceId, Lane>,
+    /// Lanes that may have something to cut or to cut again.
+    active: BTreeSet<SourceId>,
+    /// The lane that was served last: the next ones come first.
+    served: Option<SourceId>,
+    given: HashMap<Ticket, (SourceId, JournaledSlice)>,
+    tickets: u64,
+    buffers: Vec<Vec<u8>>,
+    draining: bool,
+}
+
+/// A slice that was cut and is not journaled yet.
+struct Candidate {
+    id: SourceId,
+    cut: CutSlice,
+    records: u64,
+    /// Bytes of the file as stored, if all of it was read.
+    stored: Option<u64>,
+}
+
+/// The sources that a journal knows, as a follower takes them.
+pub fn known_sources(recovered: &Recovered) -> Result<Vec<KnownSource>, FeedError> {
+    recovered.sources.iter().map(|source| Ok(known_source(source)?.0)).collect()
+}
+
+/// A source with how much of its file was read when it was journaled.
+fn known_source(source: &crate::journal::KnownSource) -> Result<(KnownSource, u64), FeedError> {
+    let damaged = |why: String| FeedError::Refuse { detail: format!("the journal's source {}: {why}", source.name) };
+    let (identity, stored) =
+        source.identity.split_last_chunk::<8>().ok_or_else(|| damaged("its identity is too short".to_owned()))?;
+    let identity = Identity::decode(identity).map_err(|error| damaged(error.to_string()))?;
+    let stored = u64::from_le_bytes(*stored);
+    let position = match identity.compression {
+        Compression::Plain => Position::plain(source.cut_end),
+        _ => Position { content: source.cut_end, stored },
+    };
+    Ok((KnownSource { identity, position }, stored))
+}
+
+/// A source's identity in the journal: what the follower knows it by, and how much of a compressed file was read.
+fn journal_identity(identity: &Identity, stored: u64) -> Vec<u8> {
+    let mut bytes = identity.encode();
+    bytes.extend(stored.to_le_bytes());
+    bytes
+}
+
+impl<D: Disk, F: Files> FileFeed<D, F> {
+    /// Goes on where a journal says. `files` must know the [`known_sources`] of `recovered`.
+    pub fn new(
+        journal: Journal<D>,
+        recovered: &Recovered,
+        files: F,
+        options: FileFeedOptions,
+    ) -> Result<FileFeed<D, F>, FeedError> {
+        let mut configs = BTreeMap::new();
+        for (&hash, text) in &recovered.configs {
+            let cut = (options.cut_options)(text).map_err(|why| FeedError::Refuse {
+                detail: format!("slices in doubt were cut under config {hash}, which cannot be used any more: {why}"),
+            })?;
+            configs.insert(hash, cut);
+        }
+        let mut lanes = BTreeMap::new();
+        let mut ids = HashMap::new();
+        for source in &recovered.sources {
+            let (known, stored) = known_source(source)?;
+            ids.insert(source.number, known.identity.id);
+            lanes.insert(known.identity.id, Lane::known(known.identity.id, source, known.identity.compression, stored));
+        }
+        for slice in &recovered.in_doubt {
+            let id = ids[&slice.source];
+            lanes.get_mut(&id).expect("a slice in doubt is of a source").in_doubt.push_back(*slice);
+        }
+        Ok(FileFeed {
+            journal,
+            files,
+            options,
+            config: None,
+            configs,
+            lanes,
+            active: BTreeSet::new(),
+            served: None,
+            given: HashMap::new(),
+            tickets: 0,
+            buffers: Vec::new(),
+            draining: false,
+        })
+    }
+
+    /// The journal, for its size.
+    pub fn journal(&self) -> &Journal<D> {
+        &self.journal
+    }
+
+    /// Takes in what the follower tells.
+    fn take_in(&mut self, change: Change, now: Duration) -> Result<(), FeedError> {
+        match change {
+            Change::Found { id, path, compression, size, position } => {
+                let name = port::name_of(&path);
+                let lane = self.lanes.entry(id).or_insert_with(|| Lane::found(id, name, compression));
+                lane.is_at(compression, size, position);
+                self.wake(id, now);
+            }
+            Change::Rotated { id, path, compression, size, position }
+            | Change::Back { id, path, compression, size, position } => {
+                let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
+                tracing::info!("{} goes on as {}", lane.name, path.display());
+                lane.is_at(compression, size, position);
+                self.wake(id, now);
+            }
+            Change::Grew { id, size } => {
+                if let Some(lane) = self.lanes.get_mut(&id) {
+                    lane.size = size;
+                    self.wake(id, now);
+                }
+            }
+            Change::Vanished { id, path, lost_bytes_min } => {
+                if lost_bytes_min > 0 {
+                    tracing::error!(
+                        "{} is gone with at least {lost_bytes_min} bytes that were not read; they are lost unless it, or \
+                         a copy of it, is put back where it is followed",
+                        path.display()
+                    );
+                }
+                if let Some(lane) = self.lanes.get_mut(&id) {
+                    lane.vanished();
+                    self.wake(id, now);
+                }
+            }
+            Change::Truncated { id, path, lost_bytes_min } => {
+                let how = "was truncated, and no copy of what it had is followed";
+                self.ended(id, &format!("{} {how}", path.display()), lost_bytes_min);
+            }
+            Change::Rewritten { id, path, lost_bytes_min } => {
+                let how = "has other content than it had: nothing more is read of it until it is truncated or replaced";
+                self.ended(id, &format!("{} {how}", path.display()), lost_bytes_min);
+            }
+            Change::Forgotten { id } => self.forget(id)?,
+            Change::Held { path, .. } => {
+                tracing::info!("{} begins as another file does: it is read once it differs", path.display());
+            }
+            Change::Refused { path, why } => tracing::warn!("{} is not followed: {why}", path.display()),
+            Change::ScanOnly { why } => tracing::warn!("files are found by scans alone, a second late: {why}"),
+        }
+        Ok(())
+    }
+
+    /// A lane has something to do, perhaps.
+    fn wake(&mut self, id: SourceId, now: Duration) {
+        if let Some(lane) = self.lanes.get_mut(&id)
+            && lane.is_awake()
+        {
+            lane.since.get_or_insert(now);
+            self.active.insert(id);
+        }
+    }
+
+    /// A source's content is gone. What was cut of it is in memory or in doubt.
+    fn ended(&mut self, id: SourceId, what: &str, lost_bytes_min: u64) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if lost_bytes_min > 0 {
+            tracing::error!("{what}; at least {lost_bytes_min} bytes of it were not read and are lost");
+        } else {
+            tracing::info!("{what}; all that was seen of it had been read");
+        }
+        lane.end(what);
+        self.active.remove(&id);
+    }
+
+    /// A source that will not come back is forgotten, unless something of it is in doubt.
+    fn forget(&mut self, id: SourceId) -> Result<(), FeedError> {
+        let Some(lane) = self.lanes.get(&id).filter(|lane| lane.given == 0 && lane.in_doubt.is_empty()) else {
+            return Ok(());
+        };
+        if let Some(number) = lane.number {
+            self.journal.forget(number).map_err(journal_error)?;
+        }
+        self.lanes.remove(&id);
+        self.active.remove(&id);
+        Ok(())
+    }
+
+    /// Lanes to look at, beginning behind the one that was served last.
+    fn turns(&self) -> Vec<SourceId> {
+        let Some(served) = self.served else { return self.active.iter().copied().collect() };
+        let behind = self.active.range((std::ops::Bound::Excluded(served), std::ops::Bound::Unbounded));
+        behind.chain(self.active.range(..=served)).copied().collect()
+    }
+
+    /// How long nothing is due: zero if something is.
+    fn patience(&self, now: Duration, wait: Duration) -> Duration {
+        if self.given.len() >= PLANNED_SLICES_MAX {
+            return wait;
+        }
+        let free = self.active.iter().map(|id| &self.lanes[id]).filter(|lane| lane.given < LANE_SLICES_MAX);
+        let due = |lane: &Lane| lane.due_in(now, self.options.slice_age, self.slice_bytes(), self.draining);
+        free.filter_map(due).min().map_or(wait, |due| due.min(wait))
+    }
+
+    fn slice_bytes(&self) -> u64 {
+        self.config.map_or(u64::MAX, |(_, cut)| cut.slice_bytes as u64)
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// Reads slices in doubt again and gives them away.
+    fn resend(&mut self, now: Duration, room: &mut Room, planned: &mut Vec<PlannedSlice>) {
+        for id in self.turns() {
+            loop {
+                let lane = self.lanes.get_mut(&id).expect("an active lane");
+                let Some(&journaled) = lane.in_doubt.front().filter(|_| lane.readable(now)) else { break };
+                if room.slices == 0 || room.bytes == 0 {
+                    return;
+                }
+                let cut = self.configs[&journaled.config];
+                let buffer = self.buffers.pop().unwrap_or_default();
+                let outcome = Cutting { files: &mut self.files, options: &cut, lane, now }.again(&journaled, buffer);
+                let lane = self.lanes.get_mut(&id).expect("an active lane");
+                match outcome {
+                    Outcome::Cut { slice, .. } => {
+                        lane.in_doubt.pop_front();
+                        lane.given += 1;
+                        room.take(slice.meta.end - slice.meta.start);
+                        self.give(id, slice, journaled, true, now, planned);
+                    }
+                    Outcome::Later => break,
+                    Outcome::Stop(why) => {
+                        lane.stop(why);
+                        self.active.remove(&id);
+                        break;
+                    }
+                    Outcome::Nothing { .. } => unreachable!("a slice in doubt is something"),
+                }
+            }
+        }
+    }
+
+    fn give(
+        &mut self,
+        id: SourceId,
+        cut: CutSlice,
+        journaled: JournaledSlice,
+        in_doubt: bool,
+        since: Duration,
+        planned: &mut Vec<PlannedSlice>,
+    ) {
+        let ticket = self.ticket();
+        self.given.insert(ticket, (id, journaled));
+        let CutSlice { slice, meta } = cut;
+        let config = journaled.config;
+        planned.push(PlannedSlice { slice, meta, config, in_doubt, ticket, lease: Lease::forever(), since });
+    }
+
+    /// Cuts what is ready, as much as there is room for. Nothing of it is journaled yet.
+    fn cut(&mut self, now: Duration, room: &mut Room) -> Vec<Candidate> {
+        let Some((_, options)) = self.config else { return Vec::new() };
+        let mut candidates = Vec::new();
+        for id in self.turns() {
+            loop {
+                let lane = self.lanes.get_mut(&id).expect("an active lane");
+                let due = lane.due_in(now, self.options.slice_age, options.slice_bytes as u64, false);
+                let full = lane.given + lane.cut_now >= LANE_SLICES_MAX
+                    || self.given.len() + candidates.len() >= PLANNED_SLICES_MAX;
+                if room.slices == 0 || room.bytes == 0 || full {
+                    break;
+                }
+                if due != Some(Duration::ZERO) || !lane.in_doubt.is_empty() || !lane.readable(now) {
+                    break;
+                }
+                self.served = Some(id);
+                let buffer = self.buffers.pop().unwrap_or_default();
+                match (Cutting { files: &mut self.files, options: &options, lane, now }).next(buffer) {
+                    Outcome::Cut { slice, records, stored } => {
+                        room.take(slice.meta.end - slice.meta.start);
+                        let lane = self.lanes.get_mut(&id).expect("an active lane");
+                        lane.cut_to(slice.meta.end);
+                        candidates.push(Candidate { id, cut: slice, records, stored });
+                    }
+                    Outcome::Nothing { all_read } => {
+                        self.rest(id, all_read);
+                        break;
+                    }
+                    Outcome::Later => break,
+                    Outcome::Stop(why) => {
+                        self.lanes.get_mut(&id).expect("an active lane").stop(why);
+                        self.active.remove(&id);
+                        break;
+                    }
+                }
+            }
+        }
+        candidates
+    }
+
+    /// A lane has nothing more to cut for now.
+    fn rest(&mut self, id: SourceId, all_read: bool) {
+        self.active.remove(&id);
+        self.lanes.get_mut(&id).expect("an active lane").rest(all_read);
+    }
+
+    /// Journals what was cut, all with one sync, and gives it away.
+    fn plan(
+        &mut self,
+        candidates: Vec<Candidate>,
+        now: Duration,
+        planned: &mut Vec<PlannedSlice>,
+    ) -> Result<(), FeedError> {
+        let Some((config, _)) = self.config.filter(|_| !candidates.is_empty()) else { return Ok(()) };
+        let mut slices = Vec::with_capacity(candidates.len());
+        for Candidate { id, cut, records, .. } in &candidates {
+            let source = self.introduce(*id)?;
+            let &crate::sink::SliceMeta { id: slice, start, end, hash, .. } = &cut.meta;
+            slices.push(JournaledSlice { slice, source, start, end, hash, config, records: Some(*records) });
+        }
+        self.journal.cut(&slices).map_err(journal_error)?;
+        for (Candidate { id, cut, stored, .. }, journaled) in candidates.into_iter().zip(slices) {
+            let lane = self.lanes.get_mut(&id).expect("a lane that was cut");
+            lane.planned();
+            let since = lane.since.unwrap_or(now);
+            // What is left has not waited yet.
+            lane.since = Some(now);
+            if let Some(stored) = stored {
+                lane.stored = stored;
+                self.introduce(id)?;
+            }
+            self.give(id, cut, journaled, false, since, planned);
+        }
+        Ok(())
+    }
+
+    /// The lane's number in the journal, where it is made known, or known by what it is now.
+    fn introduce(&mut self, id: SourceId) -> Result<crate::journal::SourceNumber, FeedError> {
+        let lane = self.lanes.get_mut(&id).expect("a lane that was cut");
+        let identity = self.files.identity(id).map(|identity| journal_identity(&identity, lane.stored));
+        match (lane.number, identity) {
+            (Some(number), Some(identity)) if identity != lane.identity => {
+                self.journal.identify(number, &identity, &lane.name).map_err(journal_error)?;
+                lane.identity = identity;
+                Ok(number)
+            }
+            (Some(number), _) => Ok(number),
+            (None, identity) => {
+                // A source that was read is one that the follower knows.
+                let identity = identity.expect("the follower knows what it confirmed");
+                let number = self.journal.know(&identity, &lane.name, lane.begin).map_err(journal_error)?;
+                (lane.number, lane.identity) = (Some(number), identity);
+                Ok(number)
+            }
+        }
+    }
+}
+
+impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
+    fn step(
+        &mut self,
+        now: Duration,
+        wait: Duration,
+        mut room: Room,
+        planned: &mut Vec<PlannedSlice>,
+    ) -> Result<(), FeedError> {
+        for change in self.files.wait(self.patience(now, wait)) {
+            self.take_in(change, now)?;
+        }
+        self.resend(now, &mut room, planned);
+        if self.draining {
+            return Ok(());
+        }
+        let candidates = self.cut(now, &mut room);
+        self.plan(candidates, now, planned)
+    }
+
+    fn done(&mut self, ticket: Ticket) -> Result<(), FeedError> {
+        let Some((id, journaled)) = self.given.remove(&ticket) else { return Ok(()) };
+        let lane = self.lanes.get_mut(&id).expect("a lane of which a slice was given away");
+        lane.given -= 1;
+        self.journal.done(&journaled).map_err(journal_error)
+    }
+
+    fn reuse(&mut self, buffer: Vec<u8>) {
+        if self.buffers.len() < BUFFERS_KEPT {
+            self.buffers.push(buffer);
+        }
+    }
+
+    fn in_doubt(&self) -> Vec<SliceId> {
+        self.lanes.values().flat_map(|lane| &lane.in_doubt).map(|journaled| journaled.slice).collect()
+    }
+
+    fn settle(&mut self, stored: &dyn Fn(SliceId) -> bool) -> Result<(), FeedError> {
+        for lane in self.lanes.values_mut() {
+            let mut left = std::collections::VecDeque::new();
+            for journaled in std::mem::take(&mut lane.in_doubt) {
+                match stored(journaled.slice) {
+                    true => self.journal.done(&journaled).map_err(journal_error)?,
+                    false => left.push_back(journaled),
+                }
+            }
+            lane.in_doubt = left;
+        }
+        Ok(())
+    }
+
+    fn set_config(&mut self, config_text: &str) -> Result<ConfigHash, FeedError> {
+        let cut = (self.options.cut_options)(config_text).map_err(|detail| FeedError::Refuse { detail })?;
+        let hash = self.journal.keep_config(config_text).map_err(journal_error)?;
+        self.config = Some((hash, cut));
+        Ok(hash)
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    fn status(&self, now: Duration) -> Vec<SourceStatus> {
+        self.lanes.values().filter(|lane| !lane.over()).map(|lane| lane.status(now)).collect()
+    }
+
+    fn close(&mut self) -> Result<(), FeedError> {
+        self.journal.flush().map_err(journal_error)
+    }
+}
+
+/// Buffers that wait to be filled again.
+const BUFFERS_KEPT: usize = 2;
+
+fn journal_error(error: WriteError) -> FeedError {
+    let detail = error.to_string();
+    match error {
+        WriteError::Disk(_) | WriteError::Poisoned { .. } | WriteError::Refused(Refusal::Full) => {
+            FeedError::Retry { detail }
+        }
+        WriteError::Refused(_) => FeedError::Refuse { detail },
+    }
+}
+
+impl Room {
+    fn take(&mut self, bytes: u64) {
+        self.slices -= 1;
+        self.bytes = self.bytes.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+}
+
+/// A name that is shared.
+type Name = Arc<str>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! Cutting a lane's next slice, and cutting one again that was journaled before.
+
+use std::time::Duration;
+
+use longshore_core::dead_letter::Reason;
+use longshore_core::delimited;
+use longshore_core::frame::{FRAME_PREFIX_BYTES, Next, cut};
+use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, READ_BLOCK_BYTES, SLICE_RECORDS_MAX};
+use longshore_core::slice::Tail;
+use memchr::memchr;
+
+use super::lane::{Lane, LongRecord};
+use super::port::{Files, ReadEnd, ReadError};
+use crate::cut::{CutOptions, CutSlice, Of, too_long};
+use crate::follow::SourceId;
+use crate::journal::JournaledSlice;
+
+/// What cutting came to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// A slice.
+    Cut {
+        slice: CutSlice,
+        records: u64,
+        /// All of a compressed file was read with it: its bytes as stored.
+        stored: Option<u64>,
+    },
+    /// No whole record is there.
+    Nothing {
+        /// And none will be.
+        all_read: bool,
+    },
+    /// It cannot be read now; a change or some time will tell.
+    Later,
+    /// It must not be read any more.
+    Stop(String),
+}
+
+/// A lane with what it takes to read it.
+pub(super) struct Cutting<'a, F: Files> {
+    pub(super) files: &'a mut F,
+    pub(super) options: &'a CutOptions,
+    pub(super) lane: &'a mut Lane,
+    pub(super) now: Duration,
+}
+
+/// How far the search for the end of a long record came.
+enum Long {
+    Ended(Tail),
+    /// It is not there yet.
+    Open(LongRecord),
+}
+
+impl<F: Files> Cutting<'_, F> {
+    /// The next slice, read into `bytes`.
+    pub(super) fn next(mut self, mut bytes: Vec<u8>) -> Outcome {
+        bytes.clear();
+        match self.try_next(bytes) {
+            Ok(outcome) | Err(outcome) => outcome,
+        }
+    }
+
+    fn try_next(&mut self, mut bytes: Vec<u8>) -> Result<Outcome, Outcome> {
+        self.header()?;
+        let position = self.lane.position;
+        if let Some(long) = self.lane.long.take() {
+            return self.long_record(position, long);
+        }
+        let wanted = self.lane.bytes_to_read(self.options.window_bytes());
+        let end = self.read(position, wanted, &mut bytes)?;
+        let saw_end = bytes.len() < wanted;
+        let nothing_follows = saw_end && (end == ReadEnd::Ended || self.lane.nothing_follows());
+        let limit = self.options.record_bytes_max;
+        let cut = cut(self.options.framing, &bytes, SLICE_RECORDS_MAX, nothing_follows, limit);
+        if cut.end > 0 {
+            let all = nothing_follows && cut.end == bytes.len();
+            bytes.truncate(cut.end);
+            let stored = (all && end == ReadEnd::Ended).then_some(self.lane.size);
+            return self.slice(position, bytes, None, cut.records as u64, stored);
+        }
+        match cut.next {
+            Next::TooLong { length } => self.long_record(position, LongRecord::begin(position, length)),
+            Next::Truncated { detail } if nothing_follows || self.lane.is_whole() => {
+                let tail = self.rest(position, None, detail)?;
+                self.slice(position, Vec::new(), Some(tail), 1, None)
+            }
+            Next::Truncated { detail } => Err(Outcome::Stop(detail)),
+            Next::More | Next::Full | Next::End => {
+                if self.lane.is_whole() && saw_end && end == ReadEnd::Open {
+                    // What is left is cut short by damage, which shows behind it.
+                    let behind = position + bytes.len() as u64;
+                    self.read(behind, 1, &mut Vec::new())?;
+                }
+                Ok(Outcome::Nothing { all_read: nothing_follows })
+            }
+        }
+    }
+
+    /// A slice that was journaled, read again.
+    pub(super) fn again(mut self, journaled: &JournaledSlice, mut bytes: Vec<u8>) -> Outcome {
+        bytes.clear();
+        match self.try_again(journaled, bytes) {
+            Ok(outcome) | Err(outcome) => outcome,
+        }
+    }
+
+    fn try_again(&mut self, journaled: &JournaledSlice, mut bytes: Vec<u8>) -> Result<Outcome, Outcome> {
+        self.header()?;
+        let &JournaledSlice { start, end, .. } = journaled;
+        let length = end - start;
+        let window = self.options.window_bytes() as u64;
+        let wanted = length.min(window) as usize;
+        self.read(start, wanted, &mut bytes)?;
+        if bytes.len() < wanted {
+            return Err(self.changed(journaled, &format!("only {} of its bytes are there", bytes.len())));
+        }
+        let limit = self.options.record_bytes_max;
+        let cut = cut(self.options.framing, &bytes, SLICE_RECORDS_MAX, length <= window, limit);
+        let (bytes, tail) = match cut.next {
+            _ if cut.end as u64 == length => (bytes, None),
+            Next::TooLong { length: framed } if cut.end == 0 => {
+                match self.end_of_long(start, Some(end), LongRecord::begin(start, framed))? {
+                    Long::Ended(tail) => (Vec::new(), Some(tail)),
+                    Long::Open(_) => return Err(self.changed(journaled, "a long record has another end")),
+                }
+            }
+            Next::Truncated { detail } if cut.end == 0 => (Vec::new(), Some(self.rest(start, Some(end), detail)?)),
+            _ => return Err(self.changed(journaled, "its records end elsewhere")),
+        };
+        let slice = CutSlice::new(self.of(), start, bytes, tail);
+        if slice.meta.id != journaled.slice {
+            return Err(self.changed(journaled, "other bytes are there"));
+        }
+        if !self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
+            return Err(Outcome::Later);
+        }
+        Ok(Outcome::Cut { slice, records: journaled.records.unwrap_or(0), stored: None })
+    }
+
+    fn changed(&self, journaled: &JournaledSlice, what: &str) -> Outcome {
+        let JournaledSlice { slice, start, end, .. } = journaled;
+        Outcome::Stop(format!(
+            "its bytes {start} to {end} were journaled as slice {slice}, which may have been stored, and were changed \
+             since ({what}); put the file back as it was, or let the journal forget it: see `longshore doctor`"
+        ))
+    }
+
+    fn of(&self) -> Of<'_> {
+        Of { name: &self.lane.name, source_id: self.lane.source_id, header: self.lane.header.as_ref() }
+    }
+
+    /// A slice whose bytes are the source's own.
+    fn slice(
+        &mut self,
+        start: u64,
+        bytes: Vec<u8>,
+        tail: Option<Tail>,
+        records: u64,
+        stored: Option<u64>,
+    ) -> Result<Outcome, Outcome> {
+        let slice = CutSlice::new(self.of(), start, bytes, tail);
+        if !self.files.confirm(SourceId(self.lane.source_id), slice.meta.end) {
+            return Err(Outcome::Later);
+        }
+        Ok(Outcome::Cut { slice, records, stored })
+    }
+
+    fn read(&mut self, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, Outcome> {
+        self.files.read(SourceId(self.lane.source_id), at, bytes, into).map_err(|error| match error {
+            ReadError::Gone if self.lane.nothing_follows() && !self.lane.in_doubt.is_empty() => Outcome::Stop(format!(
+                "it is gone with {} slices that were journaled and not acknowledged; put it, or a copy of it, back",
+                self.lane.in_doubt.len()
+            )),
+            ReadError::Gone => {
+                self.lane.failed(self.now);
+                Outcome::Later
+            }
+            ReadError::Failed(error) => {
+                tracing::warn!("{}: cannot be read at byte {at}: {error}; it is tried again", self.lane.name);
+                self.lane.failed(self.now);
+                Outcome::Later
+            }
+            ReadError::Damaged(why) => Outcome::Stop(why),
+        })
+    }
+
+    /// Reads the header line, if there is one and it was not read. It is no part of any slice.
+    fn header(&mut self) -> Result<(), Outcome> {
+        if !self.options.has_header() || self.lane.header.is_some() {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        let window = self.options.window_bytes();
+        let end = self.read(0, window, &mut bytes)?;
+        let newline = memchr(b'\n', &bytes);
+        let nothing_follows = bytes.len() < window && (end == ReadEnd::Ended || self.lane.nothing_follows());
+        let line_end = match newline {
+            Some(newline) => newline,
+            None if nothing_follows && !bytes.is_empty() => bytes.len(),
+            None if bytes.len() >= window => {
+                return Err(Outcome::Stop(format!("its header line has more than {window} bytes")));
+            }
+            None => return Err(Outcome::Nothing { all_read: nothing_follows }),
+        };
+        let line = bytes[..line_end].strip_suffix(b"\r").unwrap_or(&bytes[..line_end]);
+        let header = delimited::parse_header(line, self.options.format).map_err(Outcome::Stop)?;
+        let begin = (line_end + 1).min(bytes.len()) as u64;
+        if !self.files.confirm(SourceId(self.lane.source_id), begin.max(self.lane.position)) {
+            return Err(Outcome::Later);
+        }
+        self.lane.header = Some(header);
+        if self.lane.number.is_none() {
+            (self.lane.begin, self.lane.position) = (begin, begin);
+        }
+        Ok(())
+    }
+
+    /// The slice of a record that is too long, or what is known of it so far.
+    fn long_record(&mut self, start: u64, long: LongRecord) -> Result<Outcome, Outcome> {
+        match self.end_of_long(start, None, long)? {
+            Long::Ended(tail) => self.slice(start, Vec::new(), Some(tail), 1, None),
+            Long::Open(long) => {
+                self.lane.long = Some(long);
+                Ok(Outcome::Nothing { all_read: false })
+            }
+        }
+    }
+
+    /// Looks for the end of a long record, at most up to `end`, where it is known to end.
+    fn end_of_long(&mut self, start: u64, end: Option<u64>, mut long: LongRecord) -> Result<Long, Outcome> {
+        let (framed, limit) = (long.framed, self.options.record_bytes_max);
+        let body = start + if framed.is_some() { FRAME_PREFIX_BYTES as u64 } else { 0 };
+        let end = end.into_iter().chain(framed.map(|length| body + length)).min();
+        let mut block = Vec::new();
+        loop {
+            block.clear();
+            let left = end.map_or(u64::MAX, |end| end.saturating_sub(long.looked_to));
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(READ_BLOCK_BYTES);
+            let read = self.read(long.looked_to, wanted, &mut block)?;
+            if let Some(at) = memchr(b'\n', &block).filter(|_| framed.is_none()) {
+                long.look_at(&block[..at]);
+                let carriage_return = u64::from(long.last == b'\r');
+                let length = long.looked_to - body - carriage_return;
+                return Ok(Long::Ended(too_long(long.head, length, 1 + carriage_return, framed, limit)));
+            }
+            long.look_at(&block);
+            if block.len() < wanted && read == ReadEnd::Open && !self.lane.nothing_follows() {
+                return Ok(Long::Open(long));
+            }
+            if block.len() < wanted || end == Some(long.looked_to) {
+                let length = long.looked_to - body;
+                return Ok(Long::Ended(too_long(long.head, length, 0, framed, limit)));
+            }
+        }
+    }
+
+    /// All that is left, or all up to `end`, as one record that is cut short.
+    fn rest(&mut self, start: u64, end: Option<u64>, detail: String) -> Result<Tail, Outcome> {
+        let keep = self.options.record_bytes_max;
+        let mut head = Vec::new();
+        let (mut at, mut block) = (start, Vec::new());
+        loop {
+            block.clear();
+            let left = end.map_or(u64::MAX, |end| end - at);
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(READ_BLOCK_BYTES);
+            self.read(at, wanted, &mut block)?;
+            head.extend_from_slice(&block[..block.len().min(keep - head.len())]);
+            at += block.len() as u64;
+            if block.len() < wanted || end == Some(at) {
+                break;
+            }
+        }
+        let length = at - start;
+        if length > head.len() as u64 {
+            head.truncate(DEAD_LETTER_HEAD_BYTES);
+        }
+        Ok(Tail { reason: Reason::TruncatedFrame, head, length, consumed: length, detail })
+    }
+}
+
+impl LongRecord {
+    /// A record that begins at `start`, with its prefix if it has one.
+    fn begin(start: u64, framed: Option<u64>) -> LongRecord {
+        let prefix = if framed.is_some() { FRAME_PREFIX_BYTES as u64 } else { 0 };
+        LongRecord { head: Vec::new(), looked_to: start + prefix, last: 0, framed }
+    }
+
+    fn look_at(&mut self, block: &[u8]) {
+        let room = DEAD_LETTER_HEAD_BYTES - self.head.len();
+        self.head.extend_from_slice(&block[..block.len().min(room)]);
+        self.looked_to += block.len() as u64;
+        self.last = block.last().copied().unwrap_or(self.last);
+    }
+}

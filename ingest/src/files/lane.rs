@@ -1,0 +1,251 @@
+//! A lane: where one source stands.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Name;
+use crate::feed::SourceStatus;
+use crate::follow::{Position, SourceId};
+use crate::input::Compression;
+use crate::journal::{JournaledSlice, KnownSource, SourceNumber};
+
+/// How long a lane that the system failed to read is left alone.
+const FAILED_WAIT: Duration = Duration::from_secs(1);
+
+/// One source.
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// Where it was found first. Its rows say so whatever it is called later.
+    pub(super) name: Name,
+    /// Identity in slices.
+    pub(super) source_id: u64,
+    /// In the journal, once something was cut.
+    pub(super) number: Option<SourceNumber>,
+    /// As the journal has it.
+    pub(super) identity: Vec<u8>,
+    compression: Compression,
+    /// Bytes of its file as stored.
+    pub(super) size: u64,
+    /// Bytes of a compressed file, once all of it was cut.
+    pub(super) stored: u64,
+    /// Where its first record is: behind the header.
+    pub(super) begin: u64,
+    /// Where the next slice begins in the content.
+    pub(super) position: u64,
+    /// Names of a CSV's or TSV's fields.
+    pub(super) header: Option<Arc<[String]>>,
+    /// A record that is too long and whose end was not found yet.
+    pub(super) long: Option<LongRecord>,
+    /// Slices of an earlier run, to be read again, in order.
+    pub(super) in_doubt: VecDeque<JournaledSlice>,
+    /// Slices that were given away and are not done.
+    pub(super) given: usize,
+    /// Slices that were cut and are not journaled.
+    pub(super) cut_now: usize,
+    /// When the oldest byte that was not cut was there.
+    pub(super) since: Option<Duration>,
+    /// It was found in this run.
+    found: bool,
+    /// No path leads to it: nothing more will be written, most likely.
+    ending: bool,
+    /// All that there will ever be was read, or its content is gone.
+    ended: bool,
+    /// Not read before this.
+    retry_at: Option<Duration>,
+    stopped: Option<String>,
+}
+
+/// A record that is too long: its end is looked for from where the last look ended.
+#[derive(Debug, Clone)]
+pub(super) struct LongRecord {
+    /// Its first bytes.
+    pub(super) head: Vec<u8>,
+    /// Content up to here was looked at.
+    pub(super) looked_to: u64,
+    /// The last byte that was looked at.
+    pub(super) last: u8,
+    /// Its length, by its prefix.
+    pub(super) framed: Option<u64>,
+}
+
+impl Lane {
+    /// A source that was found.
+    pub(super) fn found(id: SourceId, name: Name, compression: Compression) -> Lane {
+        Lane {
+            name,
+            source_id: id.0,
+            number: None,
+            identity: Vec::new(),
+            compression,
+            size: 0,
+            stored: 0,
+            begin: 0,
+            position: 0,
+            header: None,
+            long: None,
+            in_doubt: VecDeque::new(),
+            given: 0,
+            cut_now: 0,
+            since: None,
+            found: false,
+            ending: false,
+            ended: false,
+            retry_at: None,
+            stopped: None,
+        }
+    }
+
+    /// A source of an earlier run.
+    pub(super) fn known(id: SourceId, source: &KnownSource, compression: Compression, stored: u64) -> Lane {
+        Lane {
+            number: Some(source.number),
+            identity: source.identity.to_vec(),
+            position: source.cut_end,
+            stored,
+            ..Lane::found(id, source.name.clone(), compression)
+        }
+    }
+
+    /// Its file is there.
+    pub(super) fn is_at(&mut self, compression: Compression, size: u64, position: Position) {
+        (self.compression, self.size, self.found, self.ending) = (compression, size, true, false);
+        // If it is not what it was, it stops again.
+        self.stopped = None;
+        // The whole of a compressed file was read; of another one the position says it.
+        if compression != Compression::Plain {
+            self.stored = position.stored;
+        }
+        if self.unread() > 0 {
+            self.ended = false;
+        }
+    }
+
+    /// No path leads to it.
+    pub(super) fn vanished(&mut self) {
+        (self.ending, self.found) = (true, true);
+    }
+
+    /// Its content is gone.
+    pub(super) fn end(&mut self, why: &str) {
+        self.ended = true;
+        self.since = None;
+        if !self.in_doubt.is_empty() {
+            let slices = self.in_doubt.len();
+            self.stop(format!("{why}; {slices} slices that were journaled and not acknowledged cannot be read again"));
+        }
+    }
+
+    /// Nothing more is read of it.
+    pub(super) fn stop(&mut self, why: String) {
+        tracing::error!("{}: {why}; nothing more is read of it, the other sources go on", self.name);
+        self.stopped = Some(why);
+    }
+
+    /// The system failed: it is tried again later.
+    pub(super) fn failed(&mut self, now: Duration) {
+        self.retry_at = Some(now + FAILED_WAIT);
+    }
+
+    /// Nothing will follow what is there.
+    pub(super) fn nothing_follows(&self) -> bool {
+        self.ending
+    }
+
+    /// Its file is written once, as a whole.
+    pub(super) fn is_whole(&self) -> bool {
+        self.compression != Compression::Plain
+    }
+
+    /// How much to read for a slice out of at most `window` bytes: no more memory than there are bytes, as far as is known,
+    /// and one byte more, so that its end shows.
+    pub(super) fn bytes_to_read(&self, window: usize) -> usize {
+        match self.compression {
+            Compression::Plain if !self.ending => usize::try_from(self.unread() + 1).unwrap_or(usize::MAX).min(window),
+            _ => window,
+        }
+    }
+
+    /// There may be something to do.
+    pub(super) fn is_awake(&self) -> bool {
+        self.stopped.is_none() && (!self.in_doubt.is_empty() || (!self.ended && (self.unread() > 0 || self.ending)))
+    }
+
+    /// It can be read now.
+    pub(super) fn readable(&self, now: Duration) -> bool {
+        self.found && self.stopped.is_none() && self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    /// Bytes of the file that were not cut, as stored.
+    fn unread(&self) -> u64 {
+        let cut = match self.compression {
+            Compression::Plain => self.position,
+            _ => self.stored,
+        };
+        self.size.saturating_sub(cut)
+    }
+
+    /// How long until something is to be cut; `None` if that is not known.
+    pub(super) fn due_in(
+        &self,
+        now: Duration,
+        slice_age: Duration,
+        slice_bytes: u64,
+        draining: bool,
+    ) -> Option<Duration> {
+        if self.stopped.is_some() || !self.found {
+            return None;
+        }
+        let at = self.retry_at.map_or(Duration::ZERO, |at| at.saturating_sub(now));
+        if !self.in_doubt.is_empty() {
+            return Some(at);
+        }
+        if draining || self.ended {
+            return None;
+        }
+        let whole = self.is_whole() || self.ending;
+        let age = match whole || self.unread() >= slice_bytes {
+            true => Duration::ZERO,
+            false => (self.since? + slice_age).saturating_sub(now),
+        };
+        Some(age.max(at))
+    }
+
+    /// A slice up to `end` was cut.
+    pub(super) fn cut_to(&mut self, end: u64) {
+        self.position = end;
+        self.long = None;
+        self.cut_now += 1;
+    }
+
+    /// What was cut is journaled and given away.
+    pub(super) fn planned(&mut self) {
+        self.cut_now -= 1;
+        self.given += 1;
+    }
+
+    /// There is nothing more to cut until it changes.
+    pub(super) fn rest(&mut self, all_read: bool) {
+        self.since = None;
+        if all_read {
+            self.ended = true;
+            self.stored = self.size;
+        }
+    }
+
+    /// It needs no attention any more.
+    pub(super) fn over(&self) -> bool {
+        self.ended && self.given == 0 && self.in_doubt.is_empty() && self.stopped.is_none()
+    }
+
+    pub(super) fn status(&self, now: Duration) -> SourceStatus {
+        SourceStatus {
+            name: self.name.clone(),
+            lag_bytes: if self.ended { 0 } else { self.unread() },
+            lag_records: None,
+            lag: self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
+            in_doubt: self.given + self.in_doubt.len(),
+            stopped: self.stopped.clone(),
+        }
+    }
+}
