@@ -83,6 +83,13 @@ pub const LANE_SLICES_MAX: usize = 1_024;
 /// of them (its window is 10,000), whatever order they are stored in.
 pub const PLANNED_SLICES_MAX: usize = 4_096;
 
+/// Slices of one feed that are on their way through a service at once. Full ones are bounded by the queues long before.
+pub const PLANNED_AT_ONCE: usize = 64;
+/// Milliseconds for which a feed waits for something new before it looks at what has come back.
+pub const FEED_WAIT_MS: u64 = 50;
+/// Milliseconds of failed attempts after which a slice is looked up before it is sent again.
+pub const RESUME_AFTER_MS: u64 = 60_000;
+
 /// Files that are followed at once. More are refused until others are gone.
 pub const FOLLOW_FILES_MAX: usize = 24_576;
 /// Sources that ended or vanished and are still known, so that a copy of one is not read again. The oldest is forgotten.

@@ -21,5 +21,6 @@ pub mod progress;
 pub mod read;
 pub mod reader;
 pub mod retry;
+pub mod service;
 pub mod sink;
 pub mod stages;

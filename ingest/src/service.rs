@@ -1,0 +1,487 @@
+//! The service: feeds that give planned slices away, decoders on every core, insert threads, for as long as nobody asks
+//! for an end.
+//!
+//! ```text
+//!  feed threads --[SLICES_READ_AHEAD]--> decode threads --[SLICES_DECODED_QUEUED]--> insert threads --> sink
+//!       ^                                     |                                          |
+//!       +----------- used buffers ------------+-------------- what is stored ------------+
+//! ```
+//! A stage that cannot hand on waits, so a sink that is away stops the feeds; nothing is dropped. The way back is not
+//! bounded by itself, but by what is on its way forth. A slice that cannot be stored stays with its insert thread, which
+//! tries again until it can be, or until the service ends: then it is in doubt, and sent again by the next run.
+//!
+//! A feed that fails is dropped once all that it gave away has come back, and made again after a while.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use longshore_core::decode::{Decoder, Scratch};
+use longshore_core::limits::{
+    FEED_WAIT_MS, PLANNED_AT_ONCE, RESUME_AFTER_MS, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD,
+};
+use longshore_core::slice::SliceId;
+
+use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, SourceStatus, Ticket};
+use crate::journal::ConfigHash;
+use crate::progress::Progress;
+use crate::retry::RetryPolicy;
+use crate::sink::{LoadedSlice, Sink, SinkError};
+
+/// How slices that were cut under one config are processed.
+pub struct Plan {
+    /// From bytes to columns.
+    pub decoder: Decoder,
+    /// Where the columns go.
+    pub sink: Box<dyn Sink + Send>,
+}
+
+/// What a service has to know of the world beyond it.
+pub trait Plans: Sync {
+    /// How to process slices of this config. It is asked once a slice, so it should remember.
+    ///
+    /// # Errors
+    /// Why it cannot be processed now, for the operator; it is asked again.
+    fn plan(&self, config: ConfigHash) -> Result<Arc<Plan>, String>;
+
+    /// The text of the config that new slices are planned under, and its number, which grows when it is another.
+    fn current(&self) -> (u64, Arc<str>);
+
+    /// Which of these slices are stored, whole.
+    fn stored(&self, slices: &[SliceId]) -> Result<std::collections::HashSet<SliceId>, SinkError>;
+}
+
+/// Makes a feed, at start and after it failed.
+pub type MakeFeed<'a> = Box<dyn FnMut() -> Result<Box<dyn Feed>, FeedError> + Send + 'a>;
+
+/// Bounds of a service.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceOptions {
+    /// Decoding threads.
+    pub workers: usize,
+    /// Inserts under way at once.
+    pub inserts_in_flight: usize,
+    /// Bytes of a slice.
+    pub slice_bytes: usize,
+    /// Waiting for the sink, and for feeds.
+    pub retry: RetryPolicy,
+    /// How long storing what was cut may take once an end was asked for.
+    pub drain: Duration,
+}
+
+/// What a service is asked to do, and what it says of itself. Shared with signal handlers and metrics.
+#[derive(Debug, Default)]
+pub struct Board {
+    /// An end was asked for.
+    pub stop: AtomicBool,
+    /// What was stored.
+    pub progress: Progress,
+    /// Slices that were given away and have not come back.
+    pub under_way: AtomicU64,
+    /// Why nothing can be stored until somebody does something.
+    paused: Mutex<Option<String>>,
+    sources: Mutex<HashMap<usize, Vec<SourceStatus>>>,
+}
+
+impl Board {
+    /// All sources and how far they are, a second old at most.
+    pub fn sources(&self) -> Vec<SourceStatus> {
+        let mut all: Vec<SourceStatus> = lock(&self.sources).values().flatten().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// Why nothing can be stored until somebody does something.
+    pub fn paused(&self) -> Option<String> {
+        lock(&self.paused).clone()
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+/// How a service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All that was cut is stored.
+    Drained,
+    /// Not all of it was stored in time; the next run sends it again.
+    InDoubt,
+}
+
+/// Runs until an end is asked for, and until what was cut is stored or the time for that is over.
+pub fn run(feeds: Vec<MakeFeed<'_>>, plans: &dyn Plans, options: &ServiceOptions, board: &Board) -> Ended {
+    let (cut_send, cut) = bounded(SLICES_READ_AHEAD);
+    let (decoded_send, decoded) = bounded(SLICES_DECODED_QUEUED);
+    let service = Service { plans, options, board, abort: AtomicBool::new(false), begin: Instant::now() };
+    let (backs_send, backs): (Vec<_>, Vec<_>) = feeds.iter().map(|_| unbounded()).unzip();
+    std::thread::scope(|scope| {
+        for _ in 0..options.workers {
+            let (cut, decoded_send) = (cut.clone(), decoded_send.clone());
+            let (service, backs) = (&service, &backs_send);
+            scope.spawn(move || service.decode(&cut, &decoded_send, backs));
+        }
+        for _ in 0..options.inserts_in_flight {
+            let decoded = decoded.clone();
+            let (service, backs) = (&service, &backs_send);
+            scope.spawn(move || service.insert(&decoded, backs));
+        }
+        // The threads' handles must be the only ones, so that ends travel from stage to stage.
+        drop((cut, decoded, decoded_send));
+        let threads: Vec<_> = feeds
+            .into_iter()
+            .zip(backs)
+            .enumerate()
+            .map(|(number, (make, back))| {
+                let (service, cut_send) = (&service, cut_send.clone());
+                scope.spawn(move || service.feed(number, make, &cut_send, &back))
+            })
+            .collect();
+        drop(cut_send);
+        let drained = threads.into_iter().map(|thread| thread.join().expect("a feed's thread does not panic"));
+        match drained.fold(true, |all, drained| all && drained) {
+            true => Ended::Drained,
+            false => Ended::InDoubt,
+        }
+    })
+}
+
+/// A slice on its way, with whom it comes from.
+struct Item<T> {
+    feed: usize,
+    ticket: Ticket,
+    config: ConfigHash,
+    in_doubt: bool,
+    lease: Lease,
+    what: T,
+}
+
+/// What comes back to a feed.
+enum Back {
+    /// Memory.
+    Buffer(Vec<u8>),
+    /// A slice is stored.
+    Stored(Ticket),
+    /// A slice was given up: it is in doubt, or another engine's.
+    Dropped,
+}
+
+/// What the threads share.
+struct Service<'a> {
+    plans: &'a dyn Plans,
+    options: &'a ServiceOptions,
+    board: &'a Board,
+    /// The time for draining is over.
+    abort: AtomicBool,
+    begin: Instant,
+}
+
+impl Service<'_> {
+    fn aborted(&self) -> bool {
+        self.abort.load(Ordering::Acquire)
+    }
+
+    /// A feed's thread. True if all that it gave away was stored.
+    fn feed(
+        &self,
+        number: usize,
+        mut make: MakeFeed<'_>,
+        cut: &Sender<Item<PlannedSlice>>,
+        back: &Receiver<Back>,
+    ) -> bool {
+        let mut wait = self.options.retry.wait_first;
+        loop {
+            let error = match make() {
+                Ok(feed) => {
+                    let mut running = Running { service: self, number, feed, cut, back, under_way: 0, config: 0 };
+                    match running.until_stopped() {
+                        Ok(drained) => return drained,
+                        Err(error) => {
+                            wait = self.options.retry.wait_first;
+                            running.wait_for_all();
+                            error
+                        }
+                    }
+                }
+                Err(error) => error,
+            };
+            if self.board.stopping() {
+                tracing::error!("{error}");
+                return false;
+            }
+            if matches!(error, FeedError::Refuse { .. }) {
+                wait = self.options.retry.wait_max;
+            }
+            tracing::error!("{error}; nothing is lost, it is tried again in {:.1} s", wait.as_secs_f64());
+            self.sleep(wait);
+            wait = (wait * 2).min(self.options.retry.wait_max);
+        }
+    }
+
+    /// Sleeps, but not past the wish for an end.
+    fn sleep(&self, wait: Duration) {
+        let end = Instant::now() + wait;
+        while !self.board.stopping() && !self.aborted() && Instant::now() < end {
+            std::thread::sleep(SLEEP_STEP.min(end.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// A decode thread, until the feeds are gone.
+    fn decode(&self, cut: &Receiver<Item<PlannedSlice>>, decoded: &Sender<Item<Ready>>, backs: &[Sender<Back>]) {
+        let mut scratches: Vec<(ConfigHash, Scratch)> = Vec::new();
+        for Item { feed, ticket, config, in_doubt, lease, what } in cut {
+            let Some(plan) = self.plan(config) else {
+                let _ = backs[feed].send(Back::Dropped);
+                continue;
+            };
+            let at = scratches.iter().position(|(known, _)| *known == config).unwrap_or_else(|| {
+                // The config before this one may still have slices on their way; older ones are over.
+                scratches.truncate(1);
+                scratches.insert(0, (config, Scratch::new(&plan.decoder)));
+                0
+            });
+            let outcome = plan.decoder.decode(&what.slice, &mut scratches[at].1);
+            let _ = backs[feed].send(Back::Buffer(what.slice.bytes));
+            let loaded = LoadedSlice { meta: what.meta, decoded: outcome };
+            let item = Item { feed, ticket, config, in_doubt, lease, what: Ready { loaded, plan } };
+            if decoded.send(item).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A slice's plan; waits until it can be had, or until the end.
+    fn plan(&self, config: ConfigHash) -> Option<Arc<Plan>> {
+        loop {
+            match self.plans.plan(config) {
+                Ok(plan) => return Some(plan),
+                Err(why) => {
+                    self.pause(&format!("config {config}: {why}"));
+                    if self.pass(self.options.retry.wait_max) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// An insert thread, until the decoders are gone.
+    fn insert(&self, decoded: &Receiver<Item<Ready>>, backs: &[Sender<Back>]) {
+        for Item { feed, ticket, in_doubt, lease, what, .. } in decoded {
+            let back = match self.store(&what, in_doubt, &lease) {
+                true => {
+                    self.board.progress.stored(&what.loaded);
+                    Back::Stored(ticket)
+                }
+                false => Back::Dropped,
+            };
+            let _ = backs[feed].send(back);
+        }
+    }
+
+    /// Stores a slice, however long it takes. False if the slice is another engine's now, or time is over.
+    fn store(&self, Ready { loaded, plan }: &Ready, mut in_doubt: bool, lease: &Lease) -> bool {
+        let policy = self.options.retry;
+        let (mut wait, mut away_since) = (policy.wait_first, None::<Instant>);
+        loop {
+            if !lease.held() || self.aborted() {
+                return false;
+            }
+            let error = match if in_doubt { plan.sink.resume(loaded) } else { plan.sink.write(loaded) } {
+                Ok(()) => {
+                    if let Some(since) = away_since {
+                        let seconds = since.elapsed().as_secs_f64();
+                        tracing::info!(
+                            "slice {} of {}: stored after {seconds:.1} s",
+                            loaded.meta.id,
+                            loaded.meta.source
+                        );
+                        *lock(&self.board.paused) = None;
+                    }
+                    return true;
+                }
+                Err(error) => error,
+            };
+            self.board.progress.retries.fetch_add(1, Ordering::Relaxed);
+            let since = *away_since.get_or_insert_with(Instant::now);
+            // So long after, its tokens may be forgotten.
+            in_doubt |= since.elapsed() >= Duration::from_millis(RESUME_AFTER_MS);
+            let what = format!("slice {} of {}: {error}", loaded.meta.id, loaded.meta.source);
+            match error {
+                SinkError::Retry { .. } => {
+                    tracing::warn!("{what}; trying again in {:.1} s, nothing is lost", wait.as_secs_f64());
+                }
+                SinkError::Pause { .. } | SinkError::Isolate { .. } | SinkError::Refuse { .. } => {
+                    wait = policy.wait_max;
+                    self.pause(&what);
+                }
+            }
+            if self.pass(wait) {
+                return false;
+            }
+            wait = (wait * 2).min(policy.wait_max);
+        }
+    }
+
+    /// Nothing can be stored until somebody does something.
+    fn pause(&self, why: &str) {
+        let seconds = self.options.retry.wait_max.as_secs_f64();
+        tracing::error!("paused: {why}; nothing is lost, it is tried again every {seconds:.0} s");
+        *lock(&self.board.paused) = Some(why.to_owned());
+    }
+
+    /// Waits; true if the time for draining ended meanwhile.
+    fn pass(&self, wait: Duration) -> bool {
+        let end = Instant::now() + wait;
+        while !self.aborted() && Instant::now() < end {
+            std::thread::sleep(SLEEP_STEP.min(end.saturating_duration_since(Instant::now())));
+        }
+        self.aborted()
+    }
+}
+
+/// A decoded slice with its plan.
+struct Ready {
+    loaded: LoadedSlice,
+    plan: Arc<Plan>,
+}
+
+/// A feed that runs.
+struct Running<'a> {
+    service: &'a Service<'a>,
+    number: usize,
+    feed: Box<dyn Feed>,
+    cut: &'a Sender<Item<PlannedSlice>>,
+    back: &'a Receiver<Back>,
+    /// Slices that were given away and have not come back.
+    under_way: usize,
+    /// Number of the config that the feed has.
+    config: u64,
+}
+
+impl Running<'_> {
+    /// Steps the feed until an end is asked for and what it gave away has come back. True if all of it was stored.
+    fn until_stopped(&mut self) -> Result<bool, FeedError> {
+        self.settle()?;
+        let mut planned = Vec::new();
+        let (mut told, mut stop_by) = (None::<Instant>, None::<Instant>);
+        let mut all_stored = true;
+        loop {
+            all_stored &= self.take_back(Duration::ZERO)?;
+            self.take_config()?;
+            if told.is_none_or(|told| told.elapsed() >= STATUS_EVERY) {
+                let status = self.feed.status(self.service.begin.elapsed());
+                lock(&self.service.board.sources).insert(self.number, status);
+                told = Some(Instant::now());
+            }
+            if self.service.board.stopping() {
+                let by = *stop_by.get_or_insert_with(|| {
+                    self.feed.drain();
+                    Instant::now() + self.service.options.drain
+                });
+                if self.under_way == 0 {
+                    self.feed.close()?;
+                    return Ok(all_stored && self.feed.in_doubt().is_empty());
+                }
+                if Instant::now() >= by {
+                    self.service.abort.store(true, Ordering::Release);
+                }
+                all_stored &= self.take_back(SLEEP_STEP)?;
+                continue;
+            }
+            self.step(&mut planned)?;
+        }
+    }
+
+    /// Slices of an earlier run that are stored need not be read again.
+    fn settle(&mut self) -> Result<(), FeedError> {
+        let in_doubt = self.feed.in_doubt();
+        if in_doubt.is_empty() {
+            return Ok(());
+        }
+        let stored =
+            self.service.plans.stored(&in_doubt).map_err(|error| FeedError::Retry { detail: error.to_string() })?;
+        tracing::info!(
+            "{} slices are in doubt, of which {} are stored; the others are sent again",
+            in_doubt.len(),
+            stored.len()
+        );
+        self.feed.settle(&|slice| stored.contains(&slice))
+    }
+
+    fn take_config(&mut self) -> Result<(), FeedError> {
+        let (number, text) = self.service.plans.current();
+        if number != self.config {
+            self.feed.set_config(&text)?;
+            self.config = number;
+        }
+        Ok(())
+    }
+
+    /// One step, and what it planned on its way.
+    fn step(&mut self, planned: &mut Vec<PlannedSlice>) -> Result<(), FeedError> {
+        if self.under_way >= PLANNED_AT_ONCE {
+            self.take_back(Duration::from_millis(FEED_WAIT_MS))?;
+            return Ok(());
+        }
+        let room = Room { slices: PLANNED_AT_ONCE - self.under_way, bytes: self.service.options.slice_bytes };
+        let now = self.service.begin.elapsed();
+        self.feed.step(now, Duration::from_millis(FEED_WAIT_MS), room, planned)?;
+        for what in planned.drain(..) {
+            let (ticket, config, in_doubt, lease) = (what.ticket, what.config, what.in_doubt, what.lease.clone());
+            self.under_way += 1;
+            self.service.board.under_way.fetch_add(1, Ordering::Relaxed);
+            let item = Item { feed: self.number, ticket, config, in_doubt, lease, what };
+            self.cut.send(item).expect("decode threads outlive the feeds");
+        }
+        Ok(())
+    }
+
+    /// Takes what has come back, waiting for the first of it. False if something of it was not stored.
+    fn take_back(&mut self, wait: Duration) -> Result<bool, FeedError> {
+        let mut all_stored = true;
+        let mut next = self.back.recv_timeout(wait);
+        while let Ok(back) = next {
+            match back {
+                Back::Buffer(buffer) => self.feed.reuse(buffer),
+                Back::Stored(ticket) => {
+                    self.came_back();
+                    self.feed.done(ticket)?;
+                }
+                Back::Dropped => {
+                    self.came_back();
+                    all_stored = false;
+                }
+            }
+            next = self.back.try_recv().map_err(|_| RecvTimeoutError::Timeout);
+        }
+        Ok(all_stored)
+    }
+
+    /// A feed that failed must not be made again while its slices are on their way: they would be sent twice at once.
+    fn wait_for_all(&mut self) {
+        while self.under_way > 0 {
+            if let Ok(Back::Stored(_) | Back::Dropped) = self.back.recv() {
+                self.came_back();
+            }
+        }
+    }
+
+    fn came_back(&mut self) {
+        self.under_way -= 1;
+        self.service.board.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How often a wish for an end is looked for.
+const SLEEP_STEP: Duration = Duration::from_millis(20);
+/// How often a feed says how far it is.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// What a panicked thread left is still true.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
