@@ -34,12 +34,15 @@ pub use port::{Files, ReadEnd, ReadError, SystemFiles};
 use cutting::{Cutting, Outcome};
 use lane::Lane;
 
+/// Reads out of a config's text how slices are cut, or says why it cannot be read.
+pub type CutOptionsOf = Box<dyn Fn(&str) -> Result<CutOptions, String> + Send>;
+
 /// How a feed of files works.
 pub struct FileFeedOptions {
     /// A slice is cut once its oldest record has waited for so long.
     pub slice_age: Duration,
     /// How a config that slices were cut under says that they are cut.
-    pub cut_options: Box<dyn Fn(&str) -> Result<CutOptions, String> + Send>,
+    pub cut_options: CutOptionsOf,
 }
 
 /// Followed files. See the [module](self).
@@ -276,7 +279,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                         lane.in_doubt.pop_front();
                         lane.given += 1;
                         room.take(slice.meta.end - slice.meta.start);
-                        self.give(id, slice, journaled, true, now, planned);
+                        self.give(id, *slice, journaled, true, now, planned);
                     }
                     Outcome::Later => break,
                     Outcome::Stop(why) => {
@@ -329,7 +332,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                         room.take(slice.meta.end - slice.meta.start);
                         let lane = self.lanes.get_mut(&id).expect("an active lane");
                         lane.cut_to(slice.meta.end);
-                        candidates.push(Candidate { id, cut: slice, records, stored });
+                        candidates.push(Candidate { id, cut: *slice, records, stored });
                     }
                     Outcome::Nothing { all_read } => {
                         self.rest(id, all_read);
@@ -497,6 +500,3 @@ impl Room {
 
 /// A name that is shared.
 type Name = Arc<str>;
-
-#[cfg(test)]
-mod tests;

@@ -141,8 +141,9 @@ pub fn run(feeds: Vec<MakeFeed<'_>>, plans: &dyn Plans, options: &ServiceOptions
             })
             .collect();
         drop(cut_send);
-        let drained = threads.into_iter().map(|thread| thread.join().expect("a feed's thread does not panic"));
-        match drained.fold(true, |all, drained| all && drained) {
+        let drained: Vec<bool> =
+            threads.into_iter().map(|thread| thread.join().expect("a feed's thread does not panic")).collect();
+        match drained.into_iter().all(|drained| drained) {
             true => Ended::Drained,
             false => Ended::InDoubt,
         }

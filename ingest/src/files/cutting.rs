@@ -20,7 +20,7 @@ use crate::journal::JournaledSlice;
 pub(super) enum Outcome {
     /// A slice.
     Cut {
-        slice: CutSlice,
+        slice: Box<CutSlice>,
         records: u64,
         /// All of a compressed file was read with it: its bytes as stored.
         stored: Option<u64>,
@@ -134,7 +134,7 @@ impl<F: Files> Cutting<'_, F> {
         if !self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
             return Err(Outcome::Later);
         }
-        Ok(Outcome::Cut { slice, records: journaled.records.unwrap_or(0), stored: None })
+        Ok(Outcome::Cut { slice: Box::new(slice), records: journaled.records.unwrap_or(0), stored: None })
     }
 
     fn changed(&self, journaled: &JournaledSlice, what: &str) -> Outcome {
@@ -162,7 +162,7 @@ impl<F: Files> Cutting<'_, F> {
         if !self.files.confirm(SourceId(self.lane.source_id), slice.meta.end) {
             return Err(Outcome::Later);
         }
-        Ok(Outcome::Cut { slice, records, stored })
+        Ok(Outcome::Cut { slice: Box::new(slice), records, stored })
     }
 
     fn read(&mut self, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, Outcome> {

@@ -46,6 +46,10 @@ pub(crate) enum Command {
     ///
     /// Slices that the ledger has already are skipped, so a load that was cut short is finished by running it again.
     Load(LoadArgs),
+    /// Follow the config's sources into ClickHouse until SIGTERM or Ctrl-C
+    ///
+    /// What was cut is journaled before it is sent, so whatever dies, the next run goes on where this one was.
+    Run(RunArgs),
     /// Measure each stage on some of the input, and say which one is the bottleneck
     ///
     /// With ClickHouse it inserts the sample into a database of its own, which it drops at the end.
@@ -90,6 +94,12 @@ pub(crate) struct LoadArgs {
     /// How files are read: auto (io_uring where the system allows it), io_uring (or fail), pread
     #[arg(long, value_name = "READER", default_value = "auto")]
     pub(crate) reader: ReaderChoice,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
 }
 
 #[derive(Debug, Args)]

@@ -3,17 +3,26 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use longshore_core::config::{self, Config, Env, KeyringSpec, ProductsSpec};
+use longshore_core::config::{self, Config, DictionarySpec, Env, KeyringSpec, ProductsSpec};
 use longshore_core::envelope::Keyring;
 use longshore_core::product::Dictionary;
 
 /// Reads and checks the config; the error is the full report of everything that is wrong with it.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Config> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the config {}", path.display()))?;
+    parse(&text(path)?, path)
+}
+
+/// The config's text.
+pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read the config {}", path.display()))
+}
+
+/// Checks a config that was read before, from `path`.
+pub(crate) fn parse(text: &str, path: &Path) -> anyhow::Result<Config> {
     let env: Env = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    config::parse(&text, path, &env).map_err(|diagnostics| {
+    config::parse(text, path, &env).map_err(|diagnostics| {
         let report: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render()).collect();
         let count = diagnostics.len();
         let plural = if count == 1 { "problem" } else { "problems" };
@@ -46,10 +55,16 @@ pub(crate) fn dictionary(config: &Config) -> anyhow::Result<Option<Dictionary>> 
     let origin = spec.path.display().to_string();
     let bytes = std::fs::read(&spec.path)
         .with_context(|| format!("cannot read the product dictionary {origin} (products.dictionary)"))?;
+    parse_dictionary(&bytes, spec).map(Some)
+}
+
+/// Checks a dictionary that was read before.
+pub(crate) fn parse_dictionary(bytes: &[u8], spec: &DictionarySpec) -> anyhow::Result<Dictionary> {
+    let origin = spec.path.display().to_string();
     let dictionary = match spec.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
-        true => Dictionary::parse_toml(&bytes, &origin)?,
-        false => Dictionary::parse_csv(&bytes, &origin)?,
+        true => Dictionary::parse_toml(bytes, &origin)?,
+        false => Dictionary::parse_csv(bytes, &origin)?,
     };
     dictionary.check(spec)?;
-    Ok(Some(dictionary))
+    Ok(dictionary)
 }

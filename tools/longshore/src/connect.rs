@@ -49,7 +49,7 @@ impl Server {
     }
 
     /// Why the embedded server is gone, if there was one and it ended by itself: nobody starts it again.
-    fn end(&self) -> Option<EmbeddedError> {
+    pub(crate) fn end(&self) -> Option<EmbeddedError> {
         self.embedded.as_ref()?.wait(Duration::ZERO)
     }
 

@@ -2,6 +2,7 @@
 
 mod bar;
 mod bench;
+mod bundle;
 mod cli;
 mod clickhouse;
 mod config_file;
@@ -14,6 +15,7 @@ mod kernels;
 mod load;
 mod logging;
 mod report;
+mod run;
 mod schema;
 mod signals;
 mod validate;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     let logging = logging::init(cli.log_format, cli.quiet, cli.verbose, &bars);
     let outcome = match &cli.command {
         Command::Load(args) => load::run(args, &bars),
+        Command::Run(args) => run::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Schema(args) => schema::run(args),

@@ -19,6 +19,7 @@ mod logs;
 mod preflight;
 mod resume;
 mod rollups;
+mod run;
 mod schema;
 mod shop;
 mod support;
