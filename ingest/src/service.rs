@@ -14,7 +14,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -116,7 +116,7 @@ pub enum Ended {
 pub fn run(feeds: Vec<MakeFeed<'_>>, plans: &dyn Plans, options: &ServiceOptions, board: &Board) -> Ended {
     let (cut_send, cut) = bounded(SLICES_READ_AHEAD);
     let (decoded_send, decoded) = bounded(SLICES_DECODED_QUEUED);
-    let service = Service { plans, options, board, abort: AtomicBool::new(false), begin: Instant::now() };
+    let service = Service { plans, options, board, stopped_at: OnceLock::new(), begin: Instant::now() };
     let (backs_send, backs): (Vec<_>, Vec<_>) = feeds.iter().map(|_| unbounded()).unzip();
     std::thread::scope(|scope| {
         for _ in 0..options.workers {
@@ -175,14 +175,15 @@ struct Service<'a> {
     plans: &'a dyn Plans,
     options: &'a ServiceOptions,
     board: &'a Board,
-    /// The time for draining is over.
-    abort: AtomicBool,
+    /// When the wish for an end was first seen, by whichever thread.
+    stopped_at: OnceLock<Instant>,
     begin: Instant,
 }
 
 impl Service<'_> {
+    /// The time for draining is over. Every thread that waits asks by itself, since any of the others may be stuck behind it.
     fn aborted(&self) -> bool {
-        self.abort.load(Ordering::Acquire)
+        self.board.stopping() && self.stopped_at.get_or_init(Instant::now).elapsed() >= self.options.drain
     }
 
     /// A feed's thread. True if all that it gave away was stored.
@@ -368,7 +369,7 @@ impl Running<'_> {
     fn until_stopped(&mut self) -> Result<bool, FeedError> {
         self.settle()?;
         let mut planned = Vec::new();
-        let (mut told, mut stop_by) = (None::<Instant>, None::<Instant>);
+        let mut told = None::<Instant>;
         let mut all_stored = true;
         loop {
             all_stored &= self.take_back(Duration::ZERO)?;
@@ -379,16 +380,10 @@ impl Running<'_> {
                 told = Some(Instant::now());
             }
             if self.service.board.stopping() {
-                let by = *stop_by.get_or_insert_with(|| {
-                    self.feed.drain();
-                    Instant::now() + self.service.options.drain
-                });
+                self.feed.drain();
                 if self.under_way == 0 {
                     self.feed.close()?;
                     return Ok(all_stored && self.feed.in_doubt().is_empty());
-                }
-                if Instant::now() >= by {
-                    self.service.abort.store(true, Ordering::Release);
                 }
                 all_stored &= self.take_back(SLEEP_STEP)?;
                 continue;
@@ -486,3 +481,6 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
