@@ -8,12 +8,13 @@ use longshore_ingest::journal::ConfigHash;
 
 use crate::answers::Answers;
 use crate::clickhouse::{LedgerRow, Row, Server, Table, events};
+use crate::files::content_of;
 use crate::records::{Event, Fate, Record, Setup};
 use crate::simulation::is_loaded;
 
 /// What a run wrote and planned.
 pub(crate) struct Books<'a> {
-    /// Records by log, in order.
+    /// Records by content, in order.
     pub(crate) written: &'a [Vec<Record>],
     /// The config that each slice was planned under.
     pub(crate) plans: &'a BTreeMap<SliceId, ConfigHash>,
@@ -53,7 +54,7 @@ impl fmt::Display for Findings {
 }
 
 /// A dead letter as it must be: log, offset, reason and bytes.
-type Dead = (u64, u64, String, Vec<u8>);
+type Dead = (usize, u64, String, Vec<u8>);
 
 /// What the tables must hold.
 #[derive(Default)]
@@ -97,7 +98,7 @@ fn ledger_row(row: Row) -> Option<LedgerRow> {
 fn dead_row(row: Row, sources: &BTreeMap<u64, u64>) -> Option<Dead> {
     match row {
         Row::Dead(dead) => {
-            let source = sources.get(&dead.slice).copied().unwrap_or(u64::MAX);
+            let source = sources.get(&dead.slice).map_or(usize::MAX, |&source| content_of(source));
             Some((source, dead.offset, dead.reason, dead.record))
         }
         _ => None,
@@ -107,8 +108,8 @@ fn dead_row(row: Row, sources: &BTreeMap<u64, u64>) -> Option<Dead> {
 /// Goes along each log: the ledger must cover it without gap or overlap, and says which config a record belongs to.
 fn expect(ledger: &[LedgerRow], books: &Books<'_>, findings: &mut Findings) -> Expected {
     let mut expected = Expected::default();
-    for (log, records) in (0..).zip(books.written) {
-        let mut slices: Vec<&LedgerRow> = ledger.iter().filter(|row| row.source_id == log).collect();
+    for (log, records) in books.written.iter().enumerate() {
+        let mut slices: Vec<&LedgerRow> = ledger.iter().filter(|row| content_of(row.source_id) == log).collect();
         slices.sort_by_key(|row| (row.start, row.end));
         let mut end = 0;
         for slice in &slices {
@@ -137,7 +138,7 @@ fn expect(ledger: &[LedgerRow], books: &Books<'_>, findings: &mut Findings) -> E
 }
 
 impl Expected {
-    fn add(&mut self, record: &Record, (log, offset): (u64, u64), slice: u64, books: &Books<'_>) {
+    fn add(&mut self, record: &Record, (log, offset): (usize, u64), slice: u64, books: &Books<'_>) {
         let hash = books.plans.get(&SliceId(slice));
         let is_of = |setup: &Setup| hash == Some(&ConfigHash::of(&setup.text(books.by_views)));
         let Some(setup) = Setup::ALL.into_iter().find(is_of) else { return };

@@ -119,6 +119,12 @@ impl Server {
         lock(&self.state).tables.rows(table).to_vec()
     }
 
+    /// Bytes of the slices in the ledger.
+    pub fn bytes_stored(&self) -> u64 {
+        let rows = self.rows(Table::Ledger);
+        rows.iter().map(|row| if let Row::Ledger(row) = row { row.end - row.start } else { 0 }).sum()
+    }
+
     /// What the rollups say.
     pub fn answers(&self) -> Answers {
         let rows = Table::ROLLUPS.iter().flat_map(|&table| self.rows(table));

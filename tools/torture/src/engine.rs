@@ -2,18 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longshore_core::config::{Env as Variables, parse};
+use longshore_core::config::{Config, Env as Variables, parse};
 use longshore_core::decode::{Decoder, Scratch};
+use longshore_core::limits::RESUME_AFTER_MS;
+use longshore_core::slice::SliceId;
+use longshore_ingest::cut::CutOptions;
 use longshore_ingest::feed::{Feed, PlannedSlice, Room};
-use longshore_ingest::journal::ConfigHash;
+use longshore_ingest::files::{FileFeed, FileFeedOptions, known_sources};
+use longshore_ingest::journal::{ConfigHash, Journal, Machine, Options as JournalOptions};
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
 use longshore_sinks::clickhouse::{ClickHouseSink, Store};
 
 use crate::clickhouse::{Connection, Server};
-use crate::env::{Env, Life};
-use crate::feed::{LogFeed, Parts};
+use crate::disk::LivingDisk;
+use crate::env::{Env, lock};
+use crate::files::{Folder, FollowedFolder};
+use crate::records::LONG_BYTES;
 
 /// A bug that is put in on purpose, to see that the simulation finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +38,29 @@ pub enum Bug {
 }
 
 /// An engine that sent a slice for so long looks what is there before it sends it again: its tokens may be forgotten.
-pub const RESUME_AFTER: Duration = Duration::from_secs(60);
+pub const RESUME_AFTER: Duration = Duration::from_millis(RESUME_AFTER_MS);
+/// Bytes of a slice at most.
+const SLICE_BYTES: usize = 700;
+/// A slice that is not full is cut after this.
+const SLICE_AGE: Duration = Duration::from_millis(800);
 /// Slices that an engine holds at most.
 const SLICES_MAX: usize = 4;
+
+/// Which config each slice was planned under, as an oracle sees it.
+pub type Plans = Arc<Mutex<BTreeMap<SliceId, ConfigHash>>>;
+
+/// What an engine runs on.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// Where the journal is.
+    pub disk: LivingDisk,
+    /// What is followed.
+    pub folder: Folder,
+    /// What is stored in.
+    pub server: Server,
+    /// What the engine planned; it only writes to it.
+    pub plans: Plans,
+}
 
 /// What processes slices of one config.
 struct Processing {
@@ -54,7 +81,10 @@ struct Held {
 /// A running engine.
 pub struct Engine {
     env: Env,
-    feed: LogFeed,
+    feed: FileFeed<LivingDisk, FollowedFolder>,
+    plans: Plans,
+    /// Texts of the configs that slices may be of.
+    configs: BTreeMap<ConfigHash, String>,
     connection: Connection,
     processing: BTreeMap<ConfigHash, Processing>,
     config: ConfigHash,
@@ -71,46 +101,47 @@ pub struct Ended;
 
 impl Engine {
     /// Starts one over what is durable.
-    pub fn start(
-        env: &Env,
-        parts: Parts,
-        server: &Server,
-        config_text: &str,
-        bug: Option<Bug>,
-    ) -> Result<Engine, Ended> {
-        let life: Life = parts.disk.life.clone();
-        let mut feed = LogFeed::open(parts).map_err(|error| ended(env, &error))?;
+    pub fn start(env: &Env, ground: Ground, config_text: &str, bug: Option<Bug>) -> Result<Engine, Ended> {
+        let Ground { disk, folder, server, plans } = ground;
+        let life = disk.life.clone();
+        let mut options = JournalOptions::new(Machine::named("torture"));
+        options.segment_bytes = 2_000;
+        let (journal, recovered) = Journal::open_on(disk, options).map_err(|error| ended(env, &error))?;
+        let known = known_sources(&recovered).map_err(|error| ended(env, &error))?;
+        let files = FollowedFolder::follow(&folder, life.clone(), &known);
+        let cutting = FileFeedOptions { slice_age: SLICE_AGE, cut_options: Box::new(cut_options) };
+        let mut feed = FileFeed::new(journal, &recovered, files, cutting).map_err(|error| ended(env, &error))?;
         let config = feed.set_config(config_text).map_err(|error| ended(env, &error))?;
-        let tokens_removed = bug == Some(Bug::TokenRemoved);
-        let connection = Connection { server: server.clone(), life, tokens_removed };
-        let doubt = feed.in_doubt().len();
+        let mut configs = recovered.configs;
+        configs.insert(config, config_text.to_owned());
+        let by_views = server.by_views();
+        let connection = Connection { server, life, tokens_removed: bug == Some(Bug::TokenRemoved) };
+        let doubt = recovered.in_doubt.len();
         env.note(format_args!("an engine starts under config {config}, {doubt} slices in doubt"));
         Ok(Engine {
             env: env.clone(),
             feed,
+            plans,
+            configs,
             connection,
             processing: BTreeMap::new(),
             config,
-            by_views: server.by_views(),
+            by_views,
             held: Vec::new(),
             settled: false,
             bug,
         })
     }
 
-    /// Whether nothing is left to be stored.
-    pub fn is_idle(&self) -> bool {
-        self.held.is_empty() && self.feed.open_slices() == 0 && self.feed.is_at_end()
-    }
-
     /// Slices that the journal holds for not stored.
     pub fn open_slices(&self) -> usize {
-        self.feed.open_slices()
+        self.feed.journal().in_doubt_count()
     }
 
     /// The config is another from now on.
     pub fn reload(&mut self, config_text: &str) -> Result<(), Ended> {
         self.config = self.feed.set_config(config_text).map_err(|error| ended(&self.env, &error))?;
+        self.configs.insert(self.config, config_text.to_owned());
         self.env.note(format_args!("the config is {} from now on", self.config));
         Ok(())
     }
@@ -130,6 +161,7 @@ impl Engine {
                 "planned {} of {}, {} to {}, in doubt: {}",
                 planned.meta.id, planned.meta.source, planned.meta.start, planned.meta.end, planned.in_doubt
             ));
+            lock(&self.plans).entry(planned.meta.id).or_insert(planned.config);
             if self.bug == Some(Bug::DoneBeforeStored) {
                 self.feed.done(planned.ticket).map_err(|error| ended(&self.env, &error))?;
             }
@@ -191,16 +223,25 @@ impl Engine {
     }
 
     fn processing(&mut self, hash: ConfigHash) -> &mut Processing {
-        let Engine { processing, feed, connection, .. } = self;
+        let Engine { processing, configs, connection, .. } = self;
         processing.entry(hash).or_insert_with(|| {
-            let text = feed.config_text(hash).expect("the journal keeps the config of what is in doubt");
-            let config = parse(text, Path::new("torture.toml"), &Variables::default());
-            let config = config.unwrap_or_else(|errors| panic!("{errors:?}"));
+            let text = configs.get(&hash).expect("the journal keeps the config of what is in doubt");
+            let config = read_config(text);
             let decoder = Decoder::new(&config, None, None).expect("it needs neither keys nor a dictionary");
             let scratch = Scratch::new(&decoder);
             Processing { decoder, scratch, sink: ClickHouseSink::unchecked(connection.clone(), &config) }
         })
     }
+}
+
+fn read_config(text: &str) -> Config {
+    let config = parse(text, Path::new("torture.toml"), &Variables::default());
+    config.unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+/// Slices of a few records, which no config may ask for.
+fn cut_options(text: &str) -> Result<CutOptions, String> {
+    Ok(CutOptions { slice_bytes: SLICE_BYTES, record_bytes_max: LONG_BYTES, ..CutOptions::of(&read_config(text)) })
 }
 
 fn ended(env: &Env, why: &dyn std::fmt::Display) -> Ended {

@@ -147,6 +147,8 @@ pub struct Record {
 
 /// Milliseconds from 1970 to the first day of the events, the 14th of July 2026, 23:58: the day ends soon after.
 const FIRST_MS: i64 = 1_784_073_480_000;
+/// A record of more bytes is too long.
+pub const LONG_BYTES: usize = 300;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
@@ -174,7 +176,8 @@ impl Record {
 
     fn broken(event: &Event, env: &Env) -> Record {
         let number = event.number;
-        let (line, reason) = match env.below(4) {
+        let (line, reason) = match env.below(5) {
+            4 => (format!("{number} {}", "long ".repeat(LONG_BYTES / 5 + env.below(300))), Reason::TooLong),
             0 => (format!("{{\"number\":{number},"), Reason::BadJson),
             1 => (format!("{{\"number\":{number},\"ts\":{}}}", event.ts_ms), Reason::MissingField),
             2 => (event.line().replace("\"user\":", "\"user\":-"), Reason::TypeMismatch),

@@ -1,18 +1,16 @@
 //! One run: a world that writes logs, an engine that stores them, and everything dying in between, as a seed says.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longshore_core::slice::SliceId;
-use longshore_ingest::journal::ConfigHash;
 use longshore_ingest::journal::testing::{FaultyDisk, Lies};
 
 use crate::check::{Books, Findings, check};
 use crate::clickhouse::Server;
-use crate::engine::{Bug, Ended, Engine, RESUME_AFTER};
+use crate::disk::LivingDisk;
+use crate::engine::{Bug, Ended, Engine, Ground, Plans, RESUME_AFTER};
 use crate::env::{Env, Life, lock};
-use crate::feed::{LivingDisk, Logs, Parts};
+use crate::files::Folder;
 use crate::records::{Fate, Record, Setup};
 
 /// Logs that are written.
@@ -59,13 +57,15 @@ struct World {
     by_views: bool,
     server: Server,
     disk: FaultyDisk,
-    logs: Logs,
-    plans: Arc<Mutex<BTreeMap<SliceId, ConfigHash>>>,
+    folder: Folder,
+    plans: Plans,
+    /// The content that each log is written to now.
+    logs: [usize; LOGS],
     setup: Setup,
     engine: Option<(Engine, Life)>,
-    /// Records by log, in order.
+    /// Records by content, in order.
     written: Vec<Vec<Record>>,
-    /// Ends of lines that are not written yet, by log.
+    /// Ends of lines that are not written yet, by content.
     rest: Vec<Vec<u8>>,
     records: u64,
 }
@@ -80,15 +80,19 @@ pub fn simulate(seed: u64, options: Options) -> Report {
         by_views,
         server: Server::new(env.clone(), by_views, window),
         disk: FaultyDisk::new(env.word(), Lies::default()),
-        logs: Arc::new(Mutex::new(vec![Vec::new(); LOGS])),
-        plans: Arc::default(),
+        folder: Folder::new(env.clone()),
+        plans: Plans::default(),
+        logs: [0; LOGS],
         setup: Setup::Quiet,
         engine: None,
-        written: vec![Vec::new(); LOGS],
-        rest: vec![Vec::new(); LOGS],
+        written: Vec::new(),
+        rest: Vec::new(),
         records: 0,
         env,
     };
+    for log in 0..LOGS {
+        world.begin(log);
+    }
     for _ in 0..STEPS {
         world.step();
     }
@@ -103,7 +107,9 @@ pub fn simulate(seed: u64, options: Options) -> Report {
 impl World {
     fn step(&mut self) {
         self.env.pass(Duration::from_millis(self.env.below(500) as u64));
-        match self.env.below(40) {
+        match self.env.below(44) {
+            40 => self.rotate(),
+            41 | 42 => self.go_or_come_back(),
             0..=7 => self.write(),
             8..=15 => self.with_engine(Engine::read),
             16..=29 => self.with_engine(Engine::store),
@@ -138,7 +144,7 @@ impl World {
 
     /// Writes some bytes of a log: half lines, lines, several.
     fn write(&mut self) {
-        let log = self.env.below(LOGS);
+        let log = self.logs[self.env.below(LOGS)];
         for _ in 0..self.env.below(6) {
             let record = Record::generate(self.records, &self.env);
             self.records += 1;
@@ -147,7 +153,41 @@ impl World {
             self.written[log].push(record);
         }
         let bytes = self.env.below(self.rest[log].len() + 1);
-        lock(&self.logs)[log].extend(self.rest[log].drain(..bytes));
+        if self.folder.is_there(log) {
+            self.folder.append(log, &self.rest[log].drain(..bytes).collect::<Vec<u8>>());
+        }
+    }
+
+    /// A log begins a new content under its name.
+    fn begin(&mut self, log: usize) {
+        self.logs[log] = self.folder.create(&format!("/logs/{log}.log"));
+        self.written.push(Vec::new());
+        self.rest.push(Vec::new());
+    }
+
+    /// Writes what is left of the last line.
+    fn end_line(&mut self, content: usize) {
+        self.folder.append(content, &std::mem::take(&mut self.rest[content]));
+    }
+
+    /// A log is renamed, or copied and truncated, and goes on under its name.
+    fn rotate(&mut self) {
+        let log = self.env.below(LOGS);
+        let content = self.logs[log];
+        self.end_line(content);
+        let copied = self.env.once_in(2);
+        self.env.note(format_args!("log {log} is {}", if copied { "copied and truncated" } else { "renamed" }));
+        self.folder.rotate(content, &format!("/logs/{log}.log.{content}"), copied);
+        self.begin(log);
+    }
+
+    /// A file goes away, with whole lines, or one comes back.
+    fn go_or_come_back(&mut self) {
+        let content = self.env.below(self.written.len());
+        self.end_line(content);
+        let is_there = !self.folder.is_there(content);
+        self.env.count(if is_there { "a file is back" } else { "a file is away" });
+        self.folder.show(content, is_there);
     }
 
     /// Lets the engine do something; starts it if there is none.
@@ -171,8 +211,9 @@ impl World {
         let faulty = !self.env.is_calm() && self.env.once_in(3);
         self.disk.plan(None, faulty.then(|| 10 + self.env.below(60)));
         let disk = LivingDisk { disk: self.disk.clone(), life: life.clone(), env: self.env.clone() };
-        let parts = Parts { disk, logs: self.logs.clone(), plans: self.plans.clone() };
-        match Engine::start(&self.env, parts, &self.server, &self.setup.text(self.by_views), self.bug) {
+        let (folder, server, plans) = (self.folder.clone(), self.server.clone(), self.plans.clone());
+        let ground = Ground { disk, folder, server, plans };
+        match Engine::start(&self.env, ground, &self.setup.text(self.by_views), self.bug) {
             Ok(engine) => self.engine = Some((engine, life)),
             Err(Ended) => self.env.count("an engine could not start"),
         }
@@ -197,20 +238,29 @@ impl World {
         self.env.calm();
         self.engine = None;
         self.server.start();
-        for (log, rest) in lock(&self.logs).iter_mut().zip(&mut self.rest) {
-            log.append(rest);
+        for content in 0..self.written.len() {
+            self.folder.show(content, true);
+            self.end_line(content);
         }
         for _ in 0..DRAIN_STEPS {
             self.env.pass(Duration::from_millis(500));
             self.with_engine(Engine::read);
             self.with_engine(Engine::store);
             self.server.go_on();
-            if self.engine.as_ref().is_some_and(|(engine, _)| engine.is_idle()) {
+            let planned = self.engine.as_ref().map_or(1, |(engine, _)| engine.open_slices());
+            if planned == 0 && self.server.bytes_stored() >= self.bytes() {
                 self.server.finish();
                 return true;
             }
         }
         false
+    }
+}
+
+impl World {
+    /// Bytes of all contents.
+    fn bytes(&self) -> u64 {
+        (0..self.written.len()).map(|content| self.folder.length(content)).sum()
     }
 }
 
