@@ -137,7 +137,13 @@ impl<F: Files> Cutting<'_, F> {
         Ok(Outcome::Cut { slice: Box::new(slice), records: journaled.records.unwrap_or(0), stored: None })
     }
 
-    fn changed(&self, journaled: &JournaledSlice, what: &str) -> Outcome {
+    /// What was read is not what was journaled. Only the source's own bytes say so: those of a file that was just truncated
+    /// or replaced are another's, and the source may go on in a copy.
+    fn changed(&mut self, journaled: &JournaledSlice, what: &str) -> Outcome {
+        if !self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
+            self.lane.failed(self.now);
+            return Outcome::Later;
+        }
         let JournaledSlice { slice, start, end, .. } = journaled;
         Outcome::Stop(format!(
             "its bytes {start} to {end} were journaled as slice {slice}, which may have been stored, and were changed \
@@ -220,6 +226,10 @@ impl<F: Files> Cutting<'_, F> {
         match self.end_of_long(start, None, long)? {
             Long::Ended(tail) => self.slice(start, Vec::new(), Some(tail), 1, None),
             Long::Open(long) => {
+                // It is kept for the next look, by when nobody could tell any more whose bytes these were.
+                if !self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
+                    return Err(Outcome::Later);
+                }
                 self.lane.long = Some(long);
                 Ok(Outcome::Nothing { all_read: false })
             }

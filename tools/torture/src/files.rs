@@ -25,6 +25,8 @@ struct Content {
     inode: u64,
     /// A path leads to it.
     is_there: bool,
+    /// There was a time when none did.
+    was_away: bool,
 }
 
 /// All contents, by number; clones are the same.
@@ -67,7 +69,14 @@ impl Folder {
 
     /// It goes away or comes back.
     pub fn show(&self, content: usize, is_there: bool) {
-        lock(&self.contents)[content].is_there = is_there;
+        let content = &mut lock(&self.contents)[content];
+        content.is_there = is_there;
+        content.was_away |= !is_there;
+    }
+
+    /// Whether it ever was away.
+    pub fn was_away(&self, content: usize) -> bool {
+        lock(&self.contents)[content].was_away
     }
 
     /// Whether a path leads to it.
@@ -139,7 +148,8 @@ impl FollowedFolder {
             is_there: true,
             position: 0,
         };
-        if !self.told.contains_key(&number) && !(content.is_there && seen > 0) {
+        let is_new = !self.told.contains_key(&number);
+        if is_new && (!content.is_there || seen == 0) {
             return None;
         }
         let told = self.told.entry(number).or_insert_with(new);

@@ -152,7 +152,12 @@ impl World {
             self.rest[log].push(b'\n');
             self.written[log].push(record);
         }
-        let bytes = self.env.below(self.rest[log].len() + 1);
+        // Of a file that was away the feed takes what is there for all there is, until it is told that it is back: half a
+        // line would be a record.
+        let bytes = match self.folder.was_away(log) {
+            true => self.rest[log].len(),
+            false => self.env.below(self.rest[log].len() + 1),
+        };
         if self.folder.is_there(log) {
             self.folder.append(log, &self.rest[log].drain(..bytes).collect::<Vec<u8>>());
         }
