@@ -73,6 +73,19 @@ pub struct Room {
     pub bytes: usize,
 }
 
+impl Room {
+    /// Nothing more may be given away.
+    pub(crate) fn is_full(&self) -> bool {
+        self.slices == 0 || self.bytes == 0
+    }
+
+    /// A slice of so many bytes is given away.
+    pub(crate) fn take(&mut self, bytes: usize) {
+        self.slices -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
 /// Why a feed cannot go on. Nothing is lost: it is dropped, and made again after a while.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FeedError {

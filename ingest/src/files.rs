@@ -13,7 +13,6 @@
 //! be stored makes neither the journal grow nor tokens be forgotten.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::limits::{LANE_SLICES_MAX, PLANNED_SLICES_MAX};
@@ -267,7 +266,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             loop {
                 let lane = self.lanes.get_mut(&id).expect("an active lane");
                 let Some(&journaled) = lane.in_doubt.front().filter(|_| lane.readable(now)) else { break };
-                if room.slices == 0 || room.bytes == 0 {
+                if room.is_full() {
                     return;
                 }
                 let cut = self.configs[&journaled.config];
@@ -278,7 +277,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                     Outcome::Cut { slice, .. } => {
                         lane.in_doubt.pop_front();
                         lane.given += 1;
-                        room.take(slice.meta.end - slice.meta.start);
+                        room.take(usize::try_from(slice.meta.end - slice.meta.start).unwrap_or(usize::MAX));
                         self.give(id, *slice, journaled, true, now, planned);
                     }
                     Outcome::Later => break,
@@ -319,7 +318,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                 let due = lane.due_in(now, self.options.slice_age, options.slice_bytes as u64, false);
                 let full = lane.given + lane.cut_now >= LANE_SLICES_MAX
                     || self.given.len() + candidates.len() >= PLANNED_SLICES_MAX;
-                if room.slices == 0 || room.bytes == 0 || full {
+                if room.is_full() || full {
                     break;
                 }
                 if due != Some(Duration::ZERO) || !lane.in_doubt.is_empty() || !lane.readable(now) {
@@ -329,7 +328,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                 let buffer = self.buffers.pop().unwrap_or_default();
                 match (Cutting { files: &mut self.files, options: &options, lane, now }).next(buffer) {
                     Outcome::Cut { slice, records, stored } => {
-                        room.take(slice.meta.end - slice.meta.start);
+                        room.take(usize::try_from(slice.meta.end - slice.meta.start).unwrap_or(usize::MAX));
                         let lane = self.lanes.get_mut(&id).expect("an active lane");
                         lane.cut_to(slice.meta.end);
                         candidates.push(Candidate { id, cut: *slice, records, stored });
@@ -490,13 +489,3 @@ fn journal_error(error: WriteError) -> FeedError {
         WriteError::Refused(_) => FeedError::Refuse { detail },
     }
 }
-
-impl Room {
-    fn take(&mut self, bytes: u64) {
-        self.slices -= 1;
-        self.bytes = self.bytes.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
-    }
-}
-
-/// A name that is shared.
-type Name = Arc<str>;

@@ -63,18 +63,18 @@ pub fn until_done(
         away_since.get_or_insert_with(Instant::now);
         on_retry();
         tracing::warn!("{what}: {detail}; trying again in {:.1} s, nothing is lost", wait.as_secs_f64());
-        if sleep_unless(stop, wait) {
+        if sleep_unless(|| stop.load(Ordering::Relaxed), wait) {
             return Err(RetryEnd::Stopped(detail));
         }
         wait = (wait * 2).min(policy.wait_max);
     }
 }
 
-/// Sleeps for `wait`; true if `stop` was set meanwhile.
-fn sleep_unless(stop: &AtomicBool, wait: Duration) -> bool {
+/// Sleeps for `wait`; true if it ended before, because of `ended`.
+pub(crate) fn sleep_unless(ended: impl Fn() -> bool, wait: Duration) -> bool {
     let end = Instant::now() + wait;
     loop {
-        if stop.load(Ordering::Relaxed) {
+        if ended() {
             return true;
         }
         let left = end.saturating_duration_since(Instant::now());

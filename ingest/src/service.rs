@@ -27,7 +27,7 @@ use longshore_core::slice::SliceId;
 use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, SourceStatus, Ticket};
 use crate::journal::ConfigHash;
 use crate::progress::Progress;
-use crate::retry::RetryPolicy;
+use crate::retry::{RetryPolicy, sleep_unless};
 use crate::sink::{LoadedSlice, Sink, SinkError};
 
 /// How slices that were cut under one config are processed.
@@ -218,16 +218,8 @@ impl Service<'_> {
                 wait = self.options.retry.wait_max;
             }
             tracing::error!("{error}; nothing is lost, it is tried again in {:.1} s", wait.as_secs_f64());
-            self.sleep(wait);
+            sleep_unless(|| self.board.stopping(), wait);
             wait = (wait * 2).min(self.options.retry.wait_max);
-        }
-    }
-
-    /// Sleeps, but not past the wish for an end.
-    fn sleep(&self, wait: Duration) {
-        let end = Instant::now() + wait;
-        while !self.board.stopping() && !self.aborted() && Instant::now() < end {
-            std::thread::sleep(SLEEP_STEP.min(end.saturating_duration_since(Instant::now())));
         }
     }
 
@@ -262,7 +254,7 @@ impl Service<'_> {
                 Ok(plan) => return Some(plan),
                 Err(why) => {
                     self.pause(&format!("config {config}: {why}"));
-                    if self.pass(self.options.retry.wait_max) {
+                    if sleep_unless(|| self.aborted(), self.options.retry.wait_max) {
                         return None;
                     }
                 }
@@ -321,7 +313,7 @@ impl Service<'_> {
                     self.pause(&what);
                 }
             }
-            if self.pass(wait) {
+            if sleep_unless(|| self.aborted(), wait) {
                 return false;
             }
             wait = (wait * 2).min(policy.wait_max);
@@ -333,15 +325,6 @@ impl Service<'_> {
         let seconds = self.options.retry.wait_max.as_secs_f64();
         tracing::error!("paused: {why}; nothing is lost, it is tried again every {seconds:.0} s");
         *lock(&self.board.paused) = Some(why.to_owned());
-    }
-
-    /// Waits; true if the time for draining ended meanwhile.
-    fn pass(&self, wait: Duration) -> bool {
-        let end = Instant::now() + wait;
-        while !self.aborted() && Instant::now() < end {
-            std::thread::sleep(SLEEP_STEP.min(end.saturating_duration_since(Instant::now())));
-        }
-        self.aborted()
     }
 }
 

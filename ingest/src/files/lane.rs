@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Name;
 use crate::feed::SourceStatus;
 use crate::follow::{Position, SourceId};
 use crate::input::Compression;
@@ -17,7 +16,7 @@ const FAILED_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Lane {
     /// Where it was found first. Its rows say so whatever it is called later.
-    pub(super) name: Name,
+    pub(super) name: Arc<str>,
     /// Identity in slices.
     pub(super) source_id: u64,
     /// In the journal, once something was cut.
@@ -71,7 +70,7 @@ pub(super) struct LongRecord {
 
 impl Lane {
     /// A source that was found.
-    pub(super) fn found(id: SourceId, name: Name, compression: Compression) -> Lane {
+    pub(super) fn found(id: SourceId, name: Arc<str>, compression: Compression) -> Lane {
         Lane {
             name,
             source_id: id.0,

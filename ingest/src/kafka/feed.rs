@@ -121,12 +121,11 @@ impl<C: Consumer> KafkaFeed<C> {
         loop {
             let before = planned.len();
             for at in &all {
-                if room.slices == 0 || room.bytes == 0 {
+                if room.is_full() {
                     return Ok(());
                 }
                 let Some(slice) = self.give_one(at)? else { continue };
-                room.slices -= 1;
-                room.bytes = room.bytes.saturating_sub(slice.slice.bytes.len());
+                room.take(slice.slice.bytes.len());
                 planned.push(slice);
             }
             if planned.len() == before {

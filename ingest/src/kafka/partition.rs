@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longshore_core::config::Framing;
-use longshore_core::dead_letter::Reason;
 use longshore_core::limits::DEAD_LETTER_HEAD_BYTES;
 use longshore_core::slice::{Slice, SliceId, Tail};
 use memchr::memchr_iter;
@@ -14,6 +13,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::plan::{self, CutRule, PlannedEnd};
 use super::port::{Assigned, TopicPartition};
+use crate::cut::too_long;
 use crate::feed::{Lease, PlannedSlice, Ticket};
 use crate::journal::ConfigHash;
 use crate::sink::SliceMeta;
@@ -50,7 +50,8 @@ impl Draft {
             return;
         }
         if payload.len() > rule.record_bytes_max as usize {
-            self.tail = Some(too_long(payload, rule.record_bytes_max));
+            let head = payload[..payload.len().min(DEAD_LETTER_HEAD_BYTES)].to_vec();
+            self.tail = Some(too_long(head, payload.len() as u64, 0, None, rule.record_bytes_max as usize));
             return;
         }
         match rule.framing {
@@ -81,17 +82,6 @@ fn records_in(payload: &[u8], framing: Framing) -> usize {
     match framing {
         Framing::Lines => memchr_iter(b'\n', payload).count() + 1,
         Framing::Frames => 1,
-    }
-}
-
-fn too_long(payload: &[u8], limit: u32) -> Tail {
-    let length = payload.len() as u64;
-    Tail {
-        reason: Reason::TooLong,
-        head: payload[..payload.len().min(DEAD_LETTER_HEAD_BYTES)].to_vec(),
-        length,
-        consumed: length,
-        detail: format!("{length} bytes; the limit is {limit} (decode.record_bytes_max)"),
     }
 }
 
