@@ -22,9 +22,8 @@ pub(crate) struct Bundle {
 }
 
 impl Bundle {
-    /// Reads the files.
-    pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Bundle> {
-        let text = config_file::text(path)?;
+    /// The config's text, which was read from `path`, and the dictionary that it names, which is read.
+    pub(crate) fn read(text: String, path: &Path, config: &Config) -> anyhow::Result<Bundle> {
         if text.contains(DICTIONARY) {
             return Err(anyhow!("{} has the line `{}`: remove it", path.display(), DICTIONARY.trim()));
         }

@@ -34,8 +34,9 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     let stop = signals::stop_on_interrupt("storing what was cut").or_exit(Exit::Refused)?;
     let kernels = kernels::choose().or_exit(Exit::Usage)?;
     let path = &args.config.config;
-    let config = config_file::read(path).or_exit(Exit::Config)?;
-    let bundle = Bundle::read(path, &config).or_exit(Exit::Config)?;
+    let text = config_file::text(path).or_exit(Exit::Config)?;
+    let config = config_file::parse(&text, path).or_exit(Exit::Config)?;
+    let bundle = Bundle::read(text, path, &config).or_exit(Exit::Config)?;
     let patterns = patterns(&config).or_exit(Exit::Config)?;
     // Whatever is wrong with the journal is said before anything else begins.
     drop(Journal::open(&config.run.journal, journal_options(&config)).or_exit(Exit::Data)?);
