@@ -3,6 +3,7 @@
 mod context;
 mod diagnostic;
 mod interpolate;
+mod kafka;
 mod parse;
 pub(crate) mod suggest;
 mod table;
@@ -20,6 +21,7 @@ use crate::column::ColumnSpec;
 use crate::rollup::{Condition, RollupSpec};
 
 pub use diagnostic::Diagnostic;
+pub use kafka::{KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart, KafkaTls, SaslMechanism};
 pub use parse::parse;
 pub use values::{byte_size, duration};
 
@@ -50,13 +52,40 @@ pub struct Config {
     pub run: RunSpec,
 }
 
-/// `[[source]]`: files to load.
+/// `[[source]]`: files to load or follow, or topics to follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSpec {
     /// Unique, for people.
     pub name: String,
+    /// What it reads.
+    pub input: SourceInput,
+}
+
+/// What a source reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceInput {
     /// Files or glob patterns, absolute or resolved against the config's folder.
-    pub paths: Vec<PathBuf>,
+    Files(Vec<PathBuf>),
+    /// Topics, which a service alone reads.
+    Kafka(Box<KafkaSpec>),
+}
+
+impl SourceSpec {
+    /// Its files and patterns; none if it reads topics.
+    pub fn paths(&self) -> &[PathBuf] {
+        match &self.input {
+            SourceInput::Files(paths) => paths,
+            SourceInput::Kafka(_) => &[],
+        }
+    }
+
+    /// Its topics, if it reads any.
+    pub fn kafka(&self) -> Option<&KafkaSpec> {
+        match &self.input {
+            SourceInput::Files(_) => None,
+            SourceInput::Kafka(spec) => Some(spec),
+        }
+    }
 }
 
 /// `[decode]`: how a source's bytes become records.

@@ -112,6 +112,10 @@ impl<'a> Item<'a> {
         Item { context, place: Place { key, span: value.span() }, value: value.get_ref() }
     }
 
+    pub(super) fn context(&self) -> &'a Context<'a> {
+        self.context
+    }
+
     pub(super) fn value(&self) -> &'a DeValue<'a> {
         self.value
     }

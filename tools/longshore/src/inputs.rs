@@ -34,12 +34,13 @@ pub(crate) fn resolve(named: &[PathBuf], config: &Config) -> anyhow::Result<Reso
     if !named.is_empty() {
         return Ok(resolve_named(named));
     }
-    if config.sources.is_empty() {
-        bail!("no input: name files on the command line, or a [[source]] in {}", config.path.display());
+    if config.sources.iter().all(|source| source.paths().is_empty()) {
+        let topics = if config.sources.is_empty() { "" } else { "; its topics are read by `longshore run`" };
+        bail!("no input: name files on the command line, or in a [[source]] of {}{topics}", config.path.display());
     }
     let mut results = Vec::new();
     for source in &config.sources {
-        for pattern in &source.paths {
+        for pattern in source.paths() {
             match expand(pattern).with_context(|| format!("source \"{}\"", source.name)) {
                 Ok(paths) => results.extend(paths.iter().map(|path| Ok(Input::file(path)?))),
                 Err(error) => results.push(Err(error)),

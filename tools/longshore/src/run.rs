@@ -51,7 +51,7 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
 
 /// What to follow, as absolute paths.
 fn patterns(config: &Config) -> anyhow::Result<Vec<PathBuf>> {
-    let paths = config.sources.iter().flat_map(|source| &source.paths);
+    let paths = config.sources.iter().flat_map(|source| source.paths());
     let patterns = paths.map(std::path::absolute).collect::<Result<Vec<_>, _>>().context("a source's path")?;
     if patterns.is_empty() {
         return Err(anyhow!("nothing to follow: name files in a [[source]] of {}", config.path.display()));

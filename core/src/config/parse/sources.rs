@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::SourceSpec;
+use super::kafka;
 use crate::config::context::{Context, Place, quote};
-use crate::config::table::Section;
+use crate::config::table::{Item, Section};
+use crate::config::{Format, SourceInput, SourceSpec};
 
-const KEYS: &[&str] = &["name", "paths"];
+const KEYS: &[&str] = &["name", "paths", "kafka"];
 
 /// The sources; those that could not be read are left out.
 pub(super) fn read(root: &Section<'_>) -> Vec<SourceSpec> {
@@ -14,27 +15,43 @@ pub(super) fn read(root: &Section<'_>) -> Vec<SourceSpec> {
     let mut names = Names::default();
     let mut sources = Vec::new();
     for (index, section) in sections.iter().enumerate() {
-        let paths = read_paths(section);
+        let input = read_input(section);
         let name = match section.item("name") {
             Some(item) => item.filled_string(),
             None => Some(section.at_head(format!("source-{}", index + 1))),
         };
         let Some(name) = name else { continue };
         names.add(root.context, &name.value, &name.place, "source");
-        sources.push(SourceSpec { name: name.value, paths });
+        sources.extend(input.map(|input| SourceSpec { name: name.value, input }));
     }
     sources
 }
 
-fn read_paths(section: &Section<'_>) -> Vec<std::path::PathBuf> {
-    let Some(item) = section.required("paths", "write paths = [\"logs/*.log.gz\"]") else {
-        return Vec::new();
-    };
+fn read_input(section: &Section<'_>) -> Option<SourceInput> {
+    if let Some(topics) = section.item("kafka") {
+        section.refuse(&["paths"], "a source is files or topics", "make them two sources");
+        return kafka::read(topics).map(|spec| SourceInput::Kafka(Box::new(spec)));
+    }
+    let help = "write paths = [\"logs/*.log.gz\"], or a table [source.kafka] for topics";
+    Some(SourceInput::Files(read_paths(section, section.required("paths", help)?)))
+}
+
+fn read_paths(section: &Section<'_>, item: &Item<'_>) -> Vec<std::path::PathBuf> {
     let written = item.strings();
     if item.value().as_array().is_some_and(|items| items.is_empty()) {
         section.context.error_help(&item.place, "a source needs a path", "write paths = [\"logs/*.log.gz\"]");
     }
     written.iter().filter_map(|path| section.context.resolve(path)).collect()
+}
+
+/// Notes topics whose records would need a header line.
+pub(super) fn check_headers(root: &Section<'_>, sources: &[SourceSpec], format: Option<Format>) {
+    let needs_header = matches!(format, Some(Format::Csv | Format::Tsv));
+    if needs_header && sources.iter().any(|source| source.kafka().is_some()) {
+        let place = root.item("source").map_or(&root.place, |item| &item.place);
+        let message = "messages of a topic have no header line, which `decode.format` needs";
+        root.context.error_help(place, message, "let the producer write JSON, or read files");
+    }
 }
 
 /// Names that must differ, and the lines they are on.

@@ -8,7 +8,9 @@ fn sources() {
         (
             2,
             "[[source]]\nname = \"app\"",
-            &["2:1: source \"app\".paths: this key is required; write paths = [\"logs/*.log.gz\"]"],
+            &[
+                "2:1: source \"app\".paths: this key is required; write paths = [\"logs/*.log.gz\"], or a table [source.kafka] for topics",
+            ],
         ),
         (
             2,
@@ -35,6 +37,68 @@ fn sources() {
             &["5:1: source[1]: there is a source `source-2` on line 3 already; names must differ"],
         ),
     ]);
+}
+
+#[test]
+fn topics() {
+    const HEAD: &str = "[[source]]\n[source.kafka]\nbrokers = [\"k:9092\"]\ntopics = [\"t\"]\ngroup = \"g\"\n";
+    let with = |line: &str| format!("{HEAD}{line}");
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "start = \"newest\"",
+            &[
+                "7:9: source[0].kafka.start: `newest` is no place to start at; write \"earliest\", \"latest\", a time such as \"2026-11-01T00:00:00Z\", or offsets: { \"orders/0\" = 1200 }",
+            ],
+        ),
+        (
+            "start = { \"other/0\" = 1 }",
+            &[
+                "7:11: source[0].kafka.start.\"other/0\": `other/0` is not a partition of this source's topics; write \"topic/number\", such as \"orders/0\"",
+            ],
+        ),
+        ("messages = \"line\"", &["7:12: source[0].kafka.messages: unknown value `line`; did you mean `lines`?"]),
+        (
+            "properties = { \"enable.auto.commit\" = true }",
+            &[
+                "7:16: source[0].kafka.properties.\"enable.auto.commit\": the guarantee rests on this property; leave it out: offsets are committed when what is before them is stored, and not by a clock",
+            ],
+        ),
+        (
+            "properties = { \"group.id\" = \"other\" }",
+            &[
+                "7:16: source[0].kafka.properties.\"group.id\": this property has a key of its own; it goes without saying, or is written as `group` of [source.kafka]",
+            ],
+        ),
+        (
+            "tls = { cert_file = \"a.pem\" }",
+            &["7:21: source[0].kafka.tls.cert_file: `cert_file` needs `key_file`; certificate and key go together"],
+        ),
+        (
+            "sasl = { mechanism = \"gssapi\", user = \"u\", password = \"p\" }",
+            &[
+                "7:22: source[0].kafka.sasl.mechanism: unknown value `gssapi`; the choices are: plain, scram-sha-256, scram-sha-512",
+            ],
+        ),
+        (
+            "[decode]\nformat = \"csv\"",
+            &[
+                "2:1: source: messages of a topic have no header line, which `decode.format` needs; let the producer write JSON, or read files",
+            ],
+        ),
+    ];
+    for (line, wanted) in cases {
+        assert_eq!(problems(&base_with(2, &with(line))), *wanted, "{line}");
+    }
+    check(&[(
+        2,
+        "[[source]]\npaths = [\"a\"]\n[source.kafka]\nbrokers = [\"k\"]\ntopics = [\"a b\"]",
+        &[
+            "3:9: source[0].paths: a source is files or topics; make them two sources",
+            "4:1: source[0].kafka.group: this key is required; engines of one group share the partitions; name it after what it fills: group = \"shop\"",
+            "5:12: source[0].kafka.brokers[0]: `k` is not a host and a port; write brokers = [\"host:9092\"]",
+            "6:11: source[0].kafka.topics[0]: `a b` is not the name of a topic; a name is letters, digits, `.`, `_` and `-`, 249 at most; patterns are not known here",
+        ],
+    )]);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use super::{BASE, END, base_with, parse_as};
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step, TimeFormat, TimePrecision};
 use crate::config::{
     ClickHouseSpec, Config, DecodeSpec, DictionarySpec, EmbeddedSpec, EnvelopeLayout, EnvelopeSpec, FilledBy,
-    FilterSpec, Format, Framing, Guarantee, KeyringSpec, PipelineSpec, ProductsSpec, RunSpec, Secret, ServerSpec,
-    SourceSpec, TableSpec, UnknownProduct, UrlSpec, WireCompression,
+    FilterSpec, Format, Framing, Guarantee, KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart, KafkaTls,
+    KeyringSpec, PipelineSpec, ProductsSpec, RunSpec, SaslMechanism, Secret, ServerSpec, SourceInput, SourceSpec,
+    TableSpec, UnknownProduct, UrlSpec, WireCompression,
 };
 use crate::rollup::{Condition, RollupKind, RollupSpec};
 
@@ -202,9 +203,16 @@ fn sources_and_decode() {
         [
             SourceSpec {
                 name: "app".to_owned(),
-                paths: paths(&["/etc/longshore/logs/*.log.gz", "/var/log/app.log", "/home/u/old/*.log"]),
+                input: SourceInput::Files(paths(&[
+                    "/etc/longshore/logs/*.log.gz",
+                    "/var/log/app.log",
+                    "/home/u/old/*.log",
+                ])),
             },
-            SourceSpec { name: "source-2".to_owned(), paths: paths(&["/etc/longshore/more/b.log"]) },
+            SourceSpec {
+                name: "source-2".to_owned(),
+                input: SourceInput::Files(paths(&["/etc/longshore/more/b.log"])),
+            },
         ]
     );
     let layout = EnvelopeLayout::Json { key: "kid".to_owned(), nonce: "iv".to_owned(), data: "payload".to_owned() };
@@ -529,7 +537,7 @@ fn paths_start_at_the_configs_folder() {
         ),
     ] {
         let config = parse_as(&text, file, &[("HOME", "/home/u")]).expect("a valid config");
-        assert_eq!(config.sources[0].paths, paths(&wanted), "{file}");
+        assert_eq!(config.sources[0].paths(), paths(&wanted), "{file}");
     }
 }
 
@@ -551,4 +559,71 @@ fn the_demos_config_is_valid() {
     if let Err(found) = parse_as(text, "fixtures/demo/longshore.toml", &[]) {
         panic!("{found:#?}");
     }
+}
+
+#[test]
+fn topics_with_everything() {
+    let text = base_with(
+        2,
+        r#"[[source]]
+name = "orders"
+[source.kafka]
+brokers = ["k1:9092", "[::1]:9093"]
+topics = ["orders.eu", "orders_us"]
+group = "shop"
+start = { "orders.eu/3" = 1200, "orders_us/0" = 0 }
+messages = "lines"
+properties = { "fetch.min.bytes" = 65536, "client.id" = "engine-${N}", "socket.keepalive.enable" = true }
+[source.kafka.tls]
+ca_file = "ca.pem"
+cert_file = "/tls/engine.pem"
+key_file = "/tls/engine.key"
+key_password = "${KEY_PW}"
+[source.kafka.sasl]
+mechanism = "scram-sha-512"
+user = "longshore"
+password = "${PW}""#,
+    );
+    let env = [("N", "1"), ("KEY_PW", "k"), ("PW", "p")];
+    let config = parse_as(&text, "conf/longshore.toml", &env).expect("a valid config");
+    let wanted = KafkaSpec {
+        brokers: vec!["k1:9092".to_owned(), "[::1]:9093".to_owned()],
+        topics: vec!["orders.eu".to_owned(), "orders_us".to_owned()],
+        group: "shop".to_owned(),
+        start: KafkaStart::Offsets([(("orders.eu".to_owned(), 3), 1200), (("orders_us".to_owned(), 0), 0)].into()),
+        messages: KafkaMessages::Lines,
+        tls: Some(KafkaTls {
+            ca_file: Some("conf/ca.pem".into()),
+            identity: Some(KafkaIdentity {
+                cert_file: "/tls/engine.pem".into(),
+                key_file: "/tls/engine.key".into(),
+                key_password: Some(Secret::new("k")),
+            }),
+        }),
+        sasl: Some(KafkaSasl {
+            mechanism: SaslMechanism::ScramSha512,
+            user: "longshore".to_owned(),
+            password: Secret::new("p"),
+        }),
+        properties: [("fetch.min.bytes", "65536"), ("client.id", "engine-1"), ("socket.keepalive.enable", "true")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+    };
+    assert_eq!(config.sources[0].kafka(), Some(&wanted));
+    assert!(config.sources[0].paths().is_empty());
+}
+
+#[test]
+fn where_topics_start() {
+    let start = |line: &str| {
+        let text = format!("[[source]]\n[source.kafka]\nbrokers = [\"k:1\"]\ntopics = [\"t\"]\ngroup = \"g\"\n{line}");
+        let config = parse_as(&base_with(2, &text), "longshore.toml", &[]).expect("a valid config");
+        config.sources[0].kafka().expect("topics").start.clone()
+    };
+    assert_eq!(start(""), KafkaStart::Earliest);
+    assert_eq!(start("start = \"earliest\""), KafkaStart::Earliest);
+    assert_eq!(start("start = \"latest\""), KafkaStart::Latest);
+    // 20,000 days and 1.5 s; the same with a zone.
+    assert_eq!(start("start = \"2024-10-04T00:00:01.5Z\""), KafkaStart::Timestamp(20_000 * 86_400_000 + 1500));
+    assert_eq!(start("start = \"2024-10-04T02:00:01.5+02:00\""), KafkaStart::Timestamp(20_000 * 86_400_000 + 1500));
 }
