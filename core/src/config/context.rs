@@ -106,6 +106,17 @@ impl<'a> Context<'a> {
         (!holds_secret && !speaks_of_secret && !has_user).then_some(shown)
     }
 
+    /// Notes each secret that stands in the text itself, because the text will be read by others.
+    pub(super) fn refuse_written_secrets(&self, why: &str) {
+        for span in &self.secrets {
+            let written = &self.text[span.clone()];
+            if !written.contains("${") || written.contains(":-") {
+                let help = format!("{why}: take the secret from the environment, \"${{NAME}}\"");
+                self.error_help(&Place { key: String::new(), span: span.clone() }, "a secret is written here", help);
+            }
+        }
+    }
+
     /// Whether nothing was found.
     pub(super) fn is_clean(&self) -> bool {
         self.found.borrow().is_empty()

@@ -1,4 +1,4 @@
-//! The tables that every config has: events, dead letters, ledger.
+//! The tables that configs have: events, dead letters, ledger; and for topics the configs themselves.
 //!
 //! All of them keep the tokens of their last [`DEDUPLICATION_WINDOW`] inserts, so an insert that is repeated changes
 //! nothing. A token is remembered by partition, which is why no partition may depend on the clock: a retry after midnight
@@ -16,6 +16,8 @@ use super::types::{ROW_CODEC, SLICE_CODEC, TEXT_CODEC, clickhouse_type, codec};
 pub const DEAD_LETTERS: &str = "dead_letters";
 /// Name of the ledger.
 pub const LEDGER: &str = "ledger";
+/// Name of the table of configs, which is there if a source reads topics.
+pub const CONFIGS: &str = "configs";
 
 /// Insert tokens a table remembers, one a partition and insert. What is retried was sent seconds ago and the ledger
 /// knows the rest, so this is more than enough even for slices that touch hundreds of days.
@@ -227,6 +229,23 @@ pub(super) fn ledger() -> Table {
         partition_by: None,
         order_by: ["source_id", "start", "slice"].map(str::to_owned).to_vec(),
         constraint: Some(("balances", "records = loaded + dead + filtered")),
+        settings: settings(),
+    }
+}
+
+/// The configs by their hash.
+pub(super) fn configs() -> Table {
+    Table {
+        name: CONFIGS.to_owned(),
+        columns: vec![
+            TableColumn::new("hash", "UInt64"),
+            TableColumn::new("text", "String").with_codec(TEXT_CODEC),
+            TableColumn::new("kept_at", "DateTime('UTC')").with_default("now()"),
+        ],
+        engine: "MergeTree",
+        partition_by: None,
+        order_by: ["hash", "kept_at"].map(str::to_owned).to_vec(),
+        constraint: None,
         settings: settings(),
     }
 }

@@ -10,6 +10,7 @@
 //! | `store.rs` | what the sink asks of a server, so that a twin can stand in for it |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
 //! | `resume.rs`, `counted.rs` | completing a slice that is stored in part, and whether a rollup has counted it |
+//! | `configs.rs` | configs that slices of topics were planned under |
 //! | `trial.rs` | a sample inserted into a database of its own, to measure the server |
 //!
 //! What is stored is known to ClickHouse alone: nothing here keeps state between calls but for a cache of known users.
@@ -18,6 +19,7 @@ mod apply;
 mod check;
 mod client;
 mod codes;
+mod configs;
 mod counted;
 mod ddl;
 mod durability;
@@ -41,7 +43,7 @@ pub use check::{Difference, MISSING};
 pub use client::{ClickHouse, Connection, VERSION_MIN};
 pub use codes::{CODES, ErrorKind, kind_of_code};
 pub use counted::{Added, Counted, Minutes, Probe};
-pub use ddl::{DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
+pub use ddl::{CONFIGS, DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
 pub use error::{ClientError, ConnectError, ServerException};
 pub use preflight::{Grade, Preflight, Reason, preflight};
 pub use rollup_ddl::{Feed, Rollup, Select, View};

@@ -1,13 +1,13 @@
 //! All objects that a config wants in ClickHouse, and the statements that create them.
 //!
 //! [`Schema::check`] compares them with what is there (`check.rs`), [`Schema::apply`] creates what is missing
-//! (`apply.rs`). Nothing that exists is ever changed, but for columns that are added to the three tables and
+//! (`apply.rs`). Nothing that exists is ever changed, but for columns that are added to the tables and
 //! settings that the guarantee rests on.
 
 use longshore_core::config::{Config, FilledBy};
 
 use super::check::ENGINE_MARK;
-use super::ddl::{Events, Table, dead_letters, ledger};
+use super::ddl::{Events, Table, configs, dead_letters, ledger};
 use super::durability::{FSYNC, Wanted};
 use super::rollup_ddl::{Feed, Rollup, View, rollup};
 use super::sql::{quote_name, quote_table, quote_text};
@@ -23,6 +23,8 @@ pub struct Schema {
     pub dead_letters: Table,
     /// The ledger.
     pub ledger: Table,
+    /// The configs that slices were planned under, if a source reads topics.
+    pub configs: Option<Table>,
     /// The rollups, in the order of the config.
     pub rollups: Vec<Rollup>,
     /// What fills the rollups.
@@ -44,6 +46,7 @@ impl Schema {
             events: events.table(&config.table.order_by),
             dead_letters: dead_letters(),
             ledger: ledger(),
+            configs: config.sources.iter().any(|source| source.kafka().is_some()).then(configs),
             rollups: config.rollups.iter().map(|spec| rollup(spec, &events)).collect(),
             filled_by: config.clickhouse.rollups,
             durability,
@@ -51,7 +54,8 @@ impl Schema {
         };
         if durability.fsync {
             let targets = schema.rollups.iter_mut().map(|rollup| &mut rollup.target);
-            for table in targets.chain([&mut schema.events, &mut schema.dead_letters, &mut schema.ledger]) {
+            let others = [&mut schema.events, &mut schema.dead_letters, &mut schema.ledger];
+            for table in targets.chain(others).chain(&mut schema.configs) {
                 table.settings.extend(FSYNC);
             }
         }
@@ -81,7 +85,7 @@ impl Schema {
 
     /// The tables that inserts go to.
     pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
-        [&self.events, &self.dead_letters, &self.ledger].into_iter()
+        [&self.events, &self.dead_letters, &self.ledger].into_iter().chain(&self.configs)
     }
 
     pub(super) fn create_database(&self) -> String {

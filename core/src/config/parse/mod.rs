@@ -87,7 +87,7 @@ fn document<'a>(context: &'a Context<'a>, root: &'a DeTable<'a>, path: &Path) ->
     let pipeline = decode::read_pipeline(&root);
     let decode = decode::read(&root);
     decode::check_sizes(context, &decode, &pipeline);
-    sources::check_headers(&root, &sources, decode.format);
+    sources::check_topics(&root, &sources, decode.format);
     let columns = columns::read(&root, decode.format);
     let products = products::read(&root, &columns);
     columns::check_count(context, &columns, products.as_ref());

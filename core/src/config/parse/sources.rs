@@ -44,10 +44,13 @@ fn read_paths(section: &Section<'_>, item: &Item<'_>) -> Vec<std::path::PathBuf>
     written.iter().filter_map(|path| section.context.resolve(path)).collect()
 }
 
-/// Notes topics whose records would need a header line.
-pub(super) fn check_headers(root: &Section<'_>, sources: &[SourceSpec], format: Option<Format>) {
-    let needs_header = matches!(format, Some(Format::Csv | Format::Tsv));
-    if needs_header && sources.iter().any(|source| source.kafka().is_some()) {
+/// Notes what a config of topics cannot have: records that need a header line, and secrets in its text.
+pub(super) fn check_topics(root: &Section<'_>, sources: &[SourceSpec], format: Option<Format>) {
+    if sources.iter().all(|source| source.kafka().is_none()) {
+        return;
+    }
+    root.context.refuse_written_secrets("a config that reads topics is kept in ClickHouse, for the other engines");
+    if matches!(format, Some(Format::Csv | Format::Tsv)) {
         let place = root.item("source").map_or(&root.place, |item| &item.place);
         let message = "messages of a topic have no header line, which `decode.format` needs";
         root.context.error_help(place, message, "let the producer write JSON, or read files");

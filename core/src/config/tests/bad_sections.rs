@@ -74,9 +74,16 @@ fn topics() {
             &["7:21: source[0].kafka.tls.cert_file: `cert_file` needs `key_file`; certificate and key go together"],
         ),
         (
-            "sasl = { mechanism = \"gssapi\", user = \"u\", password = \"p\" }",
+            "sasl = { mechanism = \"gssapi\", user = \"u\", password = \"${PW}\" }",
             &[
                 "7:22: source[0].kafka.sasl.mechanism: unknown value `gssapi`; the choices are: plain, scram-sha-256, scram-sha-512",
+                "7:55: source[0].kafka.sasl.password: variable `PW` is not set; set it in the environment, or give a default: ${PW:-default}",
+            ],
+        ),
+        (
+            "sasl = { mechanism = \"plain\", user = \"u\", password = \"hunter2\" }",
+            &[
+                "7:54: a secret is written here; a config that reads topics is kept in ClickHouse, for the other engines: take the secret from the environment, \"${NAME}\"",
             ],
         ),
         (

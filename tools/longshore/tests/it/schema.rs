@@ -55,6 +55,28 @@ fn created_from_nothing_it_is_as_it_should_be() {
     );
 }
 
+/// What an engine keeps for the others: the text under its hash, once, as it was.
+#[test]
+fn configs_of_topics_are_kept_and_found() {
+    let database = TestDatabase::new("configs");
+    let topics = "[[source]]\n[source.kafka]\nbrokers = [\"k:9092\"]\ntopics = [\"t\"]\ngroup = \"g\"\n";
+    let schema = schema(&database, &format!("{TABLE}{topics}"));
+    schema.apply(&database.clickhouse).unwrap();
+    assert_eq!(differences(&database, &schema), [""; 0]);
+    let text = "version = 1\n# a tab\t, quotes ' \" and \\ and \u{1F6A2}\r\n\n";
+    let clickhouse = &database.clickhouse;
+    assert_eq!(clickhouse.kept_config(7).unwrap(), None);
+    for _ in 0..2 {
+        clickhouse.keep_config(7, text).unwrap();
+    }
+    clickhouse.keep_config(u64::MAX, "another").unwrap();
+    assert_eq!(clickhouse.kept_config(7).unwrap().as_deref(), Some(text));
+    assert_eq!(clickhouse.kept_config(u64::MAX).unwrap().as_deref(), Some("another"));
+    assert_eq!(database.lines("SELECT count() FROM {db}.configs"), ["2"]);
+    let error = clickhouse.keep_config(7, "something else").unwrap_err().to_string();
+    assert!(error.contains("0000000000000007") && error.contains("remove that row"), "{error}");
+}
+
 #[test]
 fn the_printed_statements_make_the_same() {
     for filled_by in [FilledBy::Engine, FilledBy::Views] {
