@@ -147,7 +147,15 @@ pub fn decoder(text: &str, folder: &Path) -> anyhow::Result<(Config, Decoder)> {
 
 fn slice(index: usize, bytes: &[u8]) -> Slice {
     let bytes = bytes.to_vec();
-    Slice { id: SliceId(index as u64), source: Arc::from("bench"), start: 0, bytes, header: None, tail: None }
+    Slice {
+        id: SliceId(index as u64),
+        source: Arc::from("bench"),
+        start: 0,
+        bytes,
+        header: None,
+        tail: None,
+        messages: None,
+    }
 }
 
 /// Whole records that make up about that much of a slice.

@@ -46,6 +46,7 @@ use crate::delimited::BOM;
 use crate::envelope::{Keyring, Opener};
 use crate::frame::{FRAME_PREFIX_BYTES, Records};
 use crate::limits::{DEAD_LETTER_DETAIL_BYTES, DEAD_LETTER_HEAD_BYTES};
+use crate::message;
 use crate::order::{Order, OrderScratch};
 use crate::product::{Dictionary, DictionaryError};
 use crate::simd::Kernels;
@@ -238,6 +239,9 @@ impl Decoder {
             dead.push(DeadLetter { row, offset, length: tail.length, fault, record: tail.head.clone() });
             row += 1;
         }
+        if let Some(messages) = &slice.messages {
+            dead.iter_mut().for_each(|letter| letter.offset = messages.offset_of(letter.row));
+        }
         let batch = self.finish(slice, scratch);
         let rows_by_product = self.products.count_rows(&batch);
         DecodedSlice { batch, dead, records: u64::from(row), filtered, rows_by_product }
@@ -316,6 +320,7 @@ impl Decoder {
             .map(|column| match column.origin {
                 Origin::Declared(index) => scratch.columns[index].finish(),
                 Origin::FixedProduct | Origin::Dictionary(_) => added.next().expect("an array for each added column"),
+                Origin::Message(ref field) => message::column(field, slice.messages.as_ref(), row_numbers.values()),
                 Origin::Slice => Arc::new(slice_ids.clone()),
                 Origin::Row => Arc::new(row_numbers.clone()),
             })

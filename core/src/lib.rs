@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod frame;
 pub mod json;
 pub mod limits;
+pub mod message;
 mod order;
 mod place;
 pub mod product;

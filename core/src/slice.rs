@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::dead_letter::Reason;
+use crate::message::Messages;
 
 /// Identity of a slice: a hash of its source's identity, its range and its bytes.
 ///
@@ -58,6 +59,8 @@ pub struct Slice {
     pub header: Option<Arc<[String]>>,
     /// What follows `bytes` and is not a whole record.
     pub tail: Option<Tail>,
+    /// The messages that the records came in, if the source is a topic. Dead letters then stand at their messages' offsets.
+    pub messages: Option<Messages>,
 }
 
 impl Slice {

@@ -77,7 +77,8 @@ impl CutSlice {
             identity.update(&tail.head);
         }
         let id = SliceId(identity.digest());
-        let slice = Slice { id, source: of.name.clone(), start, bytes, header: of.header.cloned(), tail };
+        let slice =
+            Slice { id, source: of.name.clone(), start, bytes, header: of.header.cloned(), tail, messages: None };
         let meta = SliceMeta { id, source: of.name.clone(), source_id: of.source_id, start, end: slice.end(), hash };
         CutSlice { slice, meta }
     }

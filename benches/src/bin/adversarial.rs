@@ -63,7 +63,15 @@ fn bench() -> anyhow::Result<bool> {
     let mut all_hold = true;
     for shape in SHAPES.iter().filter(|shape| shape.name.contains(&part)) {
         let (bytes, records) = shape.lines(SLICE_BYTES, SLICE_RECORDS_MAX as u64);
-        let slice = Slice { id: SliceId(1), source: shape.name.into(), start: 0, bytes, header: None, tail: None };
+        let slice = Slice {
+            id: SliceId(1),
+            source: shape.name.into(),
+            start: 0,
+            bytes,
+            header: None,
+            tail: None,
+            messages: None,
+        };
         reset_peak()?;
         print!("{:<42}", shape.name);
         let (megabytes, mut holds) = (slice.bytes.len() as f64 / 1e6, true);

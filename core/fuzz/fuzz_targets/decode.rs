@@ -77,7 +77,7 @@ impl Ways {
 
     /// A slice of the input, and what must come of it.
     fn slice(&self, start: u64, input: &[u8]) -> (Slice, Expected) {
-        let slice = |bytes| Slice { id: SliceId(1), source: "fuzz".into(), start, bytes, header: None, tail: None };
+        let slice = |bytes| Slice { id: SliceId(1), source: "fuzz".into(), start, bytes, header: None, tail: None, messages: None };
         if !self.is_sealed {
             return (slice(input.to_vec()), self.twin.decode(lines(start, input)));
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ColumnType;
 use crate::config::{Config, ProductsSpec};
+use crate::message::MessageField;
 
 /// Name of the provenance column that holds the slice's id.
 pub const SLICE_COLUMN: &str = "_slice";
@@ -32,13 +33,16 @@ pub enum Origin {
     FixedProduct,
     /// This column of the product dictionary.
     Dictionary(String),
+    /// What a topic says of the record's message.
+    Message(MessageField),
     /// The slice's id.
     Slice,
     /// The record's position in its slice.
     Row,
 }
 
-/// The columns of the events table, in order: declared ones, the fixed product, what the dictionary adds, provenance.
+/// The columns of the events table, in order: declared ones, the fixed product, what the dictionary adds, what a topic says
+/// of a message, provenance.
 pub fn event_columns(config: &Config) -> Vec<LayoutColumn> {
     let mut columns: Vec<LayoutColumn> = config
         .columns
@@ -64,7 +68,16 @@ pub fn event_columns(config: &Config) -> Vec<LayoutColumn> {
             }
         }
     }
-    add(SLICE_COLUMN.to_owned(), ColumnType::U64, Origin::Slice);
-    add(ROW_COLUMN.to_owned(), ColumnType::U32, Origin::Row);
+    columns.extend(config.message.iter().map(|column| LayoutColumn {
+        name: column.name.clone(),
+        ty: column.field.ty(),
+        nullable: column.field.nullable(),
+        origin: Origin::Message(column.field.clone()),
+    }));
+    let mut add = |name: &str, ty: ColumnType, origin: Origin| {
+        columns.push(LayoutColumn { name: name.into(), ty, nullable: false, origin });
+    };
+    add(SLICE_COLUMN, ColumnType::U64, Origin::Slice);
+    add(ROW_COLUMN, ColumnType::U32, Origin::Row);
     columns
 }

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::column::ColumnSpec;
+use crate::message::MessageColumn;
 use crate::rollup::{Condition, RollupSpec};
 
 pub use diagnostic::Diagnostic;
@@ -36,6 +37,8 @@ pub struct Config {
     pub decode: DecodeSpec,
     /// What is kept of a record, in the order of the table's columns.
     pub columns: Vec<ColumnSpec>,
+    /// What is kept of what a topic says of a message, as columns behind those.
+    pub message: Vec<MessageColumn>,
     /// Which product a record belongs to.
     pub products: ProductsSpec,
     /// Records that are declared not to be loaded.

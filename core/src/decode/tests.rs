@@ -4,6 +4,7 @@ mod adversarial;
 mod bad_records;
 mod conformance;
 mod formats;
+mod messages;
 mod paths;
 mod products;
 mod records;
@@ -55,7 +56,15 @@ fn decoder_with_products(sections: &str, dictionary: &str) -> Decoder {
 }
 
 fn slice(start: u64, bytes: impl Into<Vec<u8>>) -> Slice {
-    Slice { id: SliceId(0xABCD), source: "test".into(), start, bytes: bytes.into(), header: None, tail: None }
+    Slice {
+        id: SliceId(0xABCD),
+        source: "test".into(),
+        start,
+        bytes: bytes.into(),
+        header: None,
+        tail: None,
+        messages: None,
+    }
 }
 
 fn with_header(mut slice: Slice, names: &[&str]) -> Slice {

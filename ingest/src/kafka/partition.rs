@@ -306,6 +306,7 @@ impl Partition {
             bytes: draft.bytes,
             header: None,
             tail: draft.tail,
+            messages: None,
         };
         let lease = Lease::until(self.revoked.clone());
         PlannedSlice { slice, meta, config: entry.planned.config, in_doubt, ticket, lease, since: draft.since }

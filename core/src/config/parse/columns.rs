@@ -18,6 +18,7 @@ const KEYS: &[&str] =
 /// The columns as far as they could be read.
 pub(super) struct Columns {
     drafts: Vec<ColumnDraft>,
+    names: Names,
     /// Each column's name is known, so that a name that is not among them is wrong.
     complete: bool,
 }
@@ -73,6 +74,11 @@ impl Columns {
         found
     }
 
+    /// The columns' names, to which others are added that must differ from them.
+    pub(super) fn names(&self) -> Names {
+        self.names.clone()
+    }
+
     pub(super) fn into_specs(self) -> Option<Vec<ColumnSpec>> {
         self.drafts.into_iter().map(ColumnDraft::into_spec).collect()
     }
@@ -109,7 +115,7 @@ pub(super) fn type_name(ty: &ColumnType) -> String {
 /// Reads the columns. `format` is the records' if it could be read.
 pub(super) fn read(root: &Section<'_>, format: Option<Format>) -> Columns {
     let Some(item) = root.required("column", "declare what to keep of a record, each in a [[column]]") else {
-        return Columns { drafts: Vec::new(), complete: false };
+        return Columns { drafts: Vec::new(), names: Names::default(), complete: false };
     };
     let sections = item.tables(KEYS);
     if item.value().as_array().is_some_and(|items| items.is_empty()) {
@@ -119,7 +125,7 @@ pub(super) fn read(root: &Section<'_>, format: Option<Format>) -> Columns {
     let drafts: Vec<ColumnDraft> = sections.iter().map(|section| read_one(section, format, &mut names)).collect();
     let all_read = item.value().as_array().is_some_and(|items| items.len() == drafts.len());
     let complete = all_read && !root.is_misspelt("column") && drafts.iter().all(|draft| draft.name.is_some());
-    Columns { drafts, complete }
+    Columns { drafts, names, complete }
 }
 
 fn read_one(section: &Section<'_>, format: Option<Format>, names: &mut Names) -> ColumnDraft {
@@ -247,8 +253,13 @@ fn check_absence(section: &Section<'_>, draft: &ColumnDraft) {
     }
 }
 
-/// The table has no more columns than the limit, those that the products add included.
-pub(super) fn check_count(context: &Context<'_>, columns: &Columns, products: Option<&ProductsSpec>) {
+/// The table has no more columns than the limit, those of messages and those that the products add included.
+pub(super) fn check_count(
+    context: &Context<'_>,
+    columns: &Columns,
+    of_messages: usize,
+    products: Option<&ProductsSpec>,
+) {
     let added = match products {
         None => 0,
         Some(ProductsSpec::Fixed { .. }) => 1,
@@ -256,7 +267,7 @@ pub(super) fn check_count(context: &Context<'_>, columns: &Columns, products: Op
             dictionary.as_ref().map_or(0, |dictionary| dictionary.add.len())
         }
     };
-    let count = columns.drafts.len() + added;
+    let count = columns.drafts.len() + of_messages + added;
     if count <= limits::COLUMNS_MAX {
         return;
     }

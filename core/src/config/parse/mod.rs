@@ -12,6 +12,7 @@ mod decode;
 mod events;
 mod kafka;
 mod masks;
+mod message;
 mod products;
 mod rollups;
 mod run;
@@ -33,6 +34,7 @@ const KEYS: &[&str] = &[
     "source",
     "decode",
     "column",
+    "message",
     "products",
     "filter",
     "table",
@@ -90,7 +92,8 @@ fn document<'a>(context: &'a Context<'a>, root: &'a DeTable<'a>, path: &Path) ->
     sources::check_topics(&root, &sources, decode.format);
     let columns = columns::read(&root, decode.format);
     let products = products::read(&root, &columns);
-    columns::check_count(context, &columns, products.as_ref());
+    let message = message::read(&root, &mut columns.names());
+    columns::check_count(context, &columns, message.len(), products.as_ref());
     let filters = conditions::read_filters(&root, &columns);
     let table = events::read(&root, &columns, products.as_ref());
     let rollups = rollups::read(&root, &columns, products.as_ref(), &table);
@@ -102,6 +105,7 @@ fn document<'a>(context: &'a Context<'a>, root: &'a DeTable<'a>, path: &Path) ->
         sources,
         decode: decode.into_spec()?,
         columns: columns.into_specs()?,
+        message,
         products: products?,
         filters,
         table: table.into_spec()?,

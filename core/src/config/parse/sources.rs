@@ -58,7 +58,7 @@ pub(super) fn check_topics(root: &Section<'_>, sources: &[SourceSpec], format: O
 }
 
 /// Names that must differ, and the lines they are on.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Names {
     lines: BTreeMap<String, usize>,
 }

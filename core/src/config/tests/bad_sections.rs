@@ -678,3 +678,16 @@ fn run() {
         ),
     ]);
 }
+
+#[test]
+fn columns_of_messages() {
+    check(&[(
+        END,
+        "[message]\nkey = \"user_id\"\noffset = \"_at\"\nvalue = \"v\"",
+        &[
+            "31:7: message.key: there is a column `user_id` on line 13 already; names must differ",
+            "32:10: message.offset: `_at` cannot be a name; names that start with `_` are Longshore's own",
+            "33:1: message.value: unknown key; the keys here are: topic, partition, offset, timestamp, key, headers",
+        ],
+    )]);
+}

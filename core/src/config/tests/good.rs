@@ -5,6 +5,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
 use super::{BASE, END, base_with, parse_as};
+use crate::column::layout::event_columns;
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step, TimeFormat, TimePrecision};
 use crate::config::{
     ClickHouseSpec, Config, DecodeSpec, DictionarySpec, EmbeddedSpec, EnvelopeLayout, EnvelopeSpec, FilledBy,
@@ -12,6 +13,7 @@ use crate::config::{
     KeyringSpec, PipelineSpec, ProductsSpec, RunSpec, SaslMechanism, Secret, ServerSpec, SourceInput, SourceSpec,
     TableSpec, UnknownProduct, UrlSpec, WireCompression,
 };
+use crate::message::{MessageColumn, MessageField};
 use crate::rollup::{Condition, RollupKind, RollupSpec};
 
 /// A config that says everything there is to say, and no default.
@@ -626,4 +628,21 @@ fn where_topics_start() {
     // 20,000 days and 1.5 s; the same with a zone.
     assert_eq!(start("start = \"2024-10-04T00:00:01.5Z\""), KafkaStart::Timestamp(20_000 * 86_400_000 + 1500));
     assert_eq!(start("start = \"2024-10-04T02:00:01.5+02:00\""), KafkaStart::Timestamp(20_000 * 86_400_000 + 1500));
+}
+
+#[test]
+fn columns_of_messages_come_behind_the_declared_ones() {
+    let lines =
+        "[message]\nkey = \"order_key\"\noffset = \"at\"\nheaders = { \"trace-id\" = \"trace\", app = \"sender\" }";
+    let config = parse_as(&base_with(END, lines), "longshore.toml", &[]).expect("a valid config");
+    let column = |name: &str, field: MessageField| MessageColumn { name: name.into(), field };
+    let wanted = [
+        column("at", MessageField::Offset),
+        column("order_key", MessageField::Key),
+        column("trace", MessageField::Header("trace-id".to_owned())),
+        column("sender", MessageField::Header("app".to_owned())),
+    ];
+    assert_eq!(config.message, wanted);
+    let names: Vec<String> = event_columns(&config).iter().map(|column| column.name.to_string()).collect();
+    assert_eq!(names[names.len() - 6..], ["at", "order_key", "trace", "sender", "_slice", "_row"]);
 }

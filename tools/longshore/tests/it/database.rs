@@ -102,7 +102,7 @@ pub(crate) fn decoded_slice(config: &Config, id: u64, lines: &str) -> LoadedSlic
     let decoder = Decoder::new(config, None, None).unwrap();
     let source = Arc::from("app.log");
     let bytes = lines.as_bytes().to_vec();
-    let slice = Slice { id: SliceId(id), source, start: 0, bytes, header: None, tail: None };
+    let slice = Slice { id: SliceId(id), source, start: 0, bytes, header: None, tail: None, messages: None };
     let decoded = decoder.decode(&slice, &mut Scratch::new(&decoder));
     assert_eq!(decoded.dead, [], "{lines}");
     loaded_slice(id, decoded.batch, Vec::new())
