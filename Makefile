@@ -1,5 +1,6 @@
 # Longshore's commands. Each does all the set-up it needs; `make help` lists them.
-# A machine needs Rust, npm (it fetches ClickHouse's library), Python 3 and make.
+# A machine needs Rust, a C compiler and perl (for librdkafka and OpenSSL), npm (it fetches ClickHouse's library), Python 3
+# and make.
 
 CARGO ?= cargo
 PYTHON ?= python3

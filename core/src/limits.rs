@@ -133,6 +133,21 @@ pub const KAFKA_PLAN_SLICES_MAX: usize = 64;
 /// Bytes of the metadata of a committed offset: what a broker takes unless it is told otherwise.
 pub const KAFKA_PLAN_BYTES_MAX: usize = 4 << 10;
 
+/// Partitions that one source of topics may have.
+pub const KAFKA_PARTITIONS_MAX: usize = 4_096;
+/// Bytes that are fetched ahead, all partitions of a source's topics together, as far as the bounds of one allow.
+pub const KAFKA_PREFETCH_BYTES: usize = 64 << 20;
+/// Least and most bytes that are fetched ahead of one partition.
+pub const KAFKA_PREFETCH_PARTITION_BYTES: (usize, usize) = (256 << 10, 8 << 20);
+/// Messages of a partition that are told at once.
+pub const KAFKA_POLL_MESSAGES: usize = 4_096;
+/// Bytes of a partition's messages that are told at once; the last message may exceed it.
+pub const KAFKA_POLL_BYTES: usize = 1 << 20;
+/// Milliseconds after which a group gives the partitions of a member that it does not hear from to others.
+pub const KAFKA_SESSION_MS: u64 = 15_000;
+/// Milliseconds for which a broker's answer is waited for.
+pub const KAFKA_ANSWER_MS: u64 = 10_000;
+
 /// Slices read ahead of the workers.
 pub const SLICES_READ_AHEAD: usize = 1;
 /// Decoded slices waiting for an inserter.

@@ -10,12 +10,12 @@
 //! make something durable. It knows no sink and no decoder.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longshore_core::slice::{Slice, SliceId};
 
 use crate::journal::ConfigHash;
+pub use crate::lease::{Lease, Term};
 use crate::sink::SliceMeta;
 
 /// A slice that is planned, so that it may be stored.
@@ -40,29 +40,6 @@ pub struct PlannedSlice {
 /// What a feed calls a slice that it gave away. Given once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
-
-/// The right to store a slice, which a feed may lose to another engine. Whoever takes over stores the same under the same
-/// tokens, so that a slice that is being stored at that moment does no harm; only sending it long after would, when
-/// its tokens are forgotten. So it is asked for before every attempt.
-#[derive(Debug, Clone)]
-pub struct Lease(Option<Arc<AtomicBool>>);
-
-impl Lease {
-    /// Of a source that no other engine can take.
-    pub fn forever() -> Self {
-        Lease(None)
-    }
-
-    /// One that ends when `revoked` is set.
-    pub fn until(revoked: Arc<AtomicBool>) -> Self {
-        Lease(Some(revoked))
-    }
-
-    /// Whether it is still held.
-    pub fn held(&self) -> bool {
-        self.0.as_ref().is_none_or(|revoked| !revoked.load(Ordering::Acquire))
-    }
-}
 
 /// How much a feed may give away now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

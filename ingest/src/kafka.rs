@@ -48,4 +48,4 @@ mod port;
 mod tests;
 
 pub use feed::{KafkaFeed, KafkaOptions};
-pub use port::{Assigned, CommitError, Consumer, ConsumerError, Event, Message, TopicPartition};
+pub use port::{Assigned, CommitError, Consumer, Event, Message, TopicPartition};

@@ -16,6 +16,7 @@ pub mod input;
 pub mod journal;
 pub mod kafka;
 pub mod known;
+pub mod lease;
 pub mod pipeline;
 pub mod progress;
 pub mod read;

@@ -7,8 +7,8 @@ use longshore_core::slice::SliceId;
 
 use super::partition::{Cutting, Partition};
 use super::plan::CutRule;
-use super::port::{CommitError, Consumer, ConsumerError, Event, TopicPartition};
-use crate::feed::{Feed, FeedError, PlannedSlice, Room, SourceStatus, Ticket};
+use super::port::{CommitError, Consumer, Event, TopicPartition};
+use crate::feed::{Feed, FeedError, PlannedSlice, Room, SourceStatus, Term, Ticket};
 use crate::journal::ConfigHash;
 
 /// How a topic's slices are cut.
@@ -30,6 +30,7 @@ pub struct KafkaOptions {
 #[derive(Debug)]
 pub struct KafkaFeed<C> {
     pub(super) consumer: C,
+    term: Term,
     pub(super) options: KafkaOptions,
     config: ConfigHash,
     partitions: BTreeMap<TopicPartition, Partition>,
@@ -44,6 +45,7 @@ impl<C: Consumer> KafkaFeed<C> {
     /// A feed that plans under this config.
     pub fn new(consumer: C, options: KafkaOptions, config: ConfigHash) -> Self {
         KafkaFeed {
+            term: consumer.term(),
             consumer,
             options,
             config,
@@ -62,12 +64,12 @@ impl<C: Consumer> KafkaFeed<C> {
 
     fn poll(&mut self, now: Duration, wait: Duration) -> Result<(), FeedError> {
         let cutting = self.cutting();
-        let KafkaFeed { consumer, partitions, tickets, .. } = self;
+        let KafkaFeed { consumer, term, partitions, tickets, .. } = self;
         let polled = consumer.poll(wait, &mut |event| match event {
             Event::Assigned(assigned) => {
                 let at = assigned.partition.clone();
                 tickets.retain(|_, of| *of != at);
-                if let Some(before) = partitions.insert(at, Partition::new(assigned)) {
+                if let Some(before) = partitions.insert(at, Partition::new(assigned, term.clone())) {
                     before.revoke();
                 }
             }
@@ -85,6 +87,11 @@ impl<C: Consumer> KafkaFeed<C> {
             Event::End(at, offset) => {
                 if let Some(partition) = partitions.get_mut(at) {
                     partition.end(offset);
+                }
+            }
+            Event::Stopped(at, why) => {
+                if let Some(partition) = partitions.get_mut(at) {
+                    partition.stop(why);
                 }
             }
         });
@@ -138,8 +145,11 @@ impl<C: Consumer> KafkaFeed<C> {
         let partition = self.partitions.get_mut(at).expect("nothing is polled while slices are given away");
         let Ok(commit) = partition.plan_next(self.config) else { return Ok(None) };
         let in_doubt = commit.is_none();
-        if let Some(commit) = commit {
-            self.commit(at, commit)?;
+        if let Some(commit) = commit
+            && !self.commit(at, commit)?
+        {
+            self.partitions.get_mut(at).expect("it was there").unplan();
+            return Ok(None);
         }
         self.tickets_given += 1;
         let ticket = Ticket(self.tickets_given);
@@ -153,23 +163,43 @@ impl<C: Consumer> KafkaFeed<C> {
             partition.has_progress().then(|| (at.clone(), partition.commit_text()))
         };
         let commits: Vec<_> = self.partitions.iter().filter_map(progress).collect();
-        commits.into_iter().try_for_each(|(at, commit)| self.commit(&at, commit))
+        // What the group refuses now is committed with what is done next.
+        commits.into_iter().try_for_each(|(at, commit)| self.commit(&at, commit).map(drop))
     }
 
-    /// Commits, or ends the membership: what is not known to be committed must not be followed by another commit.
-    fn commit(&mut self, at: &TopicPartition, (offset, metadata): (u64, String)) -> Result<(), FeedError> {
+    /// Commits. False if the group refused it for now, so that it was not and will not be. What is not known to be
+    /// committed must not be followed by another commit, so it ends the membership.
+    fn commit(&mut self, at: &TopicPartition, (offset, metadata): (u64, String)) -> Result<bool, FeedError> {
+        self.check_term()?;
+        let detail = |error: CommitError| {
+            format!(
+                "{at}: offset {offset} was not committed: {error}; this engine joins the group anew, nothing is lost"
+            )
+        };
         match self.consumer.commit(at, offset, &metadata) {
             Ok(()) => {
                 self.partitions.get_mut(at).expect("only owned partitions are committed").committed(offset);
-                Ok(())
+                Ok(true)
             }
-            Err(error @ (CommitError::Fenced { .. } | CommitError::Unknown { .. })) => {
-                let detail = format!(
-                    "{at}: offset {offset} was not committed: {error}; this engine joins the group anew, nothing is lost"
-                );
-                Err(self.end(ConsumerError { detail }))
+            Err(CommitError::Fenced { detail }) => {
+                tracing::debug!("{at}: offset {offset} is committed later: {detail}");
+                Ok(false)
+            }
+            Err(error @ CommitError::Unknown { .. }) => Err(self.end(FeedError::Retry { detail: detail(error) })),
+            Err(CommitError::Refused { detail }) => {
+                Err(self.end(FeedError::Refuse { detail: format!("{at}: {detail}") }))
             }
         }
+    }
+
+    /// An engine that was away must not go on as the member that it was.
+    fn check_term(&mut self) -> Result<(), FeedError> {
+        if self.term.lasts() {
+            return Ok(());
+        }
+        let detail = "this engine was away, or out of reach, for longer than its session with the consumer group lasts, or \
+                      the group dropped it: it joins anew, nothing is lost";
+        Err(self.end(FeedError::Retry { detail: detail.to_owned() }))
     }
 
     fn set_pauses(&mut self) -> Result<(), FeedError> {
@@ -198,12 +228,11 @@ impl<C: Consumer> KafkaFeed<C> {
     }
 
     /// Gives the membership up: all leases end before the group hears of it.
-    fn end(&mut self, error: ConsumerError) -> FeedError {
+    fn end(&mut self, error: FeedError) -> FeedError {
         self.partitions.values().for_each(Partition::revoke);
         self.partitions.clear();
         self.tickets.clear();
         self.consumer.leave();
-        let error = FeedError::Retry { detail: error.detail };
         self.ended = Some(error.clone());
         error
     }
@@ -229,6 +258,7 @@ impl<C: Consumer> Feed for KafkaFeed<C> {
         planned: &mut Vec<PlannedSlice>,
     ) -> Result<(), FeedError> {
         self.check()?;
+        self.check_term()?;
         let waits = room.slices == 0 || self.partitions.values().all(|partition| partition.ready() == 0);
         self.poll(now, if waits { wait } else { Duration::ZERO })?;
         if !self.draining {

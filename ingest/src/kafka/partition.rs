@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::plan::{self, CutRule, PlannedEnd};
 use super::port::{Assigned, TopicPartition};
 use crate::cut::too_long;
-use crate::feed::{Lease, PlannedSlice, Ticket};
+use crate::feed::{Lease, PlannedSlice, Term, Ticket};
 use crate::journal::ConfigHash;
 use crate::sink::SliceMeta;
 
@@ -119,6 +119,7 @@ pub(super) struct Partition {
     name: Arc<str>,
     source_id: u64,
     revoked: Arc<AtomicBool>,
+    term: Term,
     /// What the broker has.
     committed: u64,
     /// The plan: slices from `committed` on, without gaps.
@@ -134,7 +135,7 @@ pub(super) struct Partition {
 
 impl Partition {
     /// The partition as its predecessor left it.
-    pub(super) fn new(assigned: Assigned) -> Self {
+    pub(super) fn new(assigned: Assigned, term: Term) -> Self {
         let Assigned { partition: at, committed, start } = assigned;
         let (committed, metadata) = committed.unwrap_or((start, String::new()));
         let (planned, stopped) = match plan::decode(committed, &metadata) {
@@ -156,6 +157,7 @@ impl Partition {
             source_id: xxh3_64(name.as_bytes()),
             name,
             revoked: Arc::default(),
+            term,
             committed,
             entries,
             draft: Draft::at(committed),
@@ -234,6 +236,14 @@ impl Partition {
         self.draft = Draft::at(self.draft.start);
     }
 
+    /// It cannot be read on. What was given away may still be stored.
+    pub(super) fn stop(&mut self, why: String) {
+        if self.stopped.is_none() {
+            self.stopped = Some(format!("{}: {why}", self.name));
+            self.draft = Draft::at(self.draft.start);
+        }
+    }
+
     /// Ends the draft, if there is something in it that no plan asks for.
     pub(super) fn close(&mut self, rule: CutRule) {
         if self.draft.is_empty() || self.stopped.is_some() || self.first_in_doubt().is_some() {
@@ -285,6 +295,11 @@ impl Partition {
         Ok(Some(self.commit_text()))
     }
 
+    /// Takes back what was planned last: the group refused it, so nobody knows of it.
+    pub(super) fn unplan(&mut self) {
+        self.entries.pop_back();
+    }
+
     /// The next ready slice, whose plan is committed.
     pub(super) fn give(&mut self, ticket: Ticket, in_doubt: bool) -> PlannedSlice {
         let (draft, _) = self.ready.pop_front().expect("a slice was planned");
@@ -308,7 +323,7 @@ impl Partition {
             tail: draft.tail,
             messages: None,
         };
-        let lease = Lease::until(self.revoked.clone());
+        let lease = Lease::until(self.revoked.clone(), self.term.clone());
         PlannedSlice { slice, meta, config: entry.planned.config, in_doubt, ticket, lease, since: draft.since }
     }
 

@@ -103,6 +103,12 @@ pub fn encode(committed: u64, slices: &[PlannedEnd]) -> String {
     text
 }
 
+/// A text that says that nothing is planned behind `committed`, where an empty one would not show whether it is kept.
+pub fn mark(committed: u64) -> String {
+    let nothing = [0, 0];
+    format!("{PREFIX}{}", STANDARD_NO_PAD.encode([&nothing[..], &checksum(committed, &nothing)].concat()))
+}
+
 /// The slices behind `committed` by its metadata.
 ///
 /// # Errors
@@ -212,6 +218,12 @@ mod tests {
         let bytes = STANDARD_NO_PAD.decode(text.strip_prefix("longshore1:").unwrap()).unwrap();
         let body = [1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xac, 2, 0, 0x81, 1, 2, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(bytes[..bytes.len() - 4], body);
+    }
+
+    #[test]
+    fn a_mark_is_a_plan_of_nothing_for_its_offset_alone() {
+        assert_eq!(decode(7, &mark(7)), Ok(Vec::new()));
+        assert_eq!(decode(8, &mark(7)), Err(PlanError::Damaged));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::feed::{FeedError, Term};
+
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
@@ -55,20 +57,15 @@ pub enum Event<'a> {
     Message(Message<'a>),
     /// There is nothing behind the messages so far: the partition's end, for now.
     End(&'a TopicPartition, u64),
-}
-
-/// The member cannot go on; it is to be dropped and made again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{detail}")]
-pub struct ConsumerError {
-    /// What happened and what to do.
-    pub detail: String,
+    /// It cannot be read on, for a reason that passes by itself only if somebody does something: its offset expired, say.
+    Stopped(&'a TopicPartition, String),
 }
 
 /// Why an offset is not known to be committed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// The group refused it: the member is not of its generation any more. It was not committed, and will not be.
+    /// The group refused it, since it is between two generations or the member is not of its generation any more. It was
+    /// not committed and will not be; whether the member is still one is told by its next events.
     #[error("the group refused it: {detail}")]
     Fenced {
         /// What the broker said.
@@ -80,6 +77,12 @@ pub enum CommitError {
         /// What happened.
         detail: String,
     },
+    /// No commit will do, until somebody does something.
+    #[error("{detail}")]
+    Refused {
+        /// What the broker said and what to do.
+        detail: String,
+    },
 }
 
 /// A member of a consumer group. One thread's; events are told and commits made on that thread alone.
@@ -87,8 +90,8 @@ pub trait Consumer {
     /// Tells what happened, some messages at most; waits for `wait` if nothing did.
     ///
     /// # Errors
-    /// The member cannot go on.
-    fn poll(&mut self, wait: Duration, event: &mut dyn FnMut(Event<'_>)) -> Result<(), ConsumerError>;
+    /// The member cannot go on; it is to be dropped and made again.
+    fn poll(&mut self, wait: Duration, event: &mut dyn FnMut(Event<'_>)) -> Result<(), FeedError>;
 
     /// Commits an offset with its metadata, and returns once the group's coordinator acknowledged it.
     ///
@@ -100,13 +103,17 @@ pub trait Consumer {
     ///
     /// # Errors
     /// The member cannot go on.
-    fn seek(&mut self, partition: &TopicPartition, offset: u64) -> Result<(), ConsumerError>;
+    fn seek(&mut self, partition: &TopicPartition, offset: u64) -> Result<(), FeedError>;
 
     /// Reads no further for now, or reads on. Where it stands is kept.
     ///
     /// # Errors
     /// The member cannot go on.
-    fn set_paused(&mut self, partition: &TopicPartition, paused: bool) -> Result<(), ConsumerError>;
+    fn set_paused(&mut self, partition: &TopicPartition, paused: bool) -> Result<(), FeedError>;
+
+    /// How long the membership is known to last. It ends with the membership at the latest, and if the member was away for
+    /// so long that the group may have given its partitions to others.
+    fn term(&self) -> Term;
 
     /// Leaves the group.
     fn leave(&mut self);

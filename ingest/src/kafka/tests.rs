@@ -12,7 +12,7 @@ use self::twin::{Broker, Dice, Planted, Shared, TwinConsumer};
 use super::partition::{Partition, slice_id};
 use super::plan::{self, CutRule, PlannedEnd};
 use super::{Assigned, KafkaFeed, KafkaOptions};
-use crate::feed::{Feed, FeedError, PlannedSlice, Room};
+use crate::feed::{Feed, FeedError, PlannedSlice, Room, Term};
 use crate::journal::ConfigHash;
 
 const ROOM: Room = Room { slices: 8, bytes: 1 << 20 };
@@ -125,7 +125,7 @@ fn what_the_sink_has_whole_is_not_read_again() {
     let end = |end| PlannedEnd { end, config: ConfigHash(1), rule, hash: 0 };
     let committed = Some((2, plan::encode(2, &[end(4), end(6), end(9), end(12)])));
     let assigned = Assigned { partition: twin::topic_partition(0), committed, start: 0 };
-    let mut partition = Partition::new(assigned);
+    let mut partition = Partition::new(assigned, Term::unbounded());
     let ids: Vec<SliceId> = partition.in_doubt().collect();
     assert_eq!(
         ids,

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::kafka::{Assigned, CommitError, Consumer, ConsumerError, Event, Message, TopicPartition};
+use crate::feed::{FeedError, Term};
+use crate::kafka::{Assigned, CommitError, Consumer, Event, Message, TopicPartition};
 
 /// Numbers that depend on the seed alone (SplitMix64).
 pub(super) struct Dice(pub(super) u64);
@@ -172,11 +173,11 @@ impl TwinConsumer {
 }
 
 impl Consumer for TwinConsumer {
-    fn poll(&mut self, _: Duration, event: &mut dyn FnMut(Event<'_>)) -> Result<(), ConsumerError> {
+    fn poll(&mut self, _: Duration, event: &mut dyn FnMut(Event<'_>)) -> Result<(), FeedError> {
         let broker = self.broker.clone();
         let mut group = broker.borrow_mut();
         if !group.members.contains_key(&self.member) {
-            return Err(ConsumerError { detail: "unknown member".into() });
+            return Err(FeedError::Retry { detail: "unknown member".into() });
         }
         self.sync(&mut group, event);
         for (&partition, next) in self.owned.iter_mut().filter(|(partition, _)| !self.paused.contains(partition)) {
@@ -215,18 +216,22 @@ impl Consumer for TwinConsumer {
         Ok(())
     }
 
-    fn seek(&mut self, partition: &TopicPartition, offset: u64) -> Result<(), ConsumerError> {
+    fn seek(&mut self, partition: &TopicPartition, offset: u64) -> Result<(), FeedError> {
         self.owned.insert(partition.partition as usize, offset);
         Ok(())
     }
 
-    fn set_paused(&mut self, partition: &TopicPartition, paused: bool) -> Result<(), ConsumerError> {
+    fn set_paused(&mut self, partition: &TopicPartition, paused: bool) -> Result<(), FeedError> {
         let partition = partition.partition as usize;
         self.paused.retain(|other| *other != partition);
         if paused {
             self.paused.push(partition);
         }
         Ok(())
+    }
+
+    fn term(&self) -> Term {
+        Term::unbounded()
     }
 
     fn leave(&mut self) {

@@ -1,0 +1,6 @@
+//! The member against librdkafka's mock cluster: real sockets, a real group, no broker's disk.
+
+mod broker;
+mod faults;
+mod feeds;
+mod starts;
