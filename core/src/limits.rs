@@ -128,6 +128,11 @@ pub const DRAIN_MS_FLOOR: u64 = 0;
 /// Longest such time that the config may ask for.
 pub const DRAIN_MS_CEILING: u64 = 3_600_000;
 
+/// Clients of the metrics that are answered at once; others wait in the system's queue.
+pub const METRICS_CONNECTIONS_MAX: usize = 16;
+/// Milliseconds that a client of the metrics may take from connecting to its answer.
+pub const METRICS_CONNECTION_MS: u64 = 5_000;
+
 /// Slices of a partition that may be planned and not stored.
 pub const KAFKA_PLAN_SLICES_MAX: usize = 64;
 /// Bytes of the metadata of a committed offset: what a broker takes unless it is told otherwise.

@@ -85,7 +85,8 @@ pub enum FeedError {
 pub struct SourceStatus {
     /// Its name.
     pub name: Arc<str>,
-    /// Bytes that are there and not stored; of a topic those that were fetched.
+    /// Bytes that are there and not stored: of a topic those that were fetched, of a compressed file what was cut as it is
+    /// after decompression and the rest as it is stored.
     pub lag_bytes: u64,
     /// Records that are there and not stored, where that is known: messages of a topic.
     pub lag_records: Option<u64>,

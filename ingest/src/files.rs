@@ -31,7 +31,7 @@ mod port;
 pub use port::{Files, ReadEnd, ReadError, SystemFiles};
 
 use cutting::{Cutting, Outcome};
-use lane::Lane;
+use lane::{Held, Lane};
 
 /// Reads out of a config's text how slices are cut, or says why it cannot be read.
 pub type CutOptionsOf = Box<dyn Fn(&str) -> Result<CutOptions, String> + Send>;
@@ -58,10 +58,18 @@ pub struct FileFeed<D: Disk, F: Files> {
     active: BTreeSet<SourceId>,
     /// The lane that was served last: the next ones come first.
     served: Option<SourceId>,
-    given: HashMap<Ticket, (SourceId, JournaledSlice)>,
+    given: HashMap<Ticket, Given>,
     tickets: u64,
     buffers: Vec<Vec<u8>>,
     draining: bool,
+}
+
+/// A slice that was given away and is not done.
+struct Given {
+    id: SourceId,
+    journaled: JournaledSlice,
+    /// When its oldest record was there.
+    since: Duration,
 }
 
 /// A slice that was cut and is not journaled yet.
@@ -302,7 +310,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
         planned: &mut Vec<PlannedSlice>,
     ) {
         let ticket = self.ticket();
-        self.given.insert(ticket, (id, journaled));
+        self.given.insert(ticket, Given { id, journaled, since });
         let CutSlice { slice, meta } = cut;
         let config = journaled.config;
         planned.push(PlannedSlice { slice, meta, config, in_doubt, ticket, lease: Lease::forever(), since });
@@ -418,6 +426,9 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         for change in self.files.wait(self.patience(now, wait)) {
             self.take_in(change, now)?;
         }
+        if room.is_full() {
+            return Ok(());
+        }
         self.resend(now, &mut room, planned);
         if self.draining {
             return Ok(());
@@ -427,7 +438,7 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
     }
 
     fn done(&mut self, ticket: Ticket) -> Result<(), FeedError> {
-        let Some((id, journaled)) = self.given.remove(&ticket) else { return Ok(()) };
+        let Some(Given { id, journaled, .. }) = self.given.remove(&ticket) else { return Ok(()) };
         let lane = self.lanes.get_mut(&id).expect("a lane of which a slice was given away");
         lane.given -= 1;
         self.journal.done(&journaled).map_err(journal_error)
@@ -469,7 +480,12 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
     }
 
     fn status(&self, now: Duration) -> Vec<SourceStatus> {
-        self.lanes.values().filter(|lane| !lane.over()).map(|lane| lane.status(now)).collect()
+        let mut held: HashMap<SourceId, Held> = HashMap::new();
+        for Given { id, journaled, since } in self.given.values() {
+            held.entry(*id).or_insert(Held { bytes: 0, since: *since }).add(journaled, *since);
+        }
+        let lanes = self.lanes.iter().filter(|(_, lane)| !lane.over());
+        lanes.map(|(id, lane)| lane.status(now, held.get(id).copied())).collect()
     }
 
     fn close(&mut self) -> Result<(), FeedError> {

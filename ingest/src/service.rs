@@ -12,23 +12,28 @@
 //!
 //! A feed that fails is dropped once all that it gave away has come back, and made again after a while.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 use longshore_core::decode::{Decoder, Scratch};
 use longshore_core::limits::{
     FEED_WAIT_MS, PLANNED_AT_ONCE, RESUME_AFTER_MS, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD,
 };
 use longshore_core::slice::SliceId;
 
-use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, SourceStatus, Ticket};
+use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, Ticket};
 use crate::journal::ConfigHash;
-use crate::progress::Progress;
 use crate::retry::{RetryPolicy, sleep_unless};
 use crate::sink::{LoadedSlice, Sink, SinkError};
+
+mod board;
+
+pub use board::Board;
+
+use board::Pause;
 
 /// How slices that were cut under one config are processed.
 pub struct Plan {
@@ -69,38 +74,6 @@ pub struct ServiceOptions {
     pub retry: RetryPolicy,
     /// How long storing what was cut may take once an end was asked for.
     pub drain: Duration,
-}
-
-/// What a service is asked to do, and what it says of itself. Shared with signal handlers and metrics.
-#[derive(Debug, Default)]
-pub struct Board {
-    /// An end was asked for.
-    pub stop: AtomicBool,
-    /// What was stored.
-    pub progress: Progress,
-    /// Slices that were given away and have not come back.
-    pub under_way: AtomicU64,
-    /// Why nothing can be stored until somebody does something.
-    paused: Mutex<Option<String>>,
-    sources: Mutex<HashMap<usize, Vec<SourceStatus>>>,
-}
-
-impl Board {
-    /// All sources and how far they are, a second old at most.
-    pub fn sources(&self) -> Vec<SourceStatus> {
-        let mut all: Vec<SourceStatus> = lock(&self.sources).values().flatten().cloned().collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
-    }
-
-    /// Why nothing can be stored until somebody does something.
-    pub fn paused(&self) -> Option<String> {
-        lock(&self.paused).clone()
-    }
-
-    fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
 }
 
 /// How a service ended.
@@ -198,7 +171,7 @@ impl Service<'_> {
         loop {
             let error = match make() {
                 Ok(feed) => {
-                    let mut running = Running { service: self, number, feed, cut, back, under_way: 0, config: 0 };
+                    let mut running = Running::new(self, number, feed, cut, back);
                     match running.until_stopped() {
                         Ok(drained) => return drained,
                         Err(error) => {
@@ -217,6 +190,7 @@ impl Service<'_> {
             if matches!(error, FeedError::Refuse { .. }) {
                 wait = self.options.retry.wait_max;
             }
+            self.board.feed_fails(number, error.to_string());
             tracing::error!("{error}; nothing is lost, it is tried again in {:.1} s", wait.as_secs_f64());
             sleep_unless(|| self.board.stopping(), wait);
             wait = (wait * 2).min(self.options.retry.wait_max);
@@ -227,7 +201,7 @@ impl Service<'_> {
     fn decode(&self, cut: &Receiver<Item<PlannedSlice>>, decoded: &Sender<Item<Ready>>, backs: &[Sender<Back>]) {
         let mut scratches: Vec<(ConfigHash, Scratch)> = Vec::new();
         for Item { feed, ticket, config, in_doubt, lease, what } in cut {
-            let Some(plan) = self.plan(config) else {
+            let Some(plan) = self.plan(config, what.meta.id) else {
                 let _ = backs[feed].send(Back::Dropped);
                 continue;
             };
@@ -248,12 +222,13 @@ impl Service<'_> {
     }
 
     /// A slice's plan; waits until it can be had, or until the end.
-    fn plan(&self, config: ConfigHash) -> Option<Arc<Plan>> {
+    fn plan(&self, config: ConfigHash, slice: SliceId) -> Option<Arc<Plan>> {
+        let pause = Pause::new(self.board, slice);
         loop {
             match self.plans.plan(config) {
                 Ok(plan) => return Some(plan),
                 Err(why) => {
-                    self.pause(&format!("config {config}: {why}"));
+                    self.pause(&pause, &format!("config {config}: {why}"));
                     if sleep_unless(|| self.aborted(), self.options.retry.wait_max) {
                         return None;
                     }
@@ -280,6 +255,7 @@ impl Service<'_> {
     fn store(&self, Ready { loaded, plan }: &Ready, mut in_doubt: bool, lease: &Lease) -> bool {
         let policy = self.options.retry;
         let (mut wait, mut away_since) = (policy.wait_first, None::<Instant>);
+        let pause = Pause::new(self.board, loaded.meta.id);
         loop {
             if !lease.held() || self.aborted() {
                 return false;
@@ -293,7 +269,6 @@ impl Service<'_> {
                             loaded.meta.id,
                             loaded.meta.source
                         );
-                        *lock(&self.board.paused) = None;
                     }
                     return true;
                 }
@@ -306,11 +281,12 @@ impl Service<'_> {
             let what = format!("slice {} of {}: {error}", loaded.meta.id, loaded.meta.source);
             match error {
                 SinkError::Retry { .. } => {
+                    pause.end();
                     tracing::warn!("{what}; trying again in {:.1} s, nothing is lost", wait.as_secs_f64());
                 }
                 SinkError::Pause { .. } | SinkError::Isolate { .. } | SinkError::Refuse { .. } => {
                     wait = policy.wait_max;
-                    self.pause(&what);
+                    self.pause(&pause, &what);
                 }
             }
             if sleep_unless(|| self.aborted(), wait) {
@@ -320,11 +296,11 @@ impl Service<'_> {
         }
     }
 
-    /// Nothing can be stored until somebody does something.
-    fn pause(&self, why: &str) {
+    /// A slice cannot be stored until somebody does something.
+    fn pause(&self, pause: &Pause<'_>, why: &str) {
         let seconds = self.options.retry.wait_max.as_secs_f64();
         tracing::error!("paused: {why}; nothing is lost, it is tried again every {seconds:.0} s");
-        *lock(&self.board.paused) = Some(why.to_owned());
+        pause.because(why);
     }
 }
 
@@ -341,27 +317,38 @@ struct Running<'a> {
     feed: Box<dyn Feed>,
     cut: &'a Sender<Item<PlannedSlice>>,
     back: &'a Receiver<Back>,
-    /// Slices that were given away and have not come back.
+    /// Slices that were planned, for which the decoders had no room yet.
+    waiting: VecDeque<Item<PlannedSlice>>,
+    /// Slices that were planned and have not come back.
     under_way: usize,
     /// Number of the config that the feed has.
     config: u64,
+    /// When the board was told of the sources last.
+    told: Option<Instant>,
 }
 
-impl Running<'_> {
+impl<'a> Running<'a> {
+    fn new(
+        service: &'a Service<'a>,
+        number: usize,
+        feed: Box<dyn Feed>,
+        cut: &'a Sender<Item<PlannedSlice>>,
+        back: &'a Receiver<Back>,
+    ) -> Self {
+        Running { service, number, feed, cut, back, waiting: VecDeque::new(), under_way: 0, config: 0, told: None }
+    }
+
     /// Steps the feed until an end is asked for and what it gave away has come back. True if all of it was stored.
     fn until_stopped(&mut self) -> Result<bool, FeedError> {
         self.settle()?;
+        self.service.board.feed_runs(self.number);
         let mut planned = Vec::new();
-        let mut told = None::<Instant>;
         let mut all_stored = true;
         loop {
             all_stored &= self.take_back(Duration::ZERO)?;
             self.take_config()?;
-            if told.is_none_or(|told| told.elapsed() >= STATUS_EVERY) {
-                let status = self.feed.status(self.service.begin.elapsed());
-                lock(&self.service.board.sources).insert(self.number, status);
-                told = Some(Instant::now());
-            }
+            self.tell_status();
+            self.hand_on();
             if self.service.board.stopping() {
                 self.feed.drain();
                 if self.under_way == 0 {
@@ -400,23 +387,50 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// One step, and what it planned on its way.
+    /// Says how far the sources are, now and then.
+    fn tell_status(&mut self) {
+        if self.told.is_none_or(|told| told.elapsed() >= STATUS_EVERY) {
+            let status = self.feed.status(self.service.begin.elapsed());
+            self.service.board.sources_are(self.number, status);
+            self.told = Some(Instant::now());
+        }
+    }
+
+    /// One step, which plans nothing while something waits for room: a feed has to be stepped however long the sink is away,
+    /// to stay in its group and to see what becomes of its files.
     fn step(&mut self, planned: &mut Vec<PlannedSlice>) -> Result<(), FeedError> {
+        let now = self.service.begin.elapsed();
+        if !self.waiting.is_empty() {
+            return self.feed.step(now, Duration::ZERO, Room { slices: 0, bytes: 0 }, planned);
+        }
         if self.under_way >= PLANNED_AT_ONCE {
+            self.feed.step(now, Duration::ZERO, Room { slices: 0, bytes: 0 }, planned)?;
             self.take_back(Duration::from_millis(FEED_WAIT_MS))?;
             return Ok(());
         }
         let room = Room { slices: PLANNED_AT_ONCE - self.under_way, bytes: self.service.options.slice_bytes };
-        let now = self.service.begin.elapsed();
         self.feed.step(now, Duration::from_millis(FEED_WAIT_MS), room, planned)?;
         for what in planned.drain(..) {
             let (ticket, config, in_doubt, lease) = (what.ticket, what.config, what.in_doubt, what.lease.clone());
             self.under_way += 1;
             self.service.board.under_way.fetch_add(1, Ordering::Relaxed);
-            let item = Item { feed: self.number, ticket, config, in_doubt, lease, what };
-            self.cut.send(item).expect("decode threads outlive the feeds");
+            self.waiting.push_back(Item { feed: self.number, ticket, config, in_doubt, lease, what });
         }
         Ok(())
+    }
+
+    /// Hands on what waits, as far as there is room within a moment.
+    fn hand_on(&mut self) {
+        while let Some(item) = self.waiting.pop_front() {
+            match self.cut.send_timeout(item, Duration::from_millis(FEED_WAIT_MS)) {
+                Ok(()) => {}
+                Err(SendTimeoutError::Timeout(item)) => {
+                    self.waiting.push_front(item);
+                    return;
+                }
+                Err(SendTimeoutError::Disconnected(_)) => unreachable!("decode threads outlive the feeds"),
+            }
+        }
     }
 
     /// Takes what has come back, waiting for the first of it. False if something of it was not stored.
@@ -442,6 +456,11 @@ impl Running<'_> {
 
     /// A feed that failed must not be made again while its slices are on their way: they would be sent twice at once.
     fn wait_for_all(&mut self) {
+        // What was not handed on yet is nobody's.
+        for _ in self.waiting.drain(..) {
+            self.under_way -= 1;
+            self.service.board.under_way.fetch_sub(1, Ordering::Relaxed);
+        }
         while self.under_way > 0 {
             if let Ok(Back::Stored(_) | Back::Dropped) = self.back.recv() {
                 self.came_back();

@@ -237,14 +237,37 @@ impl Lane {
         self.ended && self.given == 0 && self.in_doubt.is_empty() && self.stopped.is_none()
     }
 
-    pub(super) fn status(&self, now: Duration) -> SourceStatus {
+    /// How far it is, with what it has given away.
+    pub(super) fn status(&self, now: Duration, held: Option<Held>) -> SourceStatus {
+        let unread = if self.ended { 0 } else { self.unread() };
+        let in_doubt: u64 = self.in_doubt.iter().map(|slice| slice.end - slice.start).sum();
+        // What is in doubt was there before this run began, where the clock begins.
+        let in_doubt_since = (!self.in_doubt.is_empty()).then_some(Duration::ZERO);
+        let unread_since = self.since.filter(|_| unread > 0);
+        let oldest = [unread_since, held.map(|held| held.since), in_doubt_since].into_iter().flatten().min();
         SourceStatus {
             name: self.name.clone(),
-            lag_bytes: if self.ended { 0 } else { self.unread() },
+            lag_bytes: unread + in_doubt + held.map_or(0, |held| held.bytes),
             lag_records: None,
-            lag: self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
+            lag: oldest.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
             in_doubt: self.given + self.in_doubt.len(),
             stopped: self.stopped.clone(),
         }
+    }
+}
+
+/// What a lane has given away and is not done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// Bytes of it, after decompression.
+    pub(super) bytes: u64,
+    /// When its oldest record was there.
+    pub(super) since: Duration,
+}
+
+impl Held {
+    pub(super) fn add(&mut self, slice: &JournaledSlice, since: Duration) {
+        self.bytes += slice.end - slice.start;
+        self.since = self.since.min(since);
     }
 }

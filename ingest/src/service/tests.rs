@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 
 use longshore_core::config::{self, Env};
 
 use super::*;
 use crate::cut::{CutSlice, Of};
+use crate::feed::SourceStatus;
 
 const CONFIG: &str = r#"
 version = 1
@@ -76,8 +78,9 @@ impl Feed for Endless {
         self.draining = true;
     }
 
-    fn status(&self, _: Duration) -> Vec<SourceStatus> {
-        Vec::new()
+    fn status(&self, now: Duration) -> Vec<SourceStatus> {
+        let name = "endless".into();
+        vec![SourceStatus { name, lag_bytes: 0, lag_records: None, lag: now, in_doubt: 0, stopped: None }]
     }
 
     fn close(&mut self) -> Result<(), FeedError> {
@@ -93,6 +96,19 @@ impl Sink for AwayFor {
         match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) {
             Ok(_) => Err(SinkError::Retry { detail: "away".into() }),
             Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Wants somebody to look at the slices of every second until it is told that they did; takes the others.
+struct Picky(Arc<AtomicU64>);
+
+impl Sink for Picky {
+    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        let odd = slice.meta.start / 9 % 2 == 1;
+        match odd && self.0.load(Ordering::Relaxed) == 0 {
+            true => Err(SinkError::Pause { detail: "no such table".into() }),
+            false => Ok(()),
         }
     }
 }
@@ -116,9 +132,18 @@ impl Plans for OnePlan {
 
 /// Runs `slices` against a sink that refuses `failures` attempts, and stops once `until` says so. Which are done.
 fn serve(slices: u64, failures: u64, until: impl Fn(&Board, &BTreeSet<u64>) -> bool + Sync) -> (Ended, BTreeSet<u64>) {
+    serve_into(Box::new(AwayFor(AtomicU64::new(failures))), slices, until)
+}
+
+/// The same into any sink.
+fn serve_into(
+    sink: Box<dyn Sink + Send>,
+    slices: u64,
+    until: impl Fn(&Board, &BTreeSet<u64>) -> bool + Sync,
+) -> (Ended, BTreeSet<u64>) {
     let config = config::parse(CONFIG, Path::new("test.toml"), &Env::new()).expect("a valid config");
     let decoder = Decoder::new(&config, None, None).expect("a decoder");
-    let plans = OnePlan(Arc::new(Plan { decoder, sink: Box::new(AwayFor(AtomicU64::new(failures))) }));
+    let plans = OnePlan(Arc::new(Plan { decoder, sink }));
     let (board, done) = (Board::default(), Arc::new(Mutex::new(BTreeSet::new())));
     let options = ServiceOptions {
         workers: 2,
@@ -154,4 +179,42 @@ fn everything_is_stored_and_told_once() {
 fn a_sink_that_stays_away_does_not_keep_a_service_from_its_end() {
     let (ended, done) = serve(u64::MAX, u64::MAX, |board, _| board.progress.retries.load(Ordering::Relaxed) > 10);
     assert_eq!((ended, done), (Ended::InDoubt, BTreeSet::new()));
+}
+
+#[test]
+fn paused_slices_are_those_that_wait_for_somebody_however_many_others_are_stored() {
+    let mended = Arc::new(AtomicU64::new(0));
+    let seen = Mutex::new(None);
+    let (ended, done) = serve_into(Box::new(Picky(mended.clone())), 40, |board, done| {
+        if mended.load(Ordering::Relaxed) == 0 {
+            // Both insert threads are held by an odd slice each, after at least the even one before them was stored.
+            let paused = board.paused();
+            if paused.len() == 2 && !done.is_empty() {
+                *lock(&seen) = Some((paused, done.clone()));
+                mended.store(1, Ordering::Relaxed);
+            }
+            return false;
+        }
+        done.len() == 40 && board.paused().is_empty()
+    });
+    assert_eq!((ended, done), (Ended::Drained, (0..40).collect()));
+    let (paused, done) = lock(&seen).take().expect("it was seen");
+    assert!(paused.iter().all(|why| why.ends_with("of endless: no such table")), "{paused:?}");
+    assert!(done.iter().all(|slice| slice % 2 == 0), "{done:?}");
+}
+
+/// A feed whose slices nobody takes is stepped all the same, and says how its sources are.
+#[test]
+fn sources_are_told_of_while_the_sink_is_away() {
+    let lags = Mutex::new(Vec::new());
+    let (ended, _) = serve(u64::MAX, u64::MAX, |board, _| {
+        let lag = board.sources().first().map_or(Duration::ZERO, |source| source.lag);
+        let mut lags = lock(&lags);
+        if lags.last() != Some(&lag) {
+            lags.push(lag);
+        }
+        // The third time that something new is said, long after the queues were full.
+        lags.len() > 3
+    });
+    assert_eq!(ended, Ended::InDoubt);
 }

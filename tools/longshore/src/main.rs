@@ -14,6 +14,7 @@ mod inputs;
 mod kernels;
 mod load;
 mod logging;
+mod metrics;
 mod report;
 mod run;
 mod schema;

@@ -27,6 +27,7 @@ use crate::cli::RunArgs;
 use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::load::default_workers;
+use crate::metrics::{Endpoint, Metrics};
 use crate::{config_file, guarantee, kernels, schema, signals};
 
 /// Runs the service.
@@ -41,8 +42,13 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     // Whatever is wrong with the journal is said before anything else begins.
     drop(Journal::open(&config.run.journal, journal_options(&config)).or_exit(Exit::Data)?);
 
+    let endpoint = config.run.metrics.map(Endpoint::bind).transpose().or_exit(Exit::Refused)?;
+    let board = Arc::new(Board::default());
+    let metrics = Arc::new(Metrics::new(&config, board.clone()));
+    let _serving = endpoint.map(|endpoint| endpoint.serve(metrics.clone())).transpose().or_exit(Exit::Refused)?;
+
     let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
-    let ended = follow(&config, &bundle, patterns, &server, (path, kernels, &stop));
+    let ended = follow(&config, &bundle, patterns, &server, (&board, metrics), (path, kernels, &stop));
     let closed = server.close().or_exit(Exit::Refused);
     let exit = ended?;
     closed?;
@@ -68,12 +74,12 @@ fn follow(
     bundle: &Bundle,
     patterns: Vec<PathBuf>,
     server: &Server,
+    (board, metrics): (&Board, Arc<Metrics>),
     (path, kernels, stop): (&Path, Kernels, &AtomicBool),
 ) -> CommandResult {
     schema::create_if_fresh(&server.client, &Schema::from_config(config))?;
     guarantee::demand(&server.client, config, path)?;
-    let processing = Processing::new(path, kernels, &server.client, bundle).or_exit(Exit::Config)?;
-    let board = Board::default();
+    let processing = Processing::new(path, kernels, &server.client, bundle, metrics).or_exit(Exit::Config)?;
     let options = ServiceOptions {
         workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,
@@ -84,7 +90,7 @@ fn follow(
     let files: MakeFeed<'_> = Box::new(|| file_feed(config, &patterns, &processing));
     tracing::info!("following {} patterns; the journal is {}", patterns.len(), config.run.journal.display());
     let (ended, server_ended) = std::thread::scope(|scope| {
-        let service = scope.spawn(|| service::run(vec![files], &processing, &options, &board));
+        let service = scope.spawn(|| service::run(vec![files], &processing, &options, board));
         let mut server_ended = None;
         while !service.is_finished() {
             if server_ended.is_none() {
@@ -145,18 +151,26 @@ struct Processing {
     path: PathBuf,
     kernels: Kernels,
     client: ClickHouse,
+    metrics: Arc<Metrics>,
     current: Arc<str>,
     texts: Mutex<BTreeMap<ConfigHash, String>>,
     plans: Mutex<HashMap<ConfigHash, Arc<Plan>>>,
 }
 
 impl Processing {
-    fn new(path: &Path, kernels: Kernels, client: &ClickHouse, bundle: &Bundle) -> anyhow::Result<Self> {
+    fn new(
+        path: &Path,
+        kernels: Kernels,
+        client: &ClickHouse,
+        bundle: &Bundle,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
         let current: Arc<str> = bundle.text().into();
         let processing = Processing {
             path: path.to_owned(),
             kernels,
             client: client.clone(),
+            metrics,
             texts: Mutex::new(BTreeMap::from([(ConfigHash::of(&current), current.to_string())])),
             plans: Mutex::new(HashMap::new()),
             current,
@@ -176,7 +190,7 @@ impl Processing {
         let config = bundle.config(&self.path)?;
         let decoder = Decoder::new(&config, config_file::keyring(&config)?, bundle.dictionary(&config)?)?;
         let sink = ClickHouseSink::new(&self.client, &config, false)?;
-        Ok(Plan { decoder: decoder.with_kernels(self.kernels), sink: Box::new(sink) })
+        Ok(Plan { decoder: decoder.with_kernels(self.kernels), sink: self.metrics.around(Box::new(sink)) })
     }
 }
 

@@ -16,6 +16,7 @@ mod formats;
 mod kinds;
 mod load;
 mod logs;
+mod metrics;
 mod preflight;
 mod resume;
 mod rollups;

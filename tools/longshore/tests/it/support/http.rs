@@ -40,6 +40,11 @@ pub(crate) fn request(port: u16, login: Login<'_>, target: &str, statement: &str
     if status == 200 { Ok(body) } else { Err(body) }
 }
 
+/// A GET from whatever serves there: the status, and the body without its last newline.
+pub(crate) fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
+    exchange(port, DEFAULT, path, "")
+}
+
 /// One HTTP exchange: the status and the body.
 fn exchange(port: u16, login: Login<'_>, target: &str, body: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
