@@ -87,8 +87,6 @@ pub const PLANNED_SLICES_MAX: usize = 4_096;
 pub const PLANNED_AT_ONCE: usize = 64;
 /// Milliseconds for which a feed waits for something new before it looks at what has come back.
 pub const FEED_WAIT_MS: u64 = 50;
-/// Milliseconds of failed attempts after which a slice is looked up before it is sent again.
-pub const RESUME_AFTER_MS: u64 = 60_000;
 
 /// Files that are followed at once. More are refused until others are gone.
 pub const FOLLOW_FILES_MAX: usize = 24_576;

@@ -24,7 +24,7 @@ use crate::progress::Progress;
 use crate::read::ReadMethod;
 use crate::reader::{Reader, ReaderOptions};
 use crate::retry::{RetryEnd, RetryPolicy, until_done};
-use crate::sink::{LoadedSlice, Sink};
+use crate::sink::{Attempts, LoadedSlice, Sink};
 
 /// Bounds of a run.
 #[derive(Debug, Clone)]
@@ -162,7 +162,8 @@ impl Run<'_> {
             let on_retry = || {
                 self.progress.retries.fetch_add(1, Ordering::Relaxed);
             };
-            match until_done(self.options.retry, self.stop, &what, on_retry, || self.sink.write(&slice)) {
+            let mut attempts = Attempts::new(false);
+            match until_done(self.options.retry, self.stop, &what, on_retry, || attempts.make(self.sink, &slice)) {
                 Ok(()) => {
                     self.progress.stored(&slice);
                     // There is room for all; if the decoders have ended, the batch is simply freed.

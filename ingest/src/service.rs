@@ -19,15 +19,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 use longshore_core::decode::{Decoder, Scratch};
-use longshore_core::limits::{
-    FEED_WAIT_MS, PLANNED_AT_ONCE, RESUME_AFTER_MS, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD,
-};
+use longshore_core::limits::{FEED_WAIT_MS, PLANNED_AT_ONCE, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
 use longshore_core::slice::SliceId;
 
 use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, Ticket};
 use crate::journal::ConfigHash;
 use crate::retry::{RetryPolicy, sleep_unless};
-use crate::sink::{LoadedSlice, Sink, SinkError};
+use crate::sink::{Attempts, LoadedSlice, Sink, SinkError};
 
 mod board;
 
@@ -252,15 +250,16 @@ impl Service<'_> {
     }
 
     /// Stores a slice, however long it takes. False if the slice is another engine's now, or time is over.
-    fn store(&self, Ready { loaded, plan }: &Ready, mut in_doubt: bool, lease: &Lease) -> bool {
+    fn store(&self, Ready { loaded, plan }: &Ready, in_doubt: bool, lease: &Lease) -> bool {
         let policy = self.options.retry;
+        let mut attempts = Attempts::new(in_doubt);
         let (mut wait, mut away_since) = (policy.wait_first, None::<Instant>);
         let pause = Pause::new(self.board, loaded.meta.id);
         loop {
             if !lease.held() || self.aborted() {
                 return false;
             }
-            let error = match if in_doubt { plan.sink.resume(loaded) } else { plan.sink.write(loaded) } {
+            let error = match attempts.make(&*plan.sink, loaded) {
                 Ok(()) => {
                     if let Some(since) = away_since {
                         let seconds = since.elapsed().as_secs_f64();
@@ -275,9 +274,7 @@ impl Service<'_> {
                 Err(error) => error,
             };
             self.board.progress.retries.fetch_add(1, Ordering::Relaxed);
-            let since = *away_since.get_or_insert_with(Instant::now);
-            // So long after, its tokens may be forgotten.
-            in_doubt |= since.elapsed() >= Duration::from_millis(RESUME_AFTER_MS);
+            away_since.get_or_insert_with(Instant::now);
             let what = format!("slice {} of {}: {error}", loaded.meta.id, loaded.meta.source);
             match error {
                 SinkError::Retry { .. } => {

@@ -33,16 +33,40 @@ pub struct LoadedSlice {
 
 /// Stores slices. [`write`](Sink::write) returns once rows, dead letters and ledger row are acknowledged.
 ///
-/// It is called from several threads at once. It must be idempotent: after [`SinkError::Retry`] the same slice is written
-/// again, whole, and what arrived before must not arrive twice.
+/// It is called from several threads at once, but for one slice from one at a time.
 pub trait Sink: Sync {
-    /// Stores a slice, all of it.
+    /// Stores a slice of which nothing was sent before, all of it. [`Attempts`] sees to that.
     fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError>;
 
-    /// Stores a slice that an earlier run or another engine may have stored in part, however long ago. What is there must
-    /// not arrive twice; where the sink cannot tell, it is a [`SinkError::Pause`].
+    /// Stores a slice that an earlier attempt, an earlier run or another engine may have stored in part, however long ago.
+    /// What is there must not arrive twice; where the sink cannot tell, it is a [`SinkError::Pause`].
     fn resume(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         self.write(slice)
+    }
+}
+
+/// The attempts to store one slice.
+///
+/// After one that failed, whatever the reason, nobody knows what of the slice is stored: a server that comes back after a
+/// power failure has forgotten the newest tokens, one that was killed may remember a token whose rows it lost, and so may
+/// one whose disk was full. So the next attempt looks what is there before it sends anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempts {
+    in_doubt: bool,
+}
+
+impl Attempts {
+    /// Of a slice that may be stored in part, or of which nothing was sent before.
+    pub fn new(in_doubt: bool) -> Attempts {
+        Attempts { in_doubt }
+    }
+
+    /// The next attempt.
+    pub fn make(&mut self, sink: &(impl Sink + ?Sized), slice: &LoadedSlice) -> Result<(), SinkError> {
+        match std::mem::replace(&mut self.in_doubt, true) {
+            false => sink.write(slice),
+            true => sink.resume(slice),
+        }
     }
 }
 
@@ -73,4 +97,51 @@ pub enum SinkError {
         /// What happened and what to do, one or two sentences.
         detail: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
+
+    use super::*;
+
+    /// Refuses everything, and remembers how it was asked.
+    struct Refusing(Mutex<Vec<&'static str>>);
+
+    impl Refusing {
+        fn refuse(&self, how: &'static str) -> Result<(), SinkError> {
+            self.0.lock().expect("no panic").push(how);
+            Err(SinkError::Retry { detail: "too many parts".into() })
+        }
+    }
+
+    impl Sink for Refusing {
+        fn write(&self, _: &LoadedSlice) -> Result<(), SinkError> {
+            self.refuse("write")
+        }
+
+        fn resume(&self, _: &LoadedSlice) -> Result<(), SinkError> {
+            self.refuse("resume")
+        }
+    }
+
+    fn slice() -> LoadedSlice {
+        let numbers: ArrayRef = Arc::new(UInt64Array::from(vec![1]));
+        let batch = RecordBatch::try_from_iter([("n", numbers)]).expect("a batch");
+        let decoded = DecodedSlice { batch, dead: Vec::new(), records: 1, filtered: 0, rows_by_product: Vec::new() };
+        let (id, source) = (SliceId(1), Arc::from("app.log"));
+        LoadedSlice { meta: SliceMeta { id, source, source_id: 1, start: 0, end: 0, hash: 0 }, decoded }
+    }
+
+    #[test]
+    fn only_what_was_never_sent_is_sent_without_looking() {
+        for (in_doubt, calls) in [(false, ["write", "resume", "resume"]), (true, ["resume", "resume", "resume"])] {
+            let sink = Refusing(Mutex::default());
+            let mut attempts = Attempts::new(in_doubt);
+            (0..3).for_each(|_| assert!(attempts.make(&sink, &slice()).is_err()));
+            assert_eq!(*sink.0.lock().expect("no panic"), calls);
+        }
+    }
 }

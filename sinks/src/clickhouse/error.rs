@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use longshore_ingest::sink::SinkError;
 
-use super::codes::{ErrorKind, kind_of_code};
+use super::codes::{ErrorKind, is_bound_user, kind_of_code};
 
 /// An exception as ClickHouse reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl ClientError {
             Some(243 | 75) => "; free disk space on the server",
             Some(252) => "; the server merges more slowly than it is fed",
             Some(201) => "; raise the user's quota, or wait for its interval to end and run this again",
-            Some(164 | 452 | 472) => "; take readonly and the constraint from the user's profile",
+            Some(code) if is_bound_user(code) => "; take readonly and the constraint from the user's profile",
             Some(469 | 321 | 407 | 691) => {
                 "; a row does not fit the table: change the constraint or the column, or filter the row out"
             }

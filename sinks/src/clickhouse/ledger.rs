@@ -9,7 +9,7 @@ use longshore_ingest::known::KnownSlice;
 use super::client::ClickHouse;
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::ClientError;
-use super::sql::{quote_name, quote_table};
+use super::sql::{quote_name, quote_table, quote_text};
 use super::store::Day;
 
 impl ClickHouse {
@@ -73,6 +73,20 @@ impl ClickHouse {
         rows.iter()
             .map(|row| day(row).ok_or_else(|| ClientError::Invalid(format!("not a day's rows: {row:?}"))))
             .collect()
+    }
+
+    /// Whether no insert of a slice is under way, and the table shows what was inserted: a replica may have yet to fetch it.
+    pub(super) fn is_quiet(&self, table: &str, slice: SliceId) -> Result<bool, ClientError> {
+        let under_way = self.value(&format!(
+            "SELECT count() FROM system.processes WHERE startsWith(Settings['insert_deduplication_token'], '{slice}-')"
+        ))?;
+        let of_its_own = self.value(&format!(
+            "SELECT count() FROM system.tables WHERE database = {} AND name = {} AND endsWith(engine, 'MergeTree') \
+             AND NOT match(engine, '^(Replicated|Shared)')",
+            quote_text(self.database()),
+            quote_text(table)
+        ))?;
+        Ok(under_way == "0" && of_its_own == "1")
     }
 
     /// Dead letters of a slice.

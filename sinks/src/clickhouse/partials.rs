@@ -53,19 +53,21 @@ pub(super) struct Insert {
 }
 
 impl Partials {
-    /// `None` if ClickHouse fills the rollups itself, or there are none. Asks the server whether states of distinct
-    /// values are what we write.
+    /// `None` if there are no rollups. Asks the server whether states of distinct values are what we write; if they are not,
+    /// it is an error where the engine fills the rollups, and `None` where ClickHouse does.
     pub(super) fn new(clickhouse: &ClickHouse, config: &Config) -> Result<Option<Partials>, ClientError> {
-        let partials = Partials::unchecked(config);
-        if partials.is_some() {
-            state_samples(config).iter().try_for_each(|sample| check_state(clickhouse, sample))?;
+        let Some(partials) = Partials::unchecked(config) else { return Ok(None) };
+        let views = config.clickhouse.rollups == FilledBy::Views;
+        match state_samples(config).iter().try_for_each(|sample| check_state(clickhouse, sample)) {
+            Ok(()) => Ok(Some(partials)),
+            Err(ClientError::Invalid(_)) if views => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(partials)
     }
 
     /// The same without asking a server.
     pub(super) fn unchecked(config: &Config) -> Option<Partials> {
-        if config.clickhouse.rollups == FilledBy::Views || config.rollups.is_empty() {
+        if config.rollups.is_empty() {
             return None;
         }
         let keys = UserKeys::random();

@@ -12,6 +12,7 @@ use longshore_core::config::{Config, Guarantee};
 
 use super::check::Difference;
 use super::client::{ClickHouse, VERSION_MIN, parse_version};
+use super::codes::is_bound_user;
 use super::error::ClientError;
 use super::schema::Schema;
 use super::sql::{quote_name, quote_text};
@@ -134,7 +135,7 @@ fn version(clickhouse: &ClickHouse) -> Result<Option<Reason>, ClientError> {
 /// Whether the server refused one of our settings, and what to do about it.
 fn refused_setting(error: &ClientError) -> Option<Reason> {
     let mend = match error.code()? {
-        164 | 452 | 472 => {
+        code if is_bound_user(code) => {
             "take `readonly` and the constraint from the user's settings profile, or connect as another user"
         }
         115 | 471 => "upgrade the server: every insert needs this setting",

@@ -1,12 +1,17 @@
 //! Completing a slice that may be stored in part, perhaps so long ago that its tokens are forgotten.
 //!
-//! What is there is looked up before anything is sent, and only what is missing is sent:
+//! What is there is looked up before anything is sent, only what is missing is sent, and then it is looked up again:
 //!
 //! - in the ledger: all of it is there;
 //! - events carry their slice, and are stored whole or not at all within a day;
-//! - rollups are sent only once the events are acknowledged, so that while events are missing nothing is in them;
-//!   otherwise their totals tell (`counted.rs`), and of new users sending again changes nothing;
+//! - rollups that the engine fills are sent only once the events are acknowledged, so that while events are missing
+//!   nothing is in them; otherwise, and where views fill them within the events' insert, their totals tell
+//!   (`counted.rs`), and of new users sending again changes nothing;
 //! - dead letters carry their slice and are one insert; they come after the rollups.
+//!
+//! A server that died between writing a token and the rows behind it remembers the token and keeps the rows out. So what
+//! was acknowledged and is not there is sent under a second token, and so on, once no insert of the slice is under way in
+//! the server any more: whatever may still arrive under the first token is kept out by it.
 //!
 //! What cannot be told is a pause, never a guess.
 
@@ -24,41 +29,113 @@ use longshore_ingest::sink::{LoadedSlice, SinkError};
 use super::counted::{Counted, Probe};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
+use super::partials::Partials;
 use super::sink::{ClickHouseSink, Kind, dead_letter_batch, ledger_batch};
 use super::store::{Day, Store};
+
+/// Tokens that an insert of a slice is sent under until it is there. Each but the first is for a server that died at the
+/// same unlikely moment once more.
+const GENERATIONS_MAX: u64 = 8;
 
 impl<S: Store> ClickHouseSink<S> {
     /// Stores what is missing of a slice.
     pub(super) fn complete(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
-        let id = slice.meta.id;
-        if self.ask(slice, |store| store.whole_slices(&[id]))?.contains(&id) {
+        if self.is_whole(slice)? {
             return Ok(());
         }
-        let events = &slice.decoded.batch;
-        let days = days(events, &self.time);
+        let days = days(&slice.decoded.batch, &self.time);
         let expected = count(&days);
-        let stored = self.stored_days(slice, &expected)?;
+        let before = self.stored_days(slice, &expected)?;
         let letters = self.letters_stored(slice)?;
-        let missing: BTreeSet<Day> = expected.keys().copied().filter(|day| !stored.contains(day)).collect();
-        if !missing.is_empty() {
+        if before.len() < expected.len() {
             if letters {
                 return Err(self.uncertain(slice, "its dead letters are there and some of its rows are not"));
             }
-            self.forbid_views(slice, &stored)?;
-            self.insert(&self.events, Kind::Events, id, &only(events, &days, &missing))?;
-            // A server that was killed may remember a token whose rows it lost.
-            if self.stored_days(slice, &expected)?.len() != expected.len() {
-                return Err(self.uncertain(slice, "ClickHouse took its rows for stored, and they are not there"));
+            if self.by_views {
+                self.demand_uncounted(slice, |day| !before.contains(&day))?;
             }
-            self.send_rollups(slice)?;
-        } else if !letters {
-            self.forbid_views(slice, &stored)?;
-            self.complete_rollups(slice)?;
+            self.complete_events(slice, &days, &expected)?;
         }
         if !letters {
-            self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
+            match (&self.partials, before.len() == expected.len()) {
+                (Some(partials), true) => self.complete_rollups(slice, partials)?,
+                (Some(partials), false) if self.by_views => {
+                    // The views had all of an insert of which nothing was there before.
+                    if !before.is_empty() {
+                        self.complete_rollups(slice, partials)?;
+                    }
+                }
+                (Some(_), false) => self.send_rollups(slice)?,
+                (None, _) => self.forbid_views(slice, &before)?,
+            }
+            self.deliver(slice, DEAD_LETTERS, Kind::DeadLetters, |_| {
+                let there = slice.decoded.dead.is_empty() || self.letters_stored(slice)?;
+                Ok((!there).then(|| dead_letter_batch(slice)))
+            })?;
         }
-        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice))
+        self.deliver(slice, LEDGER, Kind::Ledger, |_| Ok((!self.is_whole(slice)?).then(|| ledger_batch(slice))))
+    }
+
+    /// Sends what `missing` says is missing, under one token after the other, until it says that nothing is. It is told
+    /// how often it was sent.
+    fn deliver(
+        &self,
+        slice: &LoadedSlice,
+        table: &str,
+        kind: Kind,
+        missing: impl Fn(u64) -> Result<Option<RecordBatch>, SinkError>,
+    ) -> Result<(), SinkError> {
+        for generation in 0..GENERATIONS_MAX {
+            let Some(mut rows) = missing(generation)? else { return Ok(()) };
+            if generation > 0 {
+                self.demand_quiet(slice, table)?;
+                // What was under way a moment ago may be there now.
+                rows = match missing(generation)? {
+                    Some(rows) => rows,
+                    None => return Ok(()),
+                };
+            }
+            self.insert_again(table, kind, generation, slice.meta.id, &rows)?;
+        }
+        match missing(GENERATIONS_MAX)? {
+            None => Ok(()),
+            Some(_) => {
+                let times = format!("ClickHouse took it into `{table}` {GENERATIONS_MAX} times, and it is not there");
+                Err(self.uncertain(slice, &times))
+            }
+        }
+    }
+
+    /// Whatever was sent of the slice is over, and what it left behind shows.
+    fn demand_quiet(&self, slice: &LoadedSlice, table: &str) -> Result<(), SinkError> {
+        let id = slice.meta.id;
+        match self.ask(slice, |store| store.is_quiet(table, id))? {
+            true => Ok(()),
+            false => Err(SinkError::Retry {
+                detail: format!("an insert of slice {id} is still under way in `{table}`, or shows late"),
+            }),
+        }
+    }
+
+    fn complete_events(
+        &self,
+        slice: &LoadedSlice,
+        days: &[Day],
+        expected: &BTreeMap<Day, u64>,
+    ) -> Result<(), SinkError> {
+        self.deliver(slice, &self.events, Kind::Events, |sent| {
+            let stored = self.stored_days(slice, expected)?;
+            let missing: BTreeSet<Day> = expected.keys().copied().filter(|day| !stored.contains(day)).collect();
+            if sent > 0 && self.by_views && !missing.is_empty() {
+                return Err(self.uncertain(slice, "ClickHouse took its rows for stored, and they are not there"));
+            }
+            Ok((!missing.is_empty()).then(|| only(&slice.decoded.batch, days, &missing)))
+        })
+    }
+
+    fn is_whole(&self, slice: &LoadedSlice) -> Result<bool, SinkError> {
+        let id = slice.meta.id;
+        Ok(self.ask(slice, |store| store.whole_slices(&[id]))?.contains(&id))
     }
 
     /// The days on which all of its rows are there.
@@ -94,45 +171,56 @@ impl<S: Store> ClickHouseSink<S> {
         Ok(())
     }
 
-    /// Sends each rollup what it lacks.
-    fn complete_rollups(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    /// Views see the rows that an insert is about, whatever becomes of them in the events: on days of which the events are
+    /// not there, the rollups must not have them either, since sending the events adds to both.
+    fn demand_uncounted(&self, slice: &LoadedSlice, missing: impl Fn(Day) -> bool) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
+        self.demand_quiet(slice, &self.events)?;
         for (insert, probe) in partials.inserts(&slice.decoded.batch).iter().zip(self.probes.iter()) {
-            let rows = match probe {
-                None => insert.rows.clone(),
-                Some(probe) => {
-                    let counted = self.days_counted(slice, probe, &insert.rows)?;
+            let Some(probe) = probe else { continue };
+            let counted = self.days_counted(slice, probe, &insert.rows, 0)?.unwrap_or_default();
+            if counted.into_iter().any(&missing) {
+                let table = probe.table();
+                return Err(self.uncertain(slice, &format!("`{table}` has counted rows of it that are not there")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends each rollup what it lacks. Where views fill them, what they did not come to: the engine adds the same.
+    fn complete_rollups(&self, slice: &LoadedSlice, partials: &Partials) -> Result<(), SinkError> {
+        if self.by_views {
+            self.demand_quiet(slice, &self.events)?;
+        }
+        for (insert, probe) in partials.inserts(&slice.decoded.batch).iter().zip(self.probes.iter()) {
+            let table = partials.table(insert);
+            match probe {
+                // It may be there any number of times, so that no token has to be trusted.
+                None => self.insert_again(table, Kind::Rollup, self.unused(), slice.meta.id, &insert.rows)?,
+                Some(probe) => self.deliver(slice, table, Kind::Rollup, |sent| {
+                    let Some(counted) = self.days_counted(slice, probe, &insert.rows, sent)? else { return Ok(None) };
                     let days = days(&insert.rows, "minute");
-                    let missing = days.iter().copied().filter(|day| !counted.contains(day)).collect();
-                    only(&insert.rows, &days, &missing)
-                }
-            };
-            self.insert(partials.table(insert), Kind::Rollup, slice.meta.id, &rows)?;
-            if let Some(probe) = probe
-                && rows.num_rows() > 0
-            {
-                self.confirm(slice, probe, &insert.rows)?;
+                    let missing: BTreeSet<Day> = days.iter().copied().filter(|day| !counted.contains(day)).collect();
+                    Ok((!missing.is_empty()).then(|| only(&insert.rows, &days, &missing)))
+                })?,
             }
             partials.acknowledge(insert);
         }
         Ok(())
     }
 
-    /// After the server took what a rollup lacked: a pause if it provably is not there, since a server that was killed may
-    /// remember a token whose rows it lost. What cannot be told is as the server says.
-    fn confirm(&self, slice: &LoadedSlice, probe: &Probe, rows: &RecordBatch) -> Result<(), SinkError> {
+    /// The days on which a rollup has counted the slice. `None` where that could be told before it was sent, and not after,
+    /// as of two slices that add the same: then it is as the server said.
+    fn days_counted(
+        &self,
+        slice: &LoadedSlice,
+        probe: &Probe,
+        rows: &RecordBatch,
+        sent: u64,
+    ) -> Result<Option<BTreeSet<Day>>, SinkError> {
         match self.ask(slice, |store| store.counted(probe, slice.meta.id, &probe.minutes(rows)))? {
-            Counted::On(counted) if counted.len() != count(&days(rows, "minute")).len() => {
-                let detail = format!("`{}` took it for counted, and it is not", probe.table());
-                Err(self.uncertain(slice, &detail))
-            }
-            Counted::On(_) | Counted::Busy(_) | Counted::Unknown(_) => Ok(()),
-        }
-    }
-
-    fn days_counted(&self, slice: &LoadedSlice, probe: &Probe, rows: &RecordBatch) -> Result<BTreeSet<Day>, SinkError> {
-        match self.ask(slice, |store| store.counted(probe, slice.meta.id, &probe.minutes(rows)))? {
-            Counted::On(days) => Ok(days),
+            Counted::On(days) => Ok(Some(days)),
+            Counted::Unknown(_) if sent > 0 => Ok(None),
             Counted::Busy(why) => Err(SinkError::Retry {
                 detail: format!("whether `{}` has slice {} cannot be told yet: {why}", probe.table(), slice.meta.id),
             }),

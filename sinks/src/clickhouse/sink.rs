@@ -5,6 +5,7 @@
 //! the slice as a whole is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use longshore_core::config::{Config, FilledBy};
@@ -54,7 +55,8 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) events: String,
     /// The column of the event time.
     pub(super) time: String,
-    /// Unless ClickHouse fills the rollups itself.
+    /// What slices add to the rollups. Where ClickHouse fills them, it is sent only if that was cut off; none if there are
+    /// no rollups, or the server keeps their states in a form of its own.
     pub(super) partials: Option<Arc<Partials>>,
     /// For each rollup, how to find out what it has counted.
     pub(super) probes: Arc<[Option<Probe>]>,
@@ -62,6 +64,8 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) by_views: bool,
     /// What the tokens of this run end in; empty unless slices are to be stored again on purpose.
     run: String,
+    /// The number of the next token that nobody has used, for rows that may be there any number of times.
+    unused: Arc<AtomicU64>,
 }
 
 impl ClickHouseSink {
@@ -72,7 +76,7 @@ impl ClickHouseSink {
     pub fn new(clickhouse: &ClickHouse, config: &Config, reload: bool) -> Result<Self, ClientError> {
         let partials = Partials::new(clickhouse, config)?.map(Arc::new);
         let run = if reload { format!("-{:016x}", rand::random::<u64>()) } else { String::new() };
-        Ok(Self { run, ..Self::with(clickhouse.clone(), config, partials) })
+        Ok(Self { run, ..Self::with(clickhouse.clone(), config, partials) }.with_unused_tokens(rand::random()))
     }
 
     /// The stored slices of these sources.
@@ -97,7 +101,20 @@ impl<S: Store> ClickHouseSink<S> {
             probes: Probe::of(config).into(),
             by_views: config.clickhouse.rollups == FilledBy::Views && !config.rollups.is_empty(),
             run: String::new(),
+            unused: Arc::default(),
         }
+    }
+
+    /// Where this sink needs a token that was never used, it takes the numbers from this one on. Two sinks should begin far
+    /// apart.
+    pub fn with_unused_tokens(self, from: u64) -> Self {
+        self.unused.store(from, Ordering::Relaxed);
+        self
+    }
+
+    /// The number of a token that nobody has used.
+    pub(super) fn unused(&self) -> u64 {
+        self.unused.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What it stores in.
@@ -105,8 +122,21 @@ impl<S: Store> ClickHouseSink<S> {
         &self.store
     }
 
-    pub(super) fn insert(&self, table: &str, kind: Kind, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
-        let token = format!("{slice}-{}{}", kind.letter(), self.run);
+    fn insert(&self, table: &str, kind: Kind, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
+        self.insert_again(table, kind, 0, slice, batch)
+    }
+
+    /// An insert whose rows were sent under so many tokens before, none of which made them be there.
+    pub(super) fn insert_again(
+        &self,
+        table: &str,
+        kind: Kind,
+        generation: u64,
+        slice: SliceId,
+        batch: &RecordBatch,
+    ) -> Result<(), SinkError> {
+        let generation = if generation == 0 { String::new() } else { generation.to_string() };
+        let token = format!("{slice}-{}{generation}{}", kind.letter(), self.run);
         self.store.insert(table, &token, batch).map_err(|error| {
             error.into_sink_error(&format!("insert into `{}`.`{table}`", self.store.database()), kind.rows())
         })
@@ -130,7 +160,9 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let id = slice.meta.id;
         let events = &slice.decoded.batch;
         self.insert(&self.events, Kind::Events, id, events)?;
-        self.send_rollups(slice)?;
+        if !self.by_views {
+            self.send_rollups(slice)?;
+        }
         self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice))
     }

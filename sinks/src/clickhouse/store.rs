@@ -26,6 +26,7 @@ pub trait Store: Send + Sync {
     ///
     /// An insert is atomic within a partition, and no further: after an error some partitions may have their rows.
     /// Tokens are remembered by table and partition; a token that is remembered keeps the rows out, whatever they are.
+    /// A server that dies in an insert may remember the token and lose the rows; one that loses power, the other way round.
     ///
     /// # Errors
     /// [`ClientError::Network`] and [`ClientError::TimedOut`]: nobody knows whether the rows are there, or will be in a
@@ -50,6 +51,13 @@ pub trait Store: Send + Sync {
         slice: SliceId,
         days: &[Day],
     ) -> Result<BTreeMap<Day, u64>, ClientError>;
+
+    /// Whether no insert of a slice, whose tokens all begin with its id, is under way in the server, and what those before
+    /// left in this table shows. False where that cannot be known, as of a replica that may lag.
+    ///
+    /// # Errors
+    /// The server is away or refuses.
+    fn is_quiet(&self, table: &str, slice: SliceId) -> Result<bool, ClientError>;
 
     /// How many dead letters of a slice there are.
     ///
@@ -86,6 +94,10 @@ impl Store for ClickHouse {
         days: &[Day],
     ) -> Result<BTreeMap<Day, u64>, ClientError> {
         ClickHouse::rows_by_day(self, events, time, slice, days)
+    }
+
+    fn is_quiet(&self, table: &str, slice: SliceId) -> Result<bool, ClientError> {
+        ClickHouse::is_quiet(self, table, slice)
     }
 
     fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {

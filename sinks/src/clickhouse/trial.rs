@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use longshore_core::config::Config;
+use longshore_core::config::{Config, FilledBy};
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
 use longshore_ingest::stages::Cost;
 
@@ -198,7 +198,8 @@ pub struct Rehearsal {
 impl Rehearsal {
     /// For inserts under that config.
     pub fn new(config: &Config) -> Rehearsal {
-        Rehearsal { partials: Partials::unchecked(config) }
+        let by_engine = config.clickhouse.rollups == FilledBy::Engine;
+        Rehearsal { partials: Partials::unchecked(config).filter(|_| by_engine) }
     }
 
     /// The config has rollups, and the engine fills them.

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use longshore_core::config::{Config, Env as Variables, parse};
 use longshore_core::decode::{Decoder, Scratch};
-use longshore_core::limits::RESUME_AFTER_MS;
 use longshore_core::slice::SliceId;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::feed::{Feed, PlannedSlice, Room};
 use longshore_ingest::files::{FileFeed, FileFeedOptions, known_sources};
 use longshore_ingest::journal::{ConfigHash, Journal, Machine, Options as JournalOptions};
-use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+use longshore_ingest::sink::{Attempts, LoadedSlice, SinkError};
 use longshore_sinks::clickhouse::{ClickHouseSink, Store};
 
 use crate::clickhouse::{Connection, Server};
@@ -35,10 +34,10 @@ pub enum Bug {
     ConfigForgotten,
     /// The server remembers too few tokens for what is under way.
     WindowTooSmall,
+    /// After an attempt that failed a slice is sent again without looking what is there.
+    SentAgainBlindly,
 }
 
-/// An engine that sent a slice for so long looks what is there before it sends it again: its tokens may be forgotten.
-pub const RESUME_AFTER: Duration = Duration::from_millis(RESUME_AFTER_MS);
 /// Bytes of a slice at most.
 const SLICE_BYTES: usize = 700;
 /// A slice that is not full is cut after this.
@@ -74,8 +73,7 @@ struct Held {
     planned: PlannedSlice,
     /// Not sent again before this.
     retry_at: Duration,
-    /// When it was sent first.
-    since: Duration,
+    attempts: Attempts,
 }
 
 /// A running engine.
@@ -88,7 +86,6 @@ pub struct Engine {
     connection: Connection,
     processing: BTreeMap<ConfigHash, Processing>,
     config: ConfigHash,
-    by_views: bool,
     held: Vec<Held>,
     /// The ledger was asked about what is in doubt.
     settled: bool,
@@ -114,7 +111,6 @@ impl Engine {
         let config = feed.set_config(config_text).map_err(|error| ended(env, &error))?;
         let mut configs = recovered.configs;
         configs.insert(config, config_text.to_owned());
-        let by_views = server.by_views();
         let connection = Connection { server, life, tokens_removed: bug == Some(Bug::TokenRemoved) };
         let doubt = recovered.in_doubt.len();
         env.note(format_args!("an engine starts under config {config}, {doubt} slices in doubt"));
@@ -126,7 +122,6 @@ impl Engine {
             connection,
             processing: BTreeMap::new(),
             config,
-            by_views,
             held: Vec::new(),
             settled: false,
             bug,
@@ -168,7 +163,8 @@ impl Engine {
             if self.bug == Some(Bug::ConfigForgotten) {
                 planned.config = self.config;
             }
-            self.held.push(Held { planned, retry_at: now, since: now });
+            let attempts = Attempts::new(planned.in_doubt);
+            self.held.push(Held { planned, retry_at: now, attempts });
         }
         Ok(())
     }
@@ -194,14 +190,19 @@ impl Engine {
             return Ok(());
         }
         let at = *self.env.pick(&due);
-        let Held { planned: PlannedSlice { slice, meta, config, in_doubt, .. }, since, .. } = &self.held[at];
-        let resume = !self.by_views && (*in_doubt || now.saturating_sub(*since) >= RESUME_AFTER);
-        self.env.note(format_args!("{} {}", if resume { "resume" } else { "store" }, meta.id));
+        let Held { planned: PlannedSlice { slice, meta, config, in_doubt, .. }, attempts, .. } = &self.held[at];
+        let mut attempts = match self.bug {
+            Some(Bug::SentAgainBlindly) => Attempts::new(*in_doubt),
+            _ => *attempts,
+        };
+        self.env.note(format_args!("{attempts:?} of {}", meta.id));
         let (config, meta, slice) = (*config, meta.clone(), slice.clone());
         let processing = self.processing(config);
         let decoded = processing.decoder.decode(&slice, &mut processing.scratch);
         let loaded = LoadedSlice { meta, decoded };
-        match if resume { processing.sink.resume(&loaded) } else { processing.sink.write(&loaded) } {
+        let outcome = attempts.make(&processing.sink, &loaded);
+        self.held[at].attempts = attempts;
+        match outcome {
             Ok(()) => {
                 let held = self.held.swap_remove(at);
                 if self.bug != Some(Bug::DoneBeforeStored) {
@@ -223,13 +224,14 @@ impl Engine {
     }
 
     fn processing(&mut self, hash: ConfigHash) -> &mut Processing {
-        let Engine { processing, configs, connection, .. } = self;
+        let Engine { env, processing, configs, connection, .. } = self;
         processing.entry(hash).or_insert_with(|| {
             let text = configs.get(&hash).expect("the journal keeps the config of what is in doubt");
             let config = read_config(text);
             let decoder = Decoder::new(&config, None, None).expect("it needs neither keys nor a dictionary");
             let scratch = Scratch::new(&decoder);
-            Processing { decoder, scratch, sink: ClickHouseSink::unchecked(connection.clone(), &config) }
+            let sink = ClickHouseSink::unchecked(connection.clone(), &config).with_unused_tokens(env.word());
+            Processing { decoder, scratch, sink }
         })
     }
 }

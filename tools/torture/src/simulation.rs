@@ -8,7 +8,7 @@ use longshore_ingest::journal::testing::{FaultyDisk, Lies};
 use crate::check::{Books, Findings, check};
 use crate::clickhouse::Server;
 use crate::disk::LivingDisk;
-use crate::engine::{Bug, Ended, Engine, Ground, Plans, RESUME_AFTER};
+use crate::engine::{Bug, Ended, Engine, Ground, Plans};
 use crate::env::{Env, Life, lock};
 use crate::files::Folder;
 use crate::records::{Fate, Record, Setup};
@@ -132,13 +132,14 @@ impl World {
         }
     }
 
-    /// The server's machine is away for longer than an engine sends a slice without looking. Where views fill the
-    /// rollups nobody can tell what of a slice is there, so that a power failure is not among what is promised.
+    /// The server's machine is back in a moment, or it takes minutes.
     fn server_loses_power(&mut self) {
-        if !self.by_views {
-            self.env.count("the server's machine loses power");
-            self.server.lose_power();
-            self.env.pass(RESUME_AFTER);
+        self.env.count("the server's machine loses power");
+        self.server.lose_power();
+        if self.env.once_in(2) {
+            self.server.start();
+        } else if self.env.once_in(2) {
+            self.env.pass(Duration::from_secs(self.env.below(600) as u64));
         }
     }
 

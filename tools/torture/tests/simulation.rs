@@ -52,3 +52,8 @@ fn a_config_that_is_not_kept_is_found() {
 fn tokens_that_are_forgotten_too_soon_are_found() {
     is_found(Bug::WindowTooSmall);
 }
+
+#[test]
+fn a_slice_that_is_sent_again_blindly_is_found() {
+    is_found(Bug::SentAgainBlindly);
+}

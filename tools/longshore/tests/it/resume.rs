@@ -51,6 +51,10 @@ impl Store for Dying {
         Store::rows_by_day(&self.inner, events, time, slice, days)
     }
 
+    fn is_quiet(&self, table: &str, slice: SliceId) -> Result<bool, ClientError> {
+        Store::is_quiet(&self.inner, table, slice)
+    }
+
     fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
         Store::dead_letters(&self.inner, slice)
     }
@@ -219,11 +223,85 @@ fn what_cannot_be_told_pauses_and_says_why() {
     shop.database.execute("ALTER TABLE {db}.events DELETE WHERE _row = 1 SETTINGS mutations_sync = 2");
     let error = resume(&shop, &slice(1)).unwrap_err();
     assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("not all and not none")), "{error:?}");
-    // Views that may have been cut off, too.
+}
+
+/// Stores the slice's events as an insert that only so many of the views came to see.
+fn cut_off_views(shop: &Shop, slice: &LoadedSlice, seen: usize) {
+    let away = &["new_users_mv", "gmv_mv", "pv_uv_mv", "requests_by_ip_mv"][seen..];
+    away.iter().for_each(|view| shop.database.execute(&format!("DETACH TABLE {{db}}.{view} SYNC")));
+    die(shop, slice, 1);
+    away.iter().for_each(|view| shop.database.execute(&format!("ATTACH TABLE {{db}}.{view}")));
+}
+
+#[test]
+fn rollups_that_views_did_not_come_to_fill_are_completed() {
     let shop = Shop::filled_by("resumed_views", FilledBy::Views);
+    for seen in 0..=4 {
+        let slice = slice(seen as u64 + 1);
+        cut_off_views(&shop, &slice, seen);
+        forget(&shop);
+        resume(&shop, &slice).unwrap();
+        assert_slices(&shop, seen as u64 + 1, &format!("{seen} views had seen it"));
+        forget(&shop);
+        resume(&shop, &slice).unwrap();
+        assert_slices(&shop, seen as u64 + 1, "resumed twice");
+    }
+}
+
+#[test]
+fn with_views_too_a_slice_is_completed_wherever_an_engine_died() {
+    let shop = Shop::filled_by("died_views", FilledBy::Views);
+    // Events, dead letters, ledger.
+    for inserts in 0..=3 {
+        let slice = slice(inserts as u64 + 1);
+        let dying = Dying { inner: shop.database.clickhouse.clone(), lives: AtomicUsize::new(inserts) };
+        let outcome = ClickHouseSink::unchecked(dying, &shop.config).write(&slice);
+        assert_eq!(outcome.is_ok(), inserts == 3, "{outcome:?}");
+        forget(&shop);
+        resume(&shop, &slice).unwrap();
+        assert_slices(&shop, inserts as u64 + 1, &format!("died after {inserts} inserts"));
+    }
+}
+
+#[test]
+fn with_views_days_of_an_insert_that_was_cut_off_between_them_are_completed() {
+    for first_days in [1, 3] {
+        let shop = Shop::filled_by("days_cut_views", FilledBy::Views);
+        let part = slice(1).decoded.batch.slice(0, first_days);
+        shop.database.clickhouse.insert("events", "0000000000000001-e", &part).unwrap();
+        forget(&shop);
+        resume(&shop, &slice(1)).unwrap();
+        assert_slices(&shop, 1, &format!("the first {first_days} rows were there"));
+    }
+}
+
+#[test]
+fn a_rollup_that_counted_rows_that_are_not_there_is_nothing_to_add_to() {
+    let shop = Shop::filled_by("counted_not_there", FilledBy::Views);
     die(&shop, &slice(1), 1);
+    shop.database.execute("TRUNCATE TABLE {db}.events");
     let error = resume(&shop, &slice(1)).unwrap_err();
-    assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("materialized views")), "{error:?}");
-    resume(&shop, &slice(2)).unwrap();
-    assert_eq!(shop.database.lines("SELECT slice FROM {db}.ledger"), ["2"], "one of which nothing was there");
+    assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("has counted rows of it")), "{error:?}");
+}
+
+/// A server that is killed between writing a token and the rows behind it remembers the token alone. The same is had by
+/// storing something else under the token and taking it away.
+#[test]
+fn a_token_whose_rows_were_lost_does_not_keep_the_rows_out() {
+    let tables = ["events", "gmv_minutes", "pv_uv_minutes", "requests_by_ip_minutes", "dead_letters", "ledger"];
+    for (inserts, table) in [0, 2, 3, 4, 5, 6].into_iter().zip(tables) {
+        let shop = Shop::new("token_alone");
+        let elsewhere = Shop::new("token_alone_elsewhere");
+        elsewhere.sink.write(&slice(1)).unwrap();
+        die(&shop, &slice(1), inserts);
+        let (here, there) = (&shop.database.name, &elsewhere.database.name);
+        let token = format!("0000000000000001-{}", if table.ends_with("minutes") { "r" } else { &table[..1] });
+        shop.database.execute(&format!(
+            "INSERT INTO {here}.{table} SELECT * FROM {there}.{table} SETTINGS insert_deduplication_token = '{token}', \
+             max_partitions_per_insert_block = 0"
+        ));
+        shop.database.execute(&format!("ALTER TABLE {{db}}.{table} DELETE WHERE 1 SETTINGS mutations_sync = 2"));
+        resume(&shop, &slice(1)).unwrap();
+        assert_slices(&shop, 1, &format!("a token of {table} was left"));
+    }
 }

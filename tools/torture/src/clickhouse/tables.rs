@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
+use longshore_core::slice::SliceId;
+
 use super::rows::{Row, Table};
 use crate::answers::{Group, minute_of};
 
@@ -55,7 +57,7 @@ impl Tokens {
 struct Stored {
     rows: Vec<Row>,
     tokens: Tokens,
-    /// Tokens of all rows, remembered or not, by partition: the truth that a reader of the rows could find out.
+    /// Slices of all rows, by partition: the truth that a reader of the rows could find out.
     placed: HashSet<(String, i64)>,
 }
 
@@ -74,9 +76,9 @@ impl Tables {
         self.0.get(&block.table).is_some_and(known)
     }
 
-    /// Whether a table has the rows of this token in a partition.
-    pub(super) fn holds(&self, table: Table, token: &str, partition: i64) -> bool {
-        self.0.get(&table).is_some_and(|stored| stored.placed.contains(&(token.to_owned(), partition)))
+    /// Whether a table has the rows of this slice in a partition.
+    pub(super) fn holds(&self, table: Table, slice: SliceId, partition: i64) -> bool {
+        self.0.get(&table).is_some_and(|stored| stored.placed.contains(&(slice.to_string(), partition)))
     }
 
     /// All tables' tokens.
@@ -97,12 +99,13 @@ impl Tables {
     /// The block's rows alone, its token not.
     fn place(&mut self, block: Block) {
         let stored = self.0.entry(block.table).or_default();
-        stored.placed.insert((block.token, block.partition));
+        let slice = block.token.split('-').next().unwrap_or_default();
+        stored.placed.insert((slice.to_owned(), block.partition));
         stored.rows.extend(block.rows);
     }
 
-    /// The block's token alone, its rows not.
-    fn remember(&mut self, block: &Block, window: usize) {
+    /// The block's token alone, its rows not: a server that dies writes the token first.
+    pub(super) fn remember(&mut self, block: &Block, window: usize) {
         self.0.entry(block.table).or_default().tokens.remember(&block.token, block.partition, window);
     }
 }
