@@ -7,6 +7,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use longshore_core::config::{Secret, UrlSpec, WireCompression};
@@ -63,7 +64,8 @@ pub struct ClickHouse {
     database: String,
     /// The server is on this machine.
     is_local: bool,
-    version: (u32, u32),
+    /// Major version in the upper half; of the server that was there last.
+    version: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for ClickHouse {
@@ -71,7 +73,7 @@ impl std::fmt::Debug for ClickHouse {
         f.debug_struct("ClickHouse")
             .field("client", &self.client)
             .field("database", &self.database)
-            .field("version", &self.version)
+            .field("version", &self.version())
             .finish_non_exhaustive()
     }
 }
@@ -99,22 +101,22 @@ impl ClickHouse {
             .enable_all()
             .build()
             .map_err(ConnectError::Runtime)?;
-        let mut this = ClickHouse {
+        let this = ClickHouse {
             runtime: Arc::new(runtime),
             client,
             database: connection.database.clone(),
             is_local: is_loopback(&url),
-            version: (0, 0),
+            version: Arc::default(),
         };
         let rows = this
             .rows("SELECT version()")
             .map_err(|error| ConnectError::from_client(error, &place, &connection.user))?;
         let version = rows.into_iter().flatten().next().unwrap_or_default();
-        this.version = parse_version(&version).ok_or_else(|| ConnectError::NotClickHouse {
+        this.set_version(parse_version(&version).ok_or_else(|| ConnectError::NotClickHouse {
             place: place.clone(),
             detail: format!("version() is `{version}`"),
-        })?;
-        if this.version < VERSION_MIN {
+        })?);
+        if this.version() < VERSION_MIN {
             let minimum = format!("{}.{}", VERSION_MIN.0, VERSION_MIN.1);
             return Err(ConnectError::TooOld { place, version, minimum });
         }
@@ -138,7 +140,13 @@ impl ClickHouse {
 
     /// Major and minor version of the server.
     pub fn version(&self) -> (u32, u32) {
-        self.version
+        let version = self.version.load(Ordering::Relaxed);
+        ((version >> 32) as u32, version as u32)
+    }
+
+    /// Another server answers now.
+    pub(super) fn set_version(&self, (major, minor): (u32, u32)) {
+        self.version.store(u64::from(major) << 32 | u64::from(minor), Ordering::Relaxed);
     }
 
     /// Runs a query and returns its rows as text, NULL as `\N`, strings unescaped.

@@ -7,6 +7,7 @@
 //! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
 //! | `preflight.rs`, `durability.rs` | what server and tables can promise, and why not more |
+//! | `guarded.rs` | a sink that asks that again after a failure |
 //! | `store.rs` | what the sink asks of a server, so that a twin can stand in for it |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
 //! | `resume.rs`, `counted.rs` | completing a slice that is stored in part, and whether a rollup has counted it |
@@ -24,6 +25,7 @@ mod counted;
 mod ddl;
 mod durability;
 mod error;
+mod guarded;
 mod insert;
 mod ledger;
 mod partials;
@@ -45,6 +47,7 @@ pub use codes::{CODES, ErrorKind, kind_of_code};
 pub use counted::{Added, Counted, Minutes, Probe};
 pub use ddl::{CONFIGS, DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
 pub use error::{ClientError, ConnectError, ServerException};
+pub use guarded::{Failures, GuardedSink};
 pub use preflight::{Grade, Preflight, Reason, preflight};
 pub use rollup_ddl::{Feed, Rollup, Select, View};
 pub use schema::Schema;

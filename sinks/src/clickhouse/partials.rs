@@ -58,7 +58,7 @@ impl Partials {
     pub(super) fn new(clickhouse: &ClickHouse, config: &Config) -> Result<Option<Partials>, ClientError> {
         let Some(partials) = Partials::unchecked(config) else { return Ok(None) };
         let views = config.clickhouse.rollups == FilledBy::Views;
-        match state_samples(config).iter().try_for_each(|sample| check_state(clickhouse, sample)) {
+        match check_states(clickhouse, config) {
             Ok(()) => Ok(Some(partials)),
             Err(ClientError::Invalid(_)) if views => Ok(None),
             Err(error) => Err(error),
@@ -123,6 +123,14 @@ impl Known {
         // A table of a thread that panicked lacks users at worst.
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the server keeps distinct values as we do, for all types that the config's rollups count.
+///
+/// # Errors
+/// [`ClientError::Invalid`] if it does not.
+pub(super) fn check_states(clickhouse: &ClickHouse, config: &Config) -> Result<(), ClientError> {
+    state_samples(config).iter().try_for_each(|sample| check_state(clickhouse, sample))
 }
 
 /// Whether the server writes the sample's state as we do. Versions 24.8 to 26.7 do; one that does not would count

@@ -8,12 +8,13 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use longshore_core::config::{Config, Guarantee};
+use longshore_core::config::{Config, FilledBy, Guarantee};
 
 use super::check::Difference;
 use super::client::{ClickHouse, VERSION_MIN, parse_version};
 use super::codes::is_bound_user;
 use super::error::ClientError;
+use super::partials::check_states;
 use super::schema::Schema;
 use super::sql::{quote_name, quote_text};
 
@@ -82,6 +83,24 @@ impl Preflight {
         let worst = self.reasons.iter().map(|reason| reason.grade).min().unwrap_or(Grade::ExactlyOnce);
         if self.differences.is_empty() { worst } else { Grade::Refused }
     }
+
+    /// Why nothing may be stored in this database under a config that demands this; `None` if it may.
+    pub fn refusal(&self, guarantee: Guarantee, database: &str) -> Option<String> {
+        if !self.differences.is_empty() {
+            let list: Vec<String> = self.differences.iter().map(ToString::to_string).collect();
+            return Some(format!("the tables in {database} differ from the config:\n{}", list.join("\n")));
+        }
+        let grade = self.grade();
+        if grade.satisfies(guarantee) {
+            return None;
+        }
+        let wanted = match guarantee {
+            Guarantee::ExactlyOnce => Grade::ExactlyOnce,
+            Guarantee::AtLeastOnce => Grade::AtLeastOnce,
+        };
+        let list: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
+        Some(format!("the config demands {wanted}, but: {grade}\n{}", list.join("\n")))
+    }
 }
 
 /// Settings that no insert sets and that decide nonetheless.
@@ -95,6 +114,7 @@ const READ_BACK: [&str; 4] =
 pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, ClientError> {
     let mut reasons = Vec::new();
     reasons.extend(version(clickhouse)?);
+    reasons.extend(states(clickhouse, config)?);
     let applied = match clickhouse.applied_insert_settings(&READ_BACK) {
         Ok(applied) => applied,
         Err(error) => match refused_setting(&error) {
@@ -114,22 +134,34 @@ pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, 
     Ok(Preflight { differences, reasons, notes })
 }
 
-/// The server may have been replaced since we connected.
+/// The server may have been replaced since we connected; what an insert sets goes by the one that is there now.
 fn version(clickhouse: &ClickHouse) -> Result<Option<Reason>, ClientError> {
     let text = clickhouse.value("SELECT version()")?;
-    let (major, minor) = clickhouse.version();
     let reason = |what: String, mend: &str| Some(Reason { grade: Grade::Refused, what, mend: mend.to_owned() });
     Ok(match parse_version(&text) {
         Some(now) if now < VERSION_MIN => reason(
             format!("ClickHouse is now version {text}; {}.{} or later is needed", VERSION_MIN.0, VERSION_MIN.1),
             "upgrade the server",
         ),
-        Some(now) if now == (major, minor) => None,
-        _ => reason(
-            format!("ClickHouse was {major}.{minor} and is {text} now: what an insert must set depends on it"),
-            "start the engine again",
-        ),
+        Some(now) => {
+            clickhouse.set_version(now);
+            None
+        }
+        None => reason(format!("version() is `{text}`, which is not ClickHouse's"), "check the port in `url`"),
     })
+}
+
+/// States of distinct values that the engine writes have to be what this server keeps.
+fn states(clickhouse: &ClickHouse, config: &Config) -> Result<Option<Reason>, ClientError> {
+    match check_states(clickhouse, config) {
+        Err(ClientError::Invalid(what)) if config.clickhouse.rollups == FilledBy::Engine => Ok(Some(Reason {
+            grade: Grade::Refused,
+            what,
+            mend: "`rollups = \"views\"` under [clickhouse], then `longshore schema --apply`".to_owned(),
+        })),
+        Ok(()) | Err(ClientError::Invalid(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether the server refused one of our settings, and what to do about it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use longshore_core::config::{ClickHouseSpec, EmbeddedSpec, Secret, ServerSpec};
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
-use longshore_sinks::clickhouse::{ClickHouse, ClickHouseSink, Connection};
+use longshore_sinks::clickhouse::{ClickHouse, Connection, GuardedSink};
 use longshore_sinks::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
 
 /// A ClickHouse that answers. An embedded server lives as long as this.
@@ -66,7 +66,7 @@ impl Server {
 
 /// A sink that does not wait for an embedded server that has ended.
 pub(crate) struct Watched<'a> {
-    pub(crate) sink: &'a ClickHouseSink,
+    pub(crate) sink: &'a GuardedSink,
     pub(crate) server: &'a Server,
 }
 

@@ -16,7 +16,7 @@ use longshore_ingest::pipeline::{self, Outcome, PipelineOptions};
 use longshore_ingest::progress::Progress;
 use longshore_ingest::read::ReadMethod;
 use longshore_ingest::retry::RetryPolicy;
-use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
+use longshore_sinks::clickhouse::{ClickHouseSink, Failures, GuardedSink, Schema};
 
 use crate::cli::LoadArgs;
 use crate::connect::{Server, Watched};
@@ -65,6 +65,7 @@ fn load(
     let sink = ClickHouseSink::new(&server.client, config, args.reload).or_exit(Exit::Refused)?;
     let known = if args.reload { KnownSlices::default() } else { known_slices(&sink, inputs)? };
 
+    let sink = GuardedSink::new(sink, config, &Failures::default());
     let progress = Progress::default();
     let options = PipelineOptions {
         cut: CutOptions::of(config),

@@ -20,7 +20,7 @@ use longshore_ingest::journal::{self, ConfigHash, Journal, Machine, OpenError};
 use longshore_ingest::retry::RetryPolicy;
 use longshore_ingest::service::{self, Board, Ended, MakeFeed, Plan, Plans, ServiceOptions};
 use longshore_ingest::sink::SinkError;
-use longshore_sinks::clickhouse::{ClickHouse, ClickHouseSink, Schema, Store};
+use longshore_sinks::clickhouse::{ClickHouse, ClickHouseSink, Failures, GuardedSink, Schema, Store};
 
 use crate::bundle::Bundle;
 use crate::cli::RunArgs;
@@ -152,6 +152,8 @@ struct Processing {
     kernels: Kernels,
     client: ClickHouse,
     metrics: Arc<Metrics>,
+    /// Of all slices, whatever their config.
+    failures: Failures,
     current: Arc<str>,
     texts: Mutex<BTreeMap<ConfigHash, String>>,
     plans: Mutex<HashMap<ConfigHash, Arc<Plan>>>,
@@ -171,6 +173,7 @@ impl Processing {
             kernels,
             client: client.clone(),
             metrics,
+            failures: Failures::default(),
             texts: Mutex::new(BTreeMap::from([(ConfigHash::of(&current), current.to_string())])),
             plans: Mutex::new(HashMap::new()),
             current,
@@ -190,6 +193,7 @@ impl Processing {
         let config = bundle.config(&self.path)?;
         let decoder = Decoder::new(&config, config_file::keyring(&config)?, bundle.dictionary(&config)?)?;
         let sink = ClickHouseSink::new(&self.client, &config, false)?;
+        let sink = GuardedSink::new(sink, &config, &self.failures);
         Ok(Plan { decoder: decoder.with_kernels(self.kernels), sink: self.metrics.around(Box::new(sink)) })
     }
 }

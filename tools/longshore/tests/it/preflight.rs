@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use longshore_core::config::{self, Config, Env, FilledBy};
-use longshore_sinks::clickhouse::{Grade, Preflight, Schema, preflight};
+use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
+use longshore_ingest::sink::{Sink, SinkError};
+use longshore_sinks::clickhouse::{ClickHouseSink, Failures, Grade, GuardedSink, Preflight, Schema, preflight};
 
-use crate::database::TestDatabase;
-use crate::shop::{ROLLUPS, Shop, TABLE, view};
+use crate::database::{TestDatabase, loaded_slice};
+use crate::shop::{ROLLUPS, Shop, TABLE, batch, view};
 use crate::support::shared::{Site, database_name};
 use crate::support::small::{CONFIG, lines, refused};
 use crate::support::users::UsersServer;
@@ -175,4 +177,42 @@ fn a_retry_after_the_window_was_mended_is_taken_once() {
         shop.write(1, &[view("10:00:00.000", "web", "ann")]);
     }
     assert_eq!(shop.database.lines("SELECT count() FROM {db}.events"), ["1"]);
+}
+
+#[test]
+fn after_a_failure_it_is_looked_again_and_waited_until_it_is_mended() {
+    let shop = Shop::new("guarded");
+    let sink = ClickHouseSink::new(&shop.database.clickhouse, &shop.config, false).unwrap();
+    let sink = GuardedSink::new(sink, &shop.config, &Failures::default());
+    let slice = |id| loaded_slice(id, batch(id, &[view("10:00:00.000", "web", "ann")]), Vec::new());
+    let window = |value: u64| {
+        let sql = format!("ALTER TABLE {{db}}.ledger MODIFY SETTING non_replicated_deduplication_window = {value}");
+        shop.database.execute(&sql);
+    };
+    // What changes while nothing fails is not looked for.
+    window(0);
+    sink.write(&slice(1)).unwrap();
+    shop.database.execute("DETACH TABLE {db}.dead_letters SYNC");
+    let letter = DeadLetter {
+        row: 1,
+        offset: 0,
+        length: 1,
+        fault: Fault::new(Reason::BadJson, "not JSON"),
+        record: b"x".to_vec(),
+    };
+    let failing = loaded_slice(2, slice(2).decoded.batch, vec![letter]);
+    assert!(matches!(sink.write(&failing), Err(SinkError::Pause { .. })));
+    shop.database.execute("ATTACH TABLE {db}.dead_letters");
+    for _ in 0..2 {
+        let SinkError::Pause { detail } = sink.resume(&failing).unwrap_err() else { panic!("it must pause") };
+        for part in ["demands exactly-once", "table ledger", "ALTER TABLE"] {
+            assert!(detail.contains(part), "`{part}` is not in: {detail}");
+        }
+        assert!(!detail.contains('\n'), "{detail}");
+    }
+    window(10_000);
+    sink.resume(&failing).unwrap();
+    sink.write(&slice(3)).unwrap();
+    assert_eq!(shop.database.lines("SELECT count() FROM {db}.events"), ["3"]);
+    assert_eq!(shop.database.lines("SELECT slice FROM {db}.ledger ORDER BY slice"), ["1", "2", "3"]);
 }

@@ -1,0 +1,75 @@
+//! A sink that finds out what server and tables promise before it goes on after a failure.
+//!
+//! A server that was away may come back as another one: upgraded, restored from a backup, with tables that somebody
+//! changed meanwhile. So after any attempt that failed, on whichever sink of the connection, the [preflight](super::preflight())
+//! comes before the next slice. What it finds below the config's guarantee is a pause, and is looked at again with each
+//! attempt, so that the sink goes on by itself once it is mended.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use longshore_core::config::Config;
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+
+use super::client::ClickHouse;
+use super::error::Rows;
+use super::preflight::preflight;
+use super::sink::ClickHouseSink;
+
+/// Attempts that failed, counted by all sinks of a connection together.
+#[derive(Debug, Clone, Default)]
+pub struct Failures(Arc<AtomicU64>);
+
+/// A [`ClickHouseSink`] that looks again after failures. Made after a preflight that was satisfied.
+#[derive(Debug)]
+pub struct GuardedSink {
+    sink: ClickHouseSink,
+    config: Config,
+    failures: Failures,
+    /// Failures that the last preflight came after.
+    looked_after: Mutex<u64>,
+}
+
+impl GuardedSink {
+    /// A sink of a connection whose failures are counted there.
+    pub fn new(sink: ClickHouseSink, config: &Config, failures: &Failures) -> GuardedSink {
+        let looked_after = Mutex::new(failures.0.load(Ordering::Acquire));
+        GuardedSink { sink, config: config.clone(), failures: failures.clone(), looked_after }
+    }
+
+    /// Looks, if something has failed since the last look. Whoever else wants to send waits for what is found.
+    fn look(&self) -> Result<(), SinkError> {
+        let mut looked_after = self.looked_after.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = self.failures.0.load(Ordering::Acquire);
+        if *looked_after == failures {
+            return Ok(());
+        }
+        let clickhouse: &ClickHouse = self.sink.store();
+        let found = preflight(clickhouse, &self.config)
+            .map_err(|error| error.into_sink_error("finding out what ClickHouse promises", Rows::Ours))?;
+        if let Some(refusal) = found.refusal(self.config.clickhouse.guarantee, clickhouse.database()) {
+            let sentence: Vec<&str> = refusal.lines().map(str::trim).collect();
+            return Err(SinkError::Pause { detail: sentence.join("; ") });
+        }
+        tracing::debug!("after a failure: {}", found.grade());
+        *looked_after = failures;
+        Ok(())
+    }
+
+    fn attempt(&self, send: impl FnOnce(&ClickHouseSink) -> Result<(), SinkError>) -> Result<(), SinkError> {
+        self.look()?;
+        send(&self.sink).inspect_err(|_| {
+            self.failures.0.fetch_add(1, Ordering::AcqRel);
+        })
+    }
+}
+
+impl Sink for GuardedSink {
+    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        self.attempt(|sink| sink.write(slice))
+    }
+
+    fn resume(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        self.attempt(|sink| sink.resume(slice))
+    }
+}
