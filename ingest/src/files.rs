@@ -79,6 +79,8 @@ struct Candidate {
     records: u64,
     /// Bytes of the file as stored, if all of it was read.
     stored: Option<u64>,
+    /// When its oldest record was there.
+    since: Duration,
 }
 
 /// The sources that a journal knows, as a follower takes them.
@@ -333,13 +335,14 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                     break;
                 }
                 self.served = Some(id);
+                let since = lane.since.unwrap_or(now);
                 let buffer = self.buffers.pop().unwrap_or_default();
                 match (Cutting { files: &mut self.files, options: &options, lane, now }).next(buffer) {
                     Outcome::Cut { slice, records, stored } => {
                         room.take(usize::try_from(slice.meta.end - slice.meta.start).unwrap_or(usize::MAX));
                         let lane = self.lanes.get_mut(&id).expect("an active lane");
                         lane.cut_to(slice.meta.end);
-                        candidates.push(Candidate { id, cut: *slice, records, stored });
+                        candidates.push(Candidate { id, cut: *slice, records, stored, since });
                     }
                     Outcome::Nothing { all_read } => {
                         self.rest(id, all_read);
@@ -378,12 +381,11 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             slices.push(JournaledSlice { slice, source, start, end, hash, config, records: Some(*records) });
         }
         self.journal.cut(&slices).map_err(journal_error)?;
-        for (Candidate { id, cut, stored, .. }, journaled) in candidates.into_iter().zip(slices) {
+        for (Candidate { id, cut, stored, since, .. }, journaled) in candidates.into_iter().zip(slices) {
             let lane = self.lanes.get_mut(&id).expect("a lane that was cut");
             lane.planned();
-            let since = lane.since.unwrap_or(now);
-            // What is left has not waited yet.
-            lane.since = Some(now);
+            // What is left has not waited yet, and if nothing is, nothing waits.
+            lane.since = self.active.contains(&id).then_some(now);
             if let Some(stored) = stored {
                 lane.stored = stored;
                 self.introduce(id)?;

@@ -18,7 +18,8 @@ const DICTIONARY: &str = "\n# The product dictionary:\n";
 /// See the [module](self).
 pub(crate) struct Bundle {
     config: String,
-    dictionary: Option<String>,
+    /// The text of the dictionary, if the config names one.
+    pub(crate) dictionary: Option<String>,
 }
 
 impl Bundle {

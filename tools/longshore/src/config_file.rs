@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use longshore_core::config::{self, Config, DictionarySpec, Env, KeyringSpec, ProductsSpec};
+use longshore_core::config::{self, Config, Diagnostic, DictionarySpec, Env, KeyringSpec, ProductsSpec};
 use longshore_core::envelope::Keyring;
 use longshore_core::product::Dictionary;
 
@@ -17,12 +17,17 @@ pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read the config {}", path.display()))
 }
 
-/// Checks a config that was read before, from `path`.
-pub(crate) fn parse(text: &str, path: &Path) -> anyhow::Result<Config> {
+/// Checks a config that was read before, from `path`: all that is wrong with it, one by one.
+pub(crate) fn check(text: &str, path: &Path) -> Result<Config, Vec<Diagnostic>> {
     let env: Env = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    config::parse(text, path, &env).map_err(|diagnostics| {
+    config::parse(text, path, &env)
+}
+
+/// The same, with all that is wrong as one report.
+pub(crate) fn parse(text: &str, path: &Path) -> anyhow::Result<Config> {
+    check(text, path).map_err(|diagnostics| {
         let report: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render()).collect();
         let count = diagnostics.len();
         let plural = if count == 1 { "problem" } else { "problems" };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use longshore_core::config::Config;
-use longshore_sinks::clickhouse::{ClickHouse, Difference, Grade, Preflight, preflight};
+use longshore_sinks::clickhouse::{ClickHouse, ClientError, Difference, Grade, Preflight, preflight};
 
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 
@@ -32,6 +32,25 @@ pub(crate) fn demand(client: &ClickHouse, config: &Config, path: &Path) -> Resul
         tracing::info!("{note}");
     }
     Ok(())
+}
+
+/// While a service runs: why nothing may be stored as another config says, one by one; nothing if it may.
+pub(crate) fn objections(client: &ClickHouse, config: &Config, path: &Path) -> Result<Vec<String>, ClientError> {
+    let found = preflight(client, config)?;
+    if !found.differences.is_empty() {
+        let object = |difference: &Difference| match difference.can_apply() {
+            true => format!("{difference} (`longshore schema -c {} --apply` mends it)", path.display()),
+            false => difference.to_string(),
+        };
+        return Ok(found.differences.iter().map(object).collect());
+    }
+    let grade = found.grade();
+    match grade.satisfies(config.clickhouse.guarantee) {
+        true => Ok(Vec::new()),
+        false => {
+            Ok(found.reasons.iter().map(|reason| format!("{grade} only: {}; {}", reason.what, reason.mend)).collect())
+        }
+    }
 }
 
 /// For `validate`: prints the grade with its reasons.

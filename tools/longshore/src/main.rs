@@ -15,6 +15,7 @@ mod kernels;
 mod load;
 mod logging;
 mod metrics;
+mod reload;
 mod report;
 mod run;
 mod schema;

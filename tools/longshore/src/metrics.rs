@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     stored: Stored,
     failed: Family<[Label; 1], Counter>,
     seconds: Histogram,
+    reloads: Family<[Label; 1], Counter>,
 }
 
 /// What was stored, by source.
@@ -73,9 +74,14 @@ impl Metrics {
         let seconds = Histogram::new(exponential_buckets(0.01, 2.0, 14));
         let help = "Time that storing a slice took: all its inserts, in attempts that succeeded";
         registry.register_with_unit("store", help, Unit::Seconds, seconds.clone());
+        let reloads = Family::default();
+        registry.register("config_reloads", "SIGHUPs by their outcome", reloads.clone());
+        for outcome in ["applied", "refused"] {
+            drop(reloads.get_or_create(&[("outcome", outcome.to_owned())]));
+        }
         let journal = config.run.journal.clone();
         registry.register_collector(Box::new(Gauges { board: board.clone(), names: names.clone(), journal }));
-        Metrics { registry, board, names, stored, failed, seconds }
+        Metrics { registry, board, names, stored, failed, seconds, reloads }
     }
 
     /// All of them as text.
@@ -88,6 +94,12 @@ impl Metrics {
     /// What is not well, a line each.
     pub(crate) fn complaints(&self) -> Vec<String> {
         health::complaints(&self.board)
+    }
+
+    /// A reload was applied or refused.
+    pub(crate) fn reloaded(&self, applied: bool) {
+        let outcome = if applied { "applied" } else { "refused" };
+        self.reloads.get_or_create(&[("outcome", outcome.to_owned())]).inc();
     }
 
     /// A sink that counts what goes into this one.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,11 +29,13 @@ use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::load::default_workers;
 use crate::metrics::{Endpoint, Metrics};
+use crate::reload::Reload;
 use crate::{config_file, guarantee, kernels, schema, signals};
 
 /// Runs the service.
 pub(crate) fn run(args: &RunArgs) -> CommandResult {
     let stop = signals::stop_on_interrupt("storing what was cut").or_exit(Exit::Refused)?;
+    let hangups = signals::hangups().or_exit(Exit::Refused)?;
     let kernels = kernels::choose().or_exit(Exit::Usage)?;
     let path = &args.config.config;
     let text = config_file::text(path).or_exit(Exit::Config)?;
@@ -48,7 +51,7 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     let _serving = endpoint.map(|endpoint| endpoint.serve(metrics.clone())).transpose().or_exit(Exit::Refused)?;
 
     let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
-    let ended = follow(&config, &bundle, patterns, &server, (&board, metrics), (path, kernels, &stop));
+    let ended = follow(&config, &bundle, patterns, &server, (&board, metrics), (path, kernels, &stop, hangups));
     let closed = server.close().or_exit(Exit::Refused);
     let exit = ended?;
     closed?;
@@ -75,11 +78,16 @@ fn follow(
     patterns: Vec<PathBuf>,
     server: &Server,
     (board, metrics): (&Board, Arc<Metrics>),
-    (path, kernels, stop): (&Path, Kernels, &AtomicBool),
+    (path, kernels, stop, hangups): (&Path, Kernels, &AtomicBool, Receiver<()>),
 ) -> CommandResult {
     schema::create_if_fresh(&server.client, &Schema::from_config(config))?;
     guarantee::demand(&server.client, config, path)?;
-    let processing = Processing::new(path, kernels, &server.client, bundle, metrics).or_exit(Exit::Config)?;
+    let processing = Processing::new(path, kernels, &server.client, bundle, metrics.clone()).or_exit(Exit::Config)?;
+    let processing = Arc::new(processing);
+    let (text, client) = (bundle.text(), server.client.clone());
+    Reload { path: path.to_owned(), config: config.clone(), text, client, processing: processing.clone(), metrics }
+        .start(hangups)
+        .or_exit(Exit::Refused)?;
     let options = ServiceOptions {
         workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,
@@ -90,7 +98,7 @@ fn follow(
     let files: MakeFeed<'_> = Box::new(|| file_feed(config, &patterns, &processing));
     tracing::info!("following {} patterns; the journal is {}", patterns.len(), config.run.journal.display());
     let (ended, server_ended) = std::thread::scope(|scope| {
-        let service = scope.spawn(|| service::run(vec![files], &processing, &options, board));
+        let service = scope.spawn(|| service::run(vec![files], &*processing, &options, board));
         let mut server_ended = None;
         while !service.is_finished() {
             if server_ended.is_none() {
@@ -147,14 +155,15 @@ fn file_feed(config: &Config, patterns: &[PathBuf], processing: &Processing) -> 
 }
 
 /// How slices are processed: a decoder and a sink for each config that slices were cut under.
-struct Processing {
+pub(crate) struct Processing {
     path: PathBuf,
     kernels: Kernels,
     client: ClickHouse,
     metrics: Arc<Metrics>,
     /// Of all slices, whatever their config.
     failures: Failures,
-    current: Arc<str>,
+    /// What slices are cut under from now on, with a number that grows.
+    current: Mutex<(u64, Arc<str>)>,
     texts: Mutex<BTreeMap<ConfigHash, String>>,
     plans: Mutex<HashMap<ConfigHash, Arc<Plan>>>,
 }
@@ -176,10 +185,27 @@ impl Processing {
             failures: Failures::default(),
             texts: Mutex::new(BTreeMap::from([(ConfigHash::of(&current), current.to_string())])),
             plans: Mutex::new(HashMap::new()),
-            current,
+            current: Mutex::new((1, current.clone())),
         };
-        processing.plan(ConfigHash::of(&processing.current)).map_err(|why| anyhow!(why))?;
+        processing.plan(ConfigHash::of(&current)).map_err(|why| anyhow!(why))?;
         Ok(processing)
+    }
+
+    /// What is cut from now on is processed by this plan, which was made of the text.
+    pub(crate) fn replace(&self, text: &str, plan: Plan) -> ConfigHash {
+        let hash = ConfigHash::of(text);
+        self.know(&BTreeMap::from([(hash, text.to_owned())]));
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        // Slices of the config before are under way. Should there be older ones, their plans are made again: each plan
+        // remembers users, and takes memory.
+        let before = ConfigHash::of(&current.1);
+        plans.retain(|known, _| *known == before);
+        plans.insert(hash, Arc::new(plan));
+        if *current.1 != *text {
+            *current = (current.0 + 1, text.into());
+        }
+        hash
     }
 
     /// Configs that slices in doubt were cut under.
@@ -188,7 +214,8 @@ impl Processing {
         texts.extend(configs.iter().map(|(&hash, text)| (hash, text.clone())));
     }
 
-    fn make(&self, text: &str) -> anyhow::Result<Plan> {
+    /// How slices that were cut under this text are processed.
+    pub(crate) fn make(&self, text: &str) -> anyhow::Result<Plan> {
         let bundle = Bundle::parse(text);
         let config = bundle.config(&self.path)?;
         let decoder = Decoder::new(&config, config_file::keyring(&config)?, bundle.dictionary(&config)?)?;
@@ -212,7 +239,7 @@ impl Plans for Processing {
     }
 
     fn current(&self) -> (u64, Arc<str>) {
-        (1, self.current.clone())
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn stored(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, SinkError> {

@@ -1,10 +1,11 @@
-//! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once.
+//! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once. SIGHUP, for a service: reload.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
@@ -24,4 +25,17 @@ pub(crate) fn stop_on_interrupt(doing: &'static str) -> io::Result<Arc<AtomicBoo
         }
     })?;
     Ok(stop)
+}
+
+/// SIGHUPs from now on. Those that come before one was taken count as one.
+pub(crate) fn hangups() -> io::Result<Receiver<()>> {
+    let (send, hangups) = sync_channel(1);
+    let mut signals = Signals::new([SIGHUP])?;
+    std::thread::Builder::new().name("hangups".into()).spawn(move || {
+        for _ in signals.forever() {
+            // A full channel holds one that will be taken after this.
+            let _ = send.try_send(());
+        }
+    })?;
+    Ok(hangups)
 }

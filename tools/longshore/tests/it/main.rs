@@ -18,6 +18,7 @@ mod load;
 mod logs;
 mod metrics;
 mod preflight;
+mod reload;
 mod resume;
 mod rollups;
 mod run;

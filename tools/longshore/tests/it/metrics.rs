@@ -1,13 +1,12 @@
 //! The metrics and the health of a real `longshore run`, asked over HTTP, with figures that come from the log.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::sync::mpsc;
 
 use crate::support::http;
-use crate::support::process::{await_that, kill};
+use crate::support::process::await_that;
+use crate::support::service::Service;
 use crate::support::shared::Site;
 
 const CONFIG: &str = r#"
@@ -35,31 +34,18 @@ slice_age = "200ms"
 metrics = "127.0.0.1:PORT"
 "#;
 
-/// A `longshore run` that serves metrics. Killed when dropped.
-struct Service {
-    child: Child,
+/// A `longshore run` that serves metrics.
+struct Metered {
+    service: Service,
     port: u16,
 }
 
-impl Service {
+impl Metered {
     fn start(site: &Site, config: &Path) -> Self {
-        let mut command = site.command();
-        let mut child =
-            command.args(["run", "-c"]).arg(config).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        let (send, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            // To its end, so that it never waits for room in the pipe.
-            for line in log.lines().map_while(Result::ok) {
-                let port =
-                    line.split("metrics are on http://127.0.0.1:").nth(1).and_then(|rest| rest.split('/').next());
-                if let Some(port) = port {
-                    let _ = send.send(port.parse().unwrap());
-                }
-            }
-        });
-        let port = lines.recv().expect("it says where its metrics are");
-        Service { child, port }
+        let service = Service::start(site.command(), config);
+        let line = service.await_line("metrics are on http://127.0.0.1:", 1);
+        let port = line.split("127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+        Metered { service, port }
     }
 
     fn get(&self, path: &str) -> (u16, String) {
@@ -82,13 +68,6 @@ impl Service {
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Records 0..100: every 50th is broken, one is filtered.
 fn records() -> String {
     let record = |n: u64| match n % 50 {
@@ -104,7 +83,7 @@ fn metrics_and_health_say_what_the_log_had_and_what_is_wrong() {
     std::fs::create_dir(site.path("logs")).unwrap();
     let config = site.config(&CONFIG.replace("PORT", "0"));
     let log = site.write("logs/app.log", records());
-    let service = Service::start(&site, &config);
+    let service = Metered::start(&site, &config);
     service.await_sample("longshore_records_total{source=\"app\"}", 100.0);
     service.await_sample("longshore_slices_under_way", 0.0);
     // Sources are told of once a second.
@@ -156,7 +135,7 @@ fn metrics_and_health_say_what_the_log_had_and_what_is_wrong() {
     service.await_sample("longshore_records_total{source=\"app\"}", 101.0);
     assert_eq!(service.get("/healthz"), (200, "ok".to_owned()));
     assert_eq!(service.samples()["longshore_paused_slices"], 0.0);
-    kill("TERM", service.child.id());
+    assert_eq!(service.service.stop(), 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod channel_log;
 pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod service;
 pub(crate) mod shared;
 pub(crate) mod small;
 pub(crate) mod users;
