@@ -44,9 +44,9 @@ use crate::config::{Config, Framing};
 use crate::dead_letter::{DeadLetter, Fault, Reason};
 use crate::delimited::BOM;
 use crate::envelope::{Keyring, Opener};
-use crate::frame::{FRAME_PREFIX_BYTES, Records};
+use crate::frame::{Division, FRAME_PREFIX_BYTES, Records};
 use crate::limits::{DEAD_LETTER_DETAIL_BYTES, DEAD_LETTER_HEAD_BYTES};
-use crate::message;
+use crate::message::{self, Messages};
 use crate::order::{Order, OrderScratch};
 use crate::product::{Dictionary, DictionaryError};
 use crate::simd::Kernels;
@@ -122,6 +122,8 @@ pub struct Scratch {
 struct Outcome<'s> {
     /// The records and where they start in the source.
     bytes: &'s [u8],
+    /// What tells them apart.
+    division: Division<'s>,
     start: u64,
     /// Bytes before a record that belong to it.
     prefix: usize,
@@ -132,12 +134,12 @@ struct Outcome<'s> {
 }
 
 impl<'s> Outcome<'s> {
-    fn new(framing: Framing, start: u64, bytes: &'s [u8]) -> Self {
-        let prefix = match framing {
-            Framing::Lines => 0,
-            Framing::Frames => FRAME_PREFIX_BYTES,
+    fn new(division: Division<'s>, start: u64, bytes: &'s [u8]) -> Self {
+        let prefix = match division {
+            Division::Framing(Framing::Frames) => FRAME_PREFIX_BYTES,
+            Division::Framing(Framing::Lines) | Division::Ends(_) => 0,
         };
-        Outcome { bytes, start, prefix, dead: Vec::new(), filtered: 0, row: 0 }
+        Outcome { bytes, division, start, prefix, dead: Vec::new(), filtered: 0, row: 0 }
     }
 
     /// The record at `source` is the next one, and dead.
@@ -227,7 +229,7 @@ impl Decoder {
     pub fn decode(&self, slice: &Slice, scratch: &mut Scratch) -> DecodedSlice {
         scratch.fields.begin(&self.fields, slice.header.as_ref());
         let (start, bytes) = self.without_bom(slice);
-        let mut outcome = Outcome::new(self.framing, start, bytes);
+        let mut outcome = Outcome::new(self.division(slice), start, bytes);
         match &self.fields {
             Fields::Json(json) => self.decode_json(json, bytes, scratch, &mut outcome),
             _ => self.decode_text(bytes, scratch, &mut outcome),
@@ -249,7 +251,7 @@ impl Decoder {
 
     /// Decodes records of formats that are lines of text, one after the other.
     fn decode_text(&self, bytes: &[u8], scratch: &mut Scratch, outcome: &mut Outcome<'_>) {
-        for record in Records::new(self.framing, bytes) {
+        for record in Records::from(outcome.division, bytes, 0) {
             match self.record(record.bytes, scratch) {
                 Ok(Fate::Loaded) => scratch.rows.push(outcome.row),
                 Ok(Fate::Filtered) => {
@@ -266,11 +268,19 @@ impl Decoder {
         }
     }
 
+    /// What tells the slice's records apart.
+    fn division<'s>(&self, slice: &'s Slice) -> Division<'s> {
+        let ends = slice.messages.as_ref().and_then(Messages::ends);
+        ends.map_or(Division::Framing(self.framing), Division::Ends)
+    }
+
     /// The slice's bytes and their offset in the source. A byte order mark may stand at the very start of a source of
     /// lines; anywhere else it is part of a record.
     fn without_bom<'s>(&self, slice: &'s Slice) -> (u64, &'s [u8]) {
         match slice.bytes.strip_prefix(BOM) {
-            Some(bytes) if slice.start == 0 && self.framing == Framing::Lines => (BOM.len() as u64, bytes),
+            Some(bytes) if slice.start == 0 && self.framing == Framing::Lines && slice.messages.is_none() => {
+                (BOM.len() as u64, bytes)
+            }
             _ => (slice.start, &slice.bytes),
         }
     }

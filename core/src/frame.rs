@@ -6,6 +6,8 @@
 //!
 //! - Lines end with `\n`. One `\r` at the end is not part of a line, whether or not `\n` follows. What is empty then
 //!   is a blank line: no record, but bytes of the slice like any others. The last line needs no ending.
+//! - Messages of a topic are told apart by nothing in their bytes, but by a table of their ends ([`Division`]): nobody cuts
+//!   them here.
 //! - Frames begin with a big-endian `u32`, the number of bytes that follow. Zero, or more than
 //!   [`FRAME_BYTES_CEILING`], cannot be a length: nothing after it can be told apart any more, and the rest of the
 //!   source is given up as one truncated frame. Any other length is believed, so that a frame too short or too long
@@ -138,16 +140,26 @@ fn cut_frames(bytes: &[u8], records_max: usize, at_end: bool, record_bytes_max: 
 pub struct Record<'a> {
     /// Where it begins in the slice, its length prefix included.
     pub offset: usize,
-    /// The record without line ending or length prefix; never empty.
+    /// The record without line ending or length prefix; never empty, but for a message of a line ending alone.
     pub bytes: &'a [u8],
     /// Bytes that it takes up in the source, line ending or length prefix included.
     pub source_bytes: usize,
 }
 
+/// What tells the records of a slice apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Division<'a> {
+    /// What stands between them.
+    Framing(Framing),
+    /// Nothing in the bytes: they end at these places, and one byte stands behind each. So it is with messages, which may
+    /// hold line feeds.
+    Ends(&'a [u32]),
+}
+
 /// The records of a slice, in order.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
-    framing: Framing,
+    division: Division<'a>,
     bytes: &'a [u8],
     /// Where the next record, or a blank line before it, begins.
     at: usize,
@@ -156,7 +168,24 @@ pub struct Records<'a> {
 impl<'a> Records<'a> {
     /// Goes over `bytes`, which [`cut`] found to be whole records.
     pub fn new(framing: Framing, bytes: &'a [u8]) -> Self {
-        Records { framing, bytes, at: 0 }
+        Records::from(Division::Framing(framing), bytes, 0)
+    }
+
+    /// Goes over `bytes`, which are whole records, from the one on that begins at `at`.
+    pub fn from(division: Division<'a>, bytes: &'a [u8], at: usize) -> Self {
+        let division = match division {
+            Division::Ends(ends) => Division::Ends(&ends[ends.partition_point(|&end| (end as usize) < at)..]),
+            framing @ Division::Framing(_) => framing,
+        };
+        Records { division, bytes, at }
+    }
+
+    fn next_ended(&mut self, ends: &'a [u32]) -> Option<Record<'a>> {
+        let (&end, rest) = ends.split_first()?;
+        self.division = Division::Ends(rest);
+        let offset = self.at;
+        self.at = end as usize + 1;
+        Some(Record { offset, bytes: &self.bytes[offset..end as usize], source_bytes: self.at - offset })
     }
 
     fn next_line(&mut self) -> Option<Record<'a>> {
@@ -198,9 +227,10 @@ impl<'a> Iterator for Records<'a> {
     /// # Panics
     /// If the bytes are frames and not whole ones.
     fn next(&mut self) -> Option<Record<'a>> {
-        match self.framing {
-            Framing::Lines => self.next_line(),
-            Framing::Frames => self.next_frame(),
+        match self.division {
+            Division::Framing(Framing::Lines) => self.next_line(),
+            Division::Framing(Framing::Frames) => self.next_frame(),
+            Division::Ends(ends) => self.next_ended(ends),
         }
     }
 }

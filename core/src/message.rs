@@ -65,6 +65,8 @@ pub struct Messages {
     topic: Arc<str>,
     partition: u32,
     list: Vec<Message>,
+    /// If each message is one record, where the records end.
+    ends: Option<Vec<u32>>,
     headers: Vec<Header>,
     /// Keys, and names and values of headers.
     text: Vec<u8>,
@@ -91,9 +93,28 @@ struct Header {
 }
 
 impl Messages {
-    /// None so far, of a partition of a topic.
-    pub fn new(topic: Arc<str>, partition: u32) -> Self {
-        Messages { topic, partition, list: Vec::new(), headers: Vec::new(), text: Vec::new() }
+    /// None so far, of a partition of a topic. They are as many records as they have lines.
+    pub fn of_lines(topic: Arc<str>, partition: u32) -> Self {
+        Messages { topic, partition, list: Vec::new(), ends: None, headers: Vec::new(), text: Vec::new() }
+    }
+
+    /// The same, but each is one record, whatever it holds: see [`Messages::push_end`].
+    pub fn of_records(topic: Arc<str>, partition: u32) -> Self {
+        Messages { ends: Some(Vec::new()), ..Messages::of_lines(topic, partition) }
+    }
+
+    /// The message that was pushed last is a record whose bytes end there in the slice; behind them stands one byte, a line
+    /// feed, that is part of no record. A message without an end is no record of the slice's bytes, but its tail.
+    ///
+    /// # Panics
+    /// If messages are lines.
+    pub fn push_end(&mut self, end: u32) {
+        self.ends.as_mut().expect("messages are records").push(end);
+    }
+
+    /// If each message is one record: where the records end.
+    pub fn ends(&self) -> Option<&[u32]> {
+        self.ends.as_deref()
     }
 
     /// Adds a message whose first record has the number `first` in the slice; numbers and offsets grow. The timestamp is
@@ -119,6 +140,12 @@ impl Messages {
     /// Bytes of keys and headers.
     pub fn text_bytes(&self) -> usize {
         self.text.len()
+    }
+
+    /// Bytes that all this takes up, about.
+    pub fn held_bytes(&self) -> usize {
+        let ends = self.ends.as_ref().map_or(0, |ends| size_of_val(&ends[..]));
+        size_of_val(&self.list[..]) + size_of_val(&self.headers[..]) + ends + self.text.len()
     }
 
     /// Offset of the message that a record came in.
@@ -216,7 +243,7 @@ mod tests {
 
     /// Three messages: of records 0, 1 to 3, and 4. The second has two headers of one name, and one without a value.
     fn messages() -> Messages {
-        let mut messages = Messages::new("orders".into(), 7);
+        let mut messages = Messages::of_lines("orders".into(), 7);
         messages.push(0, 100, Some(1_700_000_000_123), Some(b"k1"), []);
         let headers: [(&str, Option<&[u8]>); 3] = [("trace", Some(b"old")), ("trace", Some(b"new")), ("empty", None)];
         messages.push(1, 103, None, None, headers);

@@ -34,11 +34,15 @@
 //! A broker that does not keep the metadata keeps no plan, and nothing can be promised over it: see [`Assigned`].
 //!
 //! # Messages
-//! A message's payload is a record, or, if it has line ends inside, as many as it has lines. Messages that are empty or
-//! null (tombstones) are no records, as blank lines are none. One that is longer than a record may be is a dead letter
-//! with its head; its bytes are not copied. Offsets that no message has, such as those of transactions' markers, belong to
-//! the slice that they are in.
+//! A message's payload is a record, or, where the config says so, as many as it has lines. Messages that are empty or null
+//! (tombstones) are no records, as blank lines are none; one line end behind a record is no part of it. One that is longer
+//! than a record may be is a dead letter with its head; its bytes are not copied. Offsets that no message has, such as
+//! those of transactions' markers, belong to the slice that they are in.
+//!
+//! A record may hold line feeds, so that a slice carries where its records end, and what else is known of their messages
+//! ([`Messages`](longshore_core::message::Messages)).
 
+mod draft;
 mod feed;
 mod partition;
 pub mod plan;

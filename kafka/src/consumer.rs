@@ -1,6 +1,7 @@
 //! The member: polls librdkafka, and tells what happened in the port's words.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use longshore_ingest::kafka::{Assigned, CommitError, Consumer, Event, Message, T
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::assign::{ANSWER, Offsets, number, partitions};
@@ -165,9 +166,16 @@ impl RdConsumer {
                         // What was sought past may still come.
                         if offset >= owned.next {
                             owned.next = offset + 1;
-                            let payload = message.payload();
+                            let (payload, headers) = (message.payload(), headers(&message));
                             bytes += payload.map_or(0, <[u8]>::len);
-                            event(Event::Message(Message { partition: at, offset, payload }));
+                            event(Event::Message(Message {
+                                partition: at,
+                                offset,
+                                timestamp: message.timestamp().to_millis(),
+                                key: message.key(),
+                                headers: &headers,
+                                payload,
+                            }));
                             told += 1;
                         }
                         if bytes >= KAFKA_POLL_BYTES {
@@ -307,6 +315,14 @@ impl Drop for RdConsumer {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+/// A message's headers. Those whose names are not UTF-8 are left out: Kafka's protocol says that names are, and the client
+/// panics over one that is not, for which a stranger's message must not end the engine.
+fn headers<'m>(message: &'m BorrowedMessage<'_>) -> Vec<(&'m str, Option<&'m [u8]>)> {
+    let Some(headers) = message.headers() else { return Vec::new() };
+    let one = |index| catch_unwind(AssertUnwindSafe(|| headers.try_get(index))).ok().flatten();
+    (0..headers.count()).filter_map(one).map(|header| (header.key, header.value)).collect()
 }
 
 fn gone() -> FeedError {

@@ -14,7 +14,7 @@ use crate::column::builder::ColumnBuilder;
 use crate::column::span::Span;
 use crate::dead_letter::{Fault, Reason};
 use crate::envelope::Opener;
-use crate::frame::Records;
+use crate::frame::{Division, Records};
 use crate::json::walk::{Learned, Walk};
 use crate::json::{Plan, RawValue, Slots};
 use crate::limits::{BLOCK_RECORDS, CHUNK_BYTES};
@@ -93,17 +93,20 @@ impl Decoder {
         let mut at = 0;
         while at < bytes.len() {
             let dead = outcome.dead.len();
-            let plain = match &self.opener {
-                None => Some(self.plain_chunk(bytes, &mut at, &mut scratch.json, outcome)),
-                Some(opener) => {
+            let plain = match (&self.opener, outcome.division) {
+                (None, Division::Framing(_)) => Some(self.plain_chunk(bytes, &mut at, &mut scratch.json, outcome)),
+                (None, Division::Ends(_)) => Some(self.message_chunk(bytes, &mut at, &mut scratch.json, outcome)),
+                (Some(opener), _) => {
                     self.open_chunk(opener, bytes, &mut at, &mut scratch.json, outcome);
                     None
                 }
             };
+            // Between lines there are none.
+            let newlines_inside = matches!(outcome.division, Division::Ends(_)).then_some(0);
             let mut records = std::mem::take(&mut scratch.json.records);
             let arena = std::mem::take(&mut scratch.json.arena);
             let mut chunk = match plain {
-                Some(range) => Chunk { bytes: &bytes[range], passed: 0, odd: 0, newlines: None },
+                Some(range) => Chunk { bytes: &bytes[range], passed: 0, odd: 0, newlines: newlines_inside },
                 None => Chunk { bytes: &arena, passed: 0, odd: 0, newlines: Some(0) },
             };
             for block in records.chunks(BLOCK_RECORDS) {
@@ -147,6 +150,35 @@ impl Decoder {
         start..end
     }
 
+    /// The next chunk of plain records that are messages, indexed: its range of the slice.
+    fn message_chunk(
+        &self,
+        bytes: &[u8],
+        at: &mut usize,
+        scratch: &mut JsonScratch,
+        outcome: &mut Outcome<'_>,
+    ) -> Range<usize> {
+        let start = *at;
+        for record in Records::from(outcome.division, bytes, start) {
+            let (from, to) = (record.offset, record.offset + record.bytes.len());
+            *at = from + record.source_bytes;
+            match record.bytes.len() <= self.record_bytes_max {
+                true => {
+                    let open = (from - start, to - start);
+                    scratch.records.push(Record { row: outcome.row, source: (from, to), open });
+                }
+                false => outcome.die((from, to), self.too_long(record.bytes)),
+            }
+            outcome.row += 1;
+            if *at - start >= CHUNK_BYTES {
+                break;
+            }
+        }
+        assert!(*at > start, "messages that are left end somewhere");
+        scratch.index.build(self.kernels, &bytes[start..*at]);
+        start..*at
+    }
+
     /// Opens the next chunk of sealed records into the arena, and indexes it.
     fn open_chunk(
         &self,
@@ -160,8 +192,8 @@ impl Decoder {
         // Blank lines may be all that is left.
         *at = bytes.len();
         scratch.arena.clear();
-        for record in Records::new(self.framing, &bytes[start..]) {
-            let from = start + record.offset + outcome.prefix;
+        for record in Records::from(outcome.division, bytes, start) {
+            let from = record.offset + outcome.prefix;
             let source = (from, from + record.bytes.len());
             match self.open(opener, record.bytes, &mut scratch.arena) {
                 Ok(open) => scratch.records.push(Record { row: outcome.row, source, open }),
@@ -169,7 +201,7 @@ impl Decoder {
             }
             outcome.row += 1;
             if scratch.arena.len() >= CHUNK_BYTES {
-                *at = start + record.offset + record.source_bytes;
+                *at = record.offset + record.source_bytes;
                 break;
             }
         }

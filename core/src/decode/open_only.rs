@@ -24,7 +24,7 @@ impl Decoder {
         let mut sum = Opened::default();
         let arena = &mut scratch.open;
         arena.clear();
-        for record in Records::new(self.framing, bytes) {
+        for record in Records::from(self.division(slice), bytes, 0) {
             if arena.len() >= CHUNK_BYTES {
                 arena.clear();
             }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use longshore_core::slice::SliceId;
 
-use super::partition::{Cutting, Partition};
+use super::draft::Cutting;
+use super::partition::Partition;
 use super::plan::CutRule;
 use super::port::{CommitError, Consumer, Event, TopicPartition};
 use crate::feed::{Feed, FeedError, PlannedSlice, Room, SourceStatus, Term, Ticket};
@@ -81,7 +82,7 @@ impl<C: Consumer> KafkaFeed<C> {
             }
             Event::Message(message) => {
                 if let Some(partition) = partitions.get_mut(message.partition) {
-                    partition.message(message.offset, message.payload, now, cutting);
+                    partition.message(&message, now, cutting);
                 }
             }
             Event::End(at, offset) => {

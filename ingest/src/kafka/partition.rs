@@ -5,85 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use longshore_core::config::Framing;
-use longshore_core::limits::DEAD_LETTER_HEAD_BYTES;
-use longshore_core::slice::{Slice, SliceId, Tail};
-use memchr::memchr_iter;
+use longshore_core::slice::{Slice, SliceId};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::draft::{Cutting, Draft};
 use super::plan::{self, CutRule, PlannedEnd};
-use super::port::{Assigned, TopicPartition};
-use crate::cut::too_long;
+use super::port::{Assigned, Message, TopicPartition};
 use crate::feed::{Lease, PlannedSlice, Term, Ticket};
 use crate::journal::ConfigHash;
 use crate::sink::SliceMeta;
-
-/// A slice while its messages come in.
-#[derive(Debug)]
-pub(super) struct Draft {
-    start: u64,
-    /// Offset behind the last message; `start` if there was none.
-    next: u64,
-    bytes: Vec<u8>,
-    records: usize,
-    tail: Option<Tail>,
-    /// When the first message came.
-    since: Duration,
-}
-
-impl Draft {
-    fn at(start: u64) -> Self {
-        Draft { start, next: start, bytes: Vec::new(), records: 0, tail: None, since: Duration::ZERO }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.next == self.start
-    }
-
-    /// Adds a message. `next` moves behind it.
-    fn add(&mut self, offset: u64, payload: &[u8], rule: CutRule, now: Duration) {
-        if self.is_empty() {
-            self.since = now;
-        }
-        self.next = offset + 1;
-        if payload.is_empty() {
-            return;
-        }
-        if payload.len() > rule.record_bytes_max as usize {
-            let head = payload[..payload.len().min(DEAD_LETTER_HEAD_BYTES)].to_vec();
-            self.tail = Some(too_long(head, payload.len() as u64, 0, None, rule.record_bytes_max as usize));
-            return;
-        }
-        match rule.framing {
-            Framing::Lines => {
-                self.bytes.extend_from_slice(payload);
-                self.bytes.push(b'\n');
-            }
-            Framing::Frames => {
-                let length = u32::try_from(payload.len()).expect("a record is shorter than the limit");
-                self.bytes.extend_from_slice(&length.to_be_bytes());
-                self.bytes.extend_from_slice(payload);
-            }
-        }
-        self.records += records_in(payload, rule.framing);
-    }
-
-    fn hash(&self) -> u64 {
-        let Some(tail) = &self.tail else { return xxh3_64(&self.bytes) };
-        let mut hash = Xxh3::new();
-        hash.update(&xxh3_64(&self.bytes).to_le_bytes());
-        hash.update(&tail.length.to_le_bytes());
-        hash.update(&tail.head);
-        hash.digest()
-    }
-}
-
-fn records_in(payload: &[u8], framing: Framing) -> usize {
-    match framing {
-        Framing::Lines => memchr_iter(b'\n', payload).count() + 1,
-        Framing::Frames => 1,
-    }
-}
 
 /// How far a planned slice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,14 +32,6 @@ struct Entry {
     planned: PlannedEnd,
     id: SliceId,
     state: State,
-}
-
-/// How new slices are cut.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cutting {
-    pub(super) rule: CutRule,
-    pub(super) slice_bytes: usize,
-    pub(super) records_max: usize,
 }
 
 /// A partition that this member owns.
@@ -160,7 +82,7 @@ impl Partition {
             term,
             committed,
             entries,
-            draft: Draft::at(committed),
+            draft: Draft::at(&at, committed),
             ready: VecDeque::new(),
             stopped,
             paused: false,
@@ -170,31 +92,27 @@ impl Partition {
     }
 
     /// Takes a message. Wrong are bytes that are not what was planned; the partition stops.
-    pub(super) fn message(&mut self, offset: u64, payload: Option<&[u8]>, now: Duration, cutting: Cutting) {
+    pub(super) fn message(&mut self, message: &Message<'_>, now: Duration, cutting: Cutting) {
+        let offset = message.offset;
         self.log_end = self.log_end.max(offset + 1);
         if self.stopped.is_some() {
             return;
         }
-        let payload = payload.unwrap_or_default();
         if let Some(index) = self.first_in_doubt() {
             let PlannedEnd { end, rule, .. } = self.entries[index].planned;
             if offset >= end {
                 return self.stop_changed(index, format!("the next message behind {} is {offset}", self.draft.next));
             }
-            self.draft.add(offset, payload, rule, now);
+            self.draft.add(message, rule, now);
             if offset + 1 == end {
                 self.close_again(index);
             }
             return;
         }
-        // Of one that is too long nothing is kept here but its head.
-        let kept = if payload.len() > cutting.rule.record_bytes_max as usize { &[] } else { payload };
-        let bytes = self.draft.bytes.len() + kept.len();
-        let records = self.draft.records + records_in(kept, cutting.rule.framing);
-        if bytes > cutting.slice_bytes || records > cutting.records_max {
+        if !self.draft.has_room_for(message, cutting) {
             self.close(cutting.rule);
         }
-        self.draft.add(offset, payload, cutting.rule, now);
+        self.draft.add(message, cutting.rule, now);
         if self.draft.tail.is_some() {
             self.close(cutting.rule);
         }
@@ -222,7 +140,7 @@ impl Partition {
         }
         self.entries[index].state = State::Read;
         let next = self.entries.get(index + 1).map_or(end, |entry| entry.start);
-        self.ready.push_back((std::mem::replace(&mut self.draft, Draft::at(next)), rule));
+        self.ready.push_back((std::mem::replace(&mut self.draft, Draft::at(&self.at, next)), rule));
     }
 
     fn stop_changed(&mut self, index: usize, what: String) {
@@ -233,14 +151,14 @@ impl Partition {
              engines of the group and reset the group's offset of this partition to {}",
             self.name, planned.end, planned.end
         ));
-        self.draft = Draft::at(self.draft.start);
+        self.draft = Draft::at(&self.at, self.draft.start);
     }
 
     /// It cannot be read on. What was given away may still be stored.
     pub(super) fn stop(&mut self, why: String) {
         if self.stopped.is_none() {
             self.stopped = Some(format!("{}: {why}", self.name));
-            self.draft = Draft::at(self.draft.start);
+            self.draft = Draft::at(&self.at, self.draft.start);
         }
     }
 
@@ -250,7 +168,7 @@ impl Partition {
             return;
         }
         let next = self.draft.next;
-        self.ready.push_back((std::mem::replace(&mut self.draft, Draft::at(next)), rule));
+        self.ready.push_back((std::mem::replace(&mut self.draft, Draft::at(&self.at, next)), rule));
     }
 
     /// When the draft's first message came, if it is to be ended by age.
@@ -270,7 +188,7 @@ impl Partition {
 
     /// Bytes held.
     pub(super) fn held_bytes(&self) -> usize {
-        self.ready.iter().map(|(draft, _)| draft.bytes.len()).sum::<usize>() + self.draft.bytes.len()
+        self.ready.iter().map(|(draft, _)| draft.held_bytes()).sum::<usize>() + self.draft.held_bytes()
     }
 
     /// Bytes of the draft.
@@ -321,7 +239,7 @@ impl Partition {
             bytes: draft.bytes,
             header: None,
             tail: draft.tail,
-            messages: None,
+            messages: draft.messages,
         };
         let lease = Lease::until(self.revoked.clone(), self.term.clone());
         PlannedSlice { slice, meta, config: entry.planned.config, in_doubt, ticket, lease, since: draft.since }
@@ -354,7 +272,7 @@ impl Partition {
             moved = Some(entry.planned.end);
         }
         if let Some(next) = moved {
-            self.draft = Draft::at(next);
+            self.draft = Draft::at(&self.at, next);
         }
         moved
     }

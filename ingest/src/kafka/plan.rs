@@ -1,14 +1,14 @@
 //! The plan of a partition: what the metadata of its committed offset says of the slices that follow it.
 //!
 //! A text of `longshore1:` and base64 of: the count of configs and their hashes; the count of slices and, of each, the
-//! offsets that it covers, the number of its config, its rule (twice the longest record's bytes, one more if its records
-//! are frames), and the hash of its bytes; then 32 bits of XXH3 over all that and the
+//! offsets that it covers, the number of its config, its rule (twice the longest record's bytes, one more if its messages
+//! are lines), and the hash of its bytes; then 32 bits of XXH3 over all that and the
 //! committed offset, so that a text that is damaged, or belongs to another offset, is not believed. Numbers are LEB128,
 //! hashes 8 bytes, little-endian. No text at all is a plan of nothing: what tools leave that reset a group's offsets.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use longshore_core::config::Framing;
+use longshore_core::config::KafkaMessages;
 use longshore_core::limits::{KAFKA_PLAN_BYTES_MAX, KAFKA_PLAN_SLICES_MAX};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -20,20 +20,20 @@ const CHECKSUM_BYTES: usize = 4;
 /// How messages become the bytes of a slice. In the plan, since another config may rule when it is cut again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CutRule {
-    /// How records are told apart in the bytes.
-    pub framing: Framing,
+    /// What a message is.
+    pub messages: KafkaMessages,
     /// Longest message that is a record, bytes.
     pub record_bytes_max: u32,
 }
 
 impl CutRule {
     fn number(self) -> u64 {
-        u64::from(self.record_bytes_max) << 1 | u64::from(self.framing == Framing::Frames)
+        u64::from(self.record_bytes_max) << 1 | u64::from(self.messages == KafkaMessages::Lines)
     }
 
     fn of_number(number: u64) -> Option<CutRule> {
-        let framing = if number & 1 == 1 { Framing::Frames } else { Framing::Lines };
-        Some(CutRule { framing, record_bytes_max: u32::try_from(number >> 1).ok()? })
+        let messages = if number & 1 == 1 { KafkaMessages::Lines } else { KafkaMessages::Record };
+        Some(CutRule { messages, record_bytes_max: u32::try_from(number >> 1).ok()? })
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn slice(end: u64, config: u64, hash: u64) -> PlannedEnd {
-        let rule = CutRule { framing: Framing::Frames, record_bytes_max: 64 };
+        let rule = CutRule { messages: KafkaMessages::Lines, record_bytes_max: 64 };
         PlannedEnd { end, config: ConfigHash(config), rule, hash }
     }
 

@@ -42,6 +42,12 @@ pub struct Message<'a> {
     pub partition: &'a TopicPartition,
     /// Its offset.
     pub offset: u64,
+    /// What the producer or the broker stamped it with, milliseconds since 1970.
+    pub timestamp: Option<i64>,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its headers, in order.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
     /// Its value; `None` for a tombstone.
     pub payload: Option<&'a [u8]>,
 }

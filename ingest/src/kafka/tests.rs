@@ -5,13 +5,14 @@ mod twin;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_core::config::Framing;
+use longshore_core::config::KafkaMessages;
 use longshore_core::slice::SliceId;
 
 use self::twin::{Broker, Dice, Planted, Shared, TwinConsumer};
+use super::draft::{Cutting, Draft};
 use super::partition::{Partition, slice_id};
 use super::plan::{self, CutRule, PlannedEnd};
-use super::{Assigned, KafkaFeed, KafkaOptions};
+use super::{Assigned, KafkaFeed, KafkaOptions, Message};
 use crate::feed::{Feed, FeedError, PlannedSlice, Room, Term};
 use crate::journal::ConfigHash;
 
@@ -19,7 +20,7 @@ const ROOM: Room = Room { slices: 8, bytes: 1 << 20 };
 
 fn options(slice_bytes: usize) -> KafkaOptions {
     KafkaOptions {
-        rule: CutRule { framing: Framing::Lines, record_bytes_max: 40 },
+        rule: CutRule { messages: KafkaMessages::Record, record_bytes_max: 40 },
         slice_bytes,
         records_max: 1_000,
         slice_age: Duration::from_secs(5),
@@ -94,6 +95,44 @@ fn tombstones_and_empty_messages_are_no_records_and_long_ones_keep_their_head() 
 }
 
 #[test]
+fn a_message_is_a_record_or_lines_and_each_record_knows_its_message() {
+    for (messages, first_records) in [(KafkaMessages::Record, [0, 1, 2]), (KafkaMessages::Lines, [0, 1, 3])] {
+        let broker = calm();
+        for payload in [Some(&b"a"[..]), None, Some(b"two\n\r\nlines\n"), Some(b""), Some(b"c\r\n")] {
+            put(&broker, payload);
+        }
+        let mut feed = feed(&broker, 200);
+        feed.options.rule.messages = messages;
+        all(&mut feed, 0).unwrap();
+        let slices = all(&mut feed, 9).unwrap();
+        assert_eq!((slices.len(), slices[0].meta.start, slices[0].meta.end), (1, 0, 5));
+        let slice = &slices[0].slice;
+        assert_eq!(slice.bytes, b"a\ntwo\n\r\nlines\nc\n");
+        let known = slice.messages.as_ref().unwrap();
+        assert_eq!(first_records.map(|record| known.offset_of(record)), [0, 2, 4]);
+        let ends: Option<&[u32]> = if messages == KafkaMessages::Record { Some(&[1, 13, 15]) } else { None };
+        assert_eq!(known.ends(), ends);
+        let records = if messages == KafkaMessages::Record { 3 } else { 4 };
+        assert_eq!(known.offset_of(records - 1), 4, "the last record is the last message's");
+    }
+}
+
+#[test]
+fn keys_and_headers_count_for_a_slices_size() {
+    let at = twin::topic_partition(0);
+    let cutting = Cutting { rule: options(1).rule, slice_bytes: 100, records_max: 10 };
+    let headers = [("name", Some(&b"value"[..]))];
+    let message =
+        |key| Message { partition: &at, offset: 3, timestamp: None, key, headers: &headers, payload: Some(b"p") };
+    let mut draft = Draft::at(&at, 3);
+    assert!(draft.has_room_for(&message(Some(&[b'k'; 90])), cutting));
+    assert!(!draft.has_room_for(&message(Some(&[b'k'; 91])), cutting));
+    draft.add(&message(Some(&[b'k'; 40])), cutting.rule, Duration::ZERO);
+    assert!(draft.has_room_for(&message(Some(&[b'k'; 39])), cutting), "51 and 49 of 100, a line feed among them");
+    assert!(!draft.has_room_for(&message(Some(&[b'k'; 40])), cutting));
+}
+
+#[test]
 fn a_successor_with_other_options_cuts_the_same_slices_again() {
     let broker = calm();
     for payload in [&b"aaaa"[..], b"bbbb", &[b'x'; 41], b"cccc", b"dddd", b"eeee"] {
@@ -103,7 +142,7 @@ fn a_successor_with_other_options_cuts_the_same_slices_again() {
     let given = all(&mut before, 0).unwrap();
     broker.borrow_mut().kick(1);
     let mut after = feed(&broker, 1_000);
-    after.options.rule = CutRule { framing: Framing::Frames, record_bytes_max: 1_000 };
+    after.options.rule = CutRule { messages: KafkaMessages::Lines, record_bytes_max: 1_000 };
     let again = all(&mut after, 0).unwrap();
     let ranges: Vec<_> = given.iter().map(|slice| (slice.meta.start, slice.meta.end)).collect();
     assert_eq!(ranges, [(0, 3), (3, 5)], "the long one ends the first");

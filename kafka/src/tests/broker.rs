@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use longshore_core::config::{Framing, KafkaMessages, KafkaSpec, KafkaStart};
+use longshore_core::config::{KafkaMessages, KafkaSpec, KafkaStart};
 use longshore_ingest::feed::{Feed, FeedError, PlannedSlice, Room};
 use longshore_ingest::journal::ConfigHash;
 use longshore_ingest::kafka::{KafkaFeed, KafkaOptions, plan::CutRule};
@@ -78,7 +78,7 @@ pub(super) fn spec(brokers: &str, group: &str) -> KafkaSpec {
 
 pub(super) fn options(slice_bytes: usize) -> KafkaOptions {
     KafkaOptions {
-        rule: CutRule { framing: Framing::Lines, record_bytes_max: 1_000 },
+        rule: CutRule { messages: KafkaMessages::Record, record_bytes_max: 1_000 },
         slice_bytes,
         records_max: 1_000,
         slice_age: Duration::from_millis(200),

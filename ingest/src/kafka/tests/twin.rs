@@ -185,7 +185,14 @@ impl Consumer for TwinConsumer {
             let count = 1 + group.dice.below(6) as usize;
             let from = group.logs[partition].partition_point(|(offset, _)| offset < next);
             for (offset, payload) in group.logs[partition][from..].iter().take(count) {
-                event(Event::Message(Message { partition: &at, offset: *offset, payload: payload.as_deref() }));
+                event(Event::Message(Message {
+                    partition: &at,
+                    offset: *offset,
+                    timestamp: Some(*offset as i64),
+                    key: None,
+                    headers: &[],
+                    payload: payload.as_deref(),
+                }));
                 *next = offset + 1;
             }
             if *next >= group.end(partition) {
