@@ -76,8 +76,8 @@ fn a_message_is_one_record_whatever_line_ends_it_holds() {
 fn messages_over_chunks_are_the_rows_that_their_lines_are() {
     let records: Vec<String> = (0..6_000)
         .map(|number: usize| {
-            let filler = "x".repeat(number * 7919 % 211 + if number % 997 == 0 { 300_000 } else { 0 });
-            let gap = if number % 3 == 0 { "\n" } else { " " };
+            let filler = "x".repeat(number * 7919 % 211 + if number.is_multiple_of(997) { 300_000 } else { 0 });
+            let gap = if number.is_multiple_of(3) { "\n" } else { " " };
             format!("{{\"ts\": {},{gap}\"name\": \"{filler}\",{gap}\"p\": \"z\"}}", 1_700_000_000 + number)
         })
         .collect();
