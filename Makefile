@@ -12,6 +12,8 @@ PYTHON ?= python3
 BENCH ?= parse,engine,load
 # Seeds of `make torture`.
 SEEDS ?= 10000
+# Faults of real processes in `make torture`.
+FAULTS ?= 200
 # The workload of `make bench-compare`.
 WORKLOAD ?= channel-log
 
@@ -31,8 +33,10 @@ test: clickhouse ## Run every test
 	$(CARGO) build --locked -p longshore -p loggen -p longshore-benches
 	$(PYTHON) benches/driver/bench.py --quick --no-peers --profile debug
 
-torture: ## Let everything die in simulation, SEEDS=10000 times, and see whether a record is lost or doubled
-	$(CARGO) run --release --locked --quiet -p longshore-torture -- simulate --seeds $(SEEDS)
+torture: clickhouse ## Let everything die, in simulation (SEEDS=10000) and in earnest (FAULTS=200); is a record lost or doubled?
+	$(CARGO) build --release --locked -p longshore -p longshore-torture
+	target/release/torture simulate --seeds $(SEEDS)
+	target/release/torture real --faults $(FAULTS)
 
 lint: ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --all --check

@@ -181,6 +181,10 @@ pub const BENCH_REPETITIONS_CEILING: usize = 1_000;
 pub const BENCH_SECONDS: u64 = 10;
 /// See [`BENCH_SECONDS`].
 pub const BENCH_SECONDS_CEILING: u64 = 3_600;
+/// Faults of `longshore chaos`, unless told otherwise, and the most that may be asked for.
+pub const CHAOS_FAULTS: u64 = 50;
+/// See [`CHAOS_FAULTS`].
+pub const CHAOS_FAULTS_CEILING: u64 = 100_000;
 
 /// Smallest memory limit of the embedded ClickHouse the config may ask for: it takes half of that at rest.
 pub const EMBEDDED_MEMORY_BYTES_FLOOR: u64 = 512 << 20;

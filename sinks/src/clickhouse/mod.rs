@@ -12,6 +12,7 @@
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
 //! | `resume.rs`, `counted.rs` | completing a slice that is stored in part, and whether a rollup has counted it |
 //! | `configs.rs` | configs that slices of topics were planned under |
+//! | `scratch.rs` | a database that is dropped after use |
 //! | `trial.rs` | a sample inserted into a database of its own, to measure the server |
 //!
 //! What is stored is known to ClickHouse alone: nothing here keeps state between calls but for a cache of known users.
@@ -33,6 +34,7 @@ mod preflight;
 mod resume;
 mod rollup_ddl;
 mod schema;
+mod scratch;
 mod sink;
 mod sql;
 mod store;
@@ -51,8 +53,10 @@ pub use guarded::{Failures, GuardedSink};
 pub use preflight::{Grade, Preflight, Reason, preflight};
 pub use rollup_ddl::{Feed, Rollup, Select, View};
 pub use schema::Schema;
+pub use scratch::Scratch;
 pub use sink::ClickHouseSink;
 pub use sql::{quote_name, quote_table, quote_text};
 pub use store::{Day, Store};
+pub use tls::tls_config;
 pub use trial::{Rehearsal, Trial, TrialError, TrialRun};
 pub use types::clickhouse_type;

@@ -43,7 +43,11 @@ pub(super) fn http_client(url: &Url, ca_file: Option<&Path>) -> Result<clickhous
     Ok(clickhouse::Client::with_http_client(pool.build(connector)))
 }
 
-fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, ConnectError> {
+/// TLS as it is spoken to an `https` server: with the roots of a PEM file, or the system's.
+///
+/// # Errors
+/// The file, or the system's store, cannot be read or holds none.
+pub fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, ConnectError> {
     let error = |path: &Path, detail: String| ConnectError::CaFile { path: path.to_owned(), detail };
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()

@@ -20,11 +20,12 @@ use super::error::ClientError;
 use super::insert::stream_bytes;
 use super::partials::Partials;
 use super::schema::Schema;
+use super::scratch::{Scratch, scratch_name};
 use super::sink::ClickHouseSink;
-use super::sql::{quote_name, quote_table, quote_text};
+use super::sql::quote_table;
 
 /// What stands between a database's name and the random end of its trial's.
-const INFIX: &str = "_bench_";
+const PURPOSE: &str = "bench";
 /// How long the server is watched for work that is not ours.
 const WATCH: Duration = Duration::from_millis(300);
 
@@ -75,7 +76,7 @@ impl<'a> Trial<'a> {
     pub fn new(clickhouse: &'a ClickHouse, config: &Config) -> Trial<'a> {
         let mut config = config.clone();
         let name = &mut config.clickhouse.database;
-        *name = format!("{name}{INFIX}{:016x}", rand::random::<u64>());
+        *name = scratch_name(name, PURPOSE);
         Trial { clickhouse, config }
     }
 
@@ -89,12 +90,7 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// ClickHouse refuses or is away.
     pub fn left_behind(clickhouse: &ClickHouse, config: &Config) -> Result<Vec<String>, ClientError> {
-        let prefix = quote_text(&format!("{}{INFIX}", config.clickhouse.database));
-        let rows = clickhouse.rows(&format!(
-            "SELECT name FROM system.databases WHERE startsWith(name, {prefix}) AND length(name) = length({prefix}) + 16 \
-             ORDER BY name"
-        ))?;
-        Ok(rows.into_iter().flatten().collect())
+        Scratch::left_behind(clickhouse, &config.clickhouse.database, PURPOSE)
     }
 
     /// Cores that the server uses for others' work at this moment; `None` if it does not let us see.
@@ -112,16 +108,16 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// Anything of that failed, or `stop` was set. The database is gone then too, unless the server is.
     pub fn run(&self, slices: &[LoadedSlice], stop: &AtomicBool) -> Result<TrialRun, TrialError> {
-        let clickhouse = self.clickhouse.with_database(self.database());
-        let scratch = Scratch { clickhouse: &clickhouse };
-        Schema::from_config(&self.config).apply(&clickhouse)?;
+        let scratch = Scratch::named(self.clickhouse, self.database());
+        let clickhouse = scratch.clickhouse();
+        Schema::from_config(&self.config).apply(clickhouse)?;
         // Tokens of their own: those of a load would be the same in each trial.
-        let sink = ClickHouseSink::new(&clickhouse, &self.config, true)?;
+        let sink = ClickHouseSink::new(clickhouse, &self.config, true)?;
         let before = self.server_cpu();
         let (inserted, client) = Cost::of(|| self.insert_all(&sink, slices, stop));
         let after = self.server_cpu();
         inserted?;
-        self.check(&clickhouse, slices)?;
+        self.check(clickhouse, slices)?;
         drop(scratch);
         let server_cpu = before.zip(after).map(|(before, after)| after.saturating_sub(before));
         Ok(TrialRun { client, server_cpu })
@@ -173,20 +169,6 @@ impl<'a> Trial<'a> {
             "SELECT sum(value) FROM system.events WHERE event IN ('UserTimeMicroseconds', 'SystemTimeMicroseconds')";
         let micros = self.clickhouse.value(sql).inspect_err(|error| tracing::debug!("system.events: {error}")).ok()?;
         micros.parse().ok().map(Duration::from_micros)
-    }
-}
-
-/// A database that is dropped with this, whether it was made or not.
-struct Scratch<'a> {
-    clickhouse: &'a ClickHouse,
-}
-
-impl Drop for Scratch<'_> {
-    fn drop(&mut self) {
-        let statement = format!("DROP DATABASE IF EXISTS {} SYNC", quote_name(self.clickhouse.database()));
-        if let Err(error) = self.clickhouse.execute(&statement) {
-            tracing::error!("the trial's database stays behind ({error}); once ClickHouse answers, run `{statement}`");
-        }
     }
 }
 

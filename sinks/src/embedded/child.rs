@@ -68,10 +68,12 @@ fn become_server(mut args: impl Iterator<Item = OsString>) -> Result<Never, Stri
     }
 }
 
-/// From here on the kernel kills this process when the thread that started it ends. If that was before now, the
-/// parent is another already.
+/// From here on the kernel kills this process when the thread that started it ends, which is one of process `parent`.
+///
+/// # Errors
+/// The parent is another already, since that was before now; or the system cannot do it.
 #[cfg(target_os = "linux")]
-fn die_with(parent: i32) -> Result<(), String> {
+pub fn die_with(parent: i32) -> Result<(), String> {
     use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| format!("cannot ask for a signal at the parent's death: {error}"))?;
@@ -83,7 +85,7 @@ fn die_with(parent: i32) -> Result<(), String> {
 
 /// [`super::EmbeddedServer::start`] refuses other platforms before it comes to this.
 #[cfg(not(target_os = "linux"))]
-fn die_with(_parent: i32) -> Result<(), String> {
+pub fn die_with(_parent: i32) -> Result<(), String> {
     Err(super::EmbeddedError::Platform.to_string())
 }
 

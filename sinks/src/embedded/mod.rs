@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use longshore_core::limits::EMBEDDED_START_SECONDS_MAX;
 
-pub use child::{CHILD_ARG, child_main};
+pub use child::{CHILD_ARG, child_main, die_with};
 pub use error::EmbeddedError;
 pub use foreground::run_foreground;
 pub use server::EmbeddedServer;

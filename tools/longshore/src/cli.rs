@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use longshore_core::config::byte_size;
 use longshore_core::limits::{
     BENCH_REPETITIONS, BENCH_REPETITIONS_CEILING, BENCH_SAMPLE_BYTES_CEILING, BENCH_SECONDS, BENCH_SECONDS_CEILING,
+    CHAOS_FAULTS, CHAOS_FAULTS_CEILING,
 };
 use longshore_ingest::read::ReaderChoice;
 
@@ -54,6 +55,11 @@ pub(crate) enum Command {
     ///
     /// With ClickHouse it inserts the sample into a database of its own, which it drops at the end.
     Bench(BenchArgs),
+    /// Kill the engine and its connections at random, and prove that nothing is lost or doubled
+    ///
+    /// An acceptance test of the config's ClickHouse: generated logs are followed into a database of its own, which is
+    /// dropped at the end, while things go wrong on purpose; after each fault everything is compared with what was written.
+    Chaos(ChaosArgs),
     /// Check a config and report every problem in it
     Validate(ValidateArgs),
     /// Show the tables and views of a config, and how the server's differ
@@ -100,6 +106,28 @@ pub(crate) struct LoadArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
+    /// Die at once when this process, which must be the one that starts it, does
+    #[arg(long, value_name = "PID", hide = true)]
+    pub(crate) ends_with: Option<i32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChaosArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// How many faults
+    #[arg(long, value_name = "N", default_value_t = CHAOS_FAULTS,
+          value_parser = clap::value_parser!(u64).range(1..=CHAOS_FAULTS_CEILING))]
+    pub(crate) faults: u64,
+    /// Begin no fault after so many minutes
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) minutes: Option<u64>,
+    /// Which faults and records; default: others each time
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Where logs and journal of the test go, in a folder that is removed if all is well; default: the temporary folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod bar;
 mod bench;
 mod bundle;
+mod chaos;
 mod cli;
 mod clickhouse;
 mod config_file;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(args, &bars),
         Command::Run(args) => run::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Chaos(args) => chaos::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Clickhouse(args) => clickhouse::run(args),

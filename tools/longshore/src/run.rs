@@ -22,6 +22,7 @@ use longshore_ingest::retry::RetryPolicy;
 use longshore_ingest::service::{self, Board, Ended, MakeFeed, Plan, Plans, ServiceOptions};
 use longshore_ingest::sink::SinkError;
 use longshore_sinks::clickhouse::{ClickHouse, ClickHouseSink, Failures, GuardedSink, Schema, Store};
+use longshore_sinks::embedded;
 
 use crate::bundle::Bundle;
 use crate::cli::RunArgs;
@@ -34,6 +35,9 @@ use crate::{config_file, guarantee, kernels, schema, signals};
 
 /// Runs the service.
 pub(crate) fn run(args: &RunArgs) -> CommandResult {
+    if let Some(parent) = args.ends_with {
+        embedded::die_with(parent).map_err(|why| anyhow!(why)).or_exit(Exit::Refused)?;
+    }
     let stop = signals::stop_on_interrupt("storing what was cut").or_exit(Exit::Refused)?;
     let hangups = signals::hangups().or_exit(Exit::Refused)?;
     let kernels = kernels::choose().or_exit(Exit::Usage)?;

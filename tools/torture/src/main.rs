@@ -1,4 +1,6 @@
-//! `torture`: runs the simulation.
+//! `torture`: runs the simulation, or kills real processes.
+
+mod real;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -19,6 +21,8 @@ struct Cli {
 enum Command {
     /// Runs the deterministic simulation.
     Simulate(Simulate),
+    /// Kills a real engine, a real ClickHouse and the connections between them.
+    Real(real::Args),
 }
 
 #[derive(Debug, Args)]
@@ -38,10 +42,10 @@ struct Simulate {
 }
 
 fn main() -> ExitCode {
-    let Command::Simulate(options) = Cli::parse().command;
-    let clean = match options.seed {
-        Some(seed) => one(seed, options.verbose),
-        None => many(options.from, options.seeds),
+    let clean = match Cli::parse().command {
+        Command::Simulate(Simulate { seed: Some(seed), verbose, .. }) => one(seed, verbose),
+        Command::Simulate(Simulate { from, seeds, .. }) => many(from, seeds),
+        Command::Real(args) => real::run(&args),
     };
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

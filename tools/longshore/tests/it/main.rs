@@ -5,6 +5,7 @@ mod access_log;
 mod away;
 mod bad_input;
 mod bench;
+mod chaos;
 mod command;
 mod database;
 mod dedup;

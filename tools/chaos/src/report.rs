@@ -1,0 +1,97 @@
+//! What a run came to, as data and as text.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::audit::Findings;
+use crate::faults::{Counts, Fault};
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Of records and faults.
+    pub seed: u64,
+    /// Faults that were done, by kind.
+    pub done: Counts,
+    /// Faults that had no occasion: no insert came.
+    pub missed: u64,
+    /// How often everything was compared.
+    pub compared: u64,
+    /// Records that were written.
+    pub records: u64,
+    /// Those of them that are rows.
+    pub rows: u64,
+    /// Those that are dead letters.
+    pub dead: u64,
+    /// How often the engine was started.
+    pub engine_starts: u64,
+    /// Whether a small disk could be mounted for the journal, if one was wanted.
+    pub disk: Option<bool>,
+    /// How long it took.
+    pub time: Duration,
+    /// A stop was asked for before all was done.
+    pub interrupted: bool,
+    /// What went wrong.
+    pub failed: Option<Failed>,
+    /// What the engine did that it should not, since the last comparison.
+    pub(crate) complaints: Vec<String>,
+}
+
+/// What went wrong.
+#[derive(Debug)]
+pub struct Failed {
+    /// After which faults.
+    pub faults: Vec<Fault>,
+    /// What is wrong.
+    pub findings: Findings,
+    /// The last lines of the engine's log.
+    pub last_words: String,
+}
+
+impl Report {
+    /// How many faults were done.
+    pub fn faults(&self) -> u64 {
+        self.done.values().sum()
+    }
+
+    /// Whether nothing was found wrong, and there was something to find.
+    pub fn is_clean(&self) -> bool {
+        self.failed.is_none() && self.compared > 0
+    }
+}
+
+impl fmt::Display for Report {
+    /// A table of the faults, what was compared, what is wrong, and last the verdict in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (fault, count) in &self.done {
+            writeln!(f, "{count:>6}  {fault}")?;
+        }
+        if self.disk == Some(false) {
+            writeln!(f, "     0  disk of the journal full: NOT TESTED, a small disk cannot be mounted here")?;
+        }
+        if self.missed > 0 {
+            writeln!(f, "        {} more had no occasion and are not counted", self.missed)?;
+        }
+        let Report { records, rows, dead, compared, engine_starts, .. } = self;
+        writeln!(
+            f,
+            "{records} records, of which {rows} rows, {dead} dead letters and {} filtered, in {:.0} s; the engine was \
+             started {engine_starts} times",
+            records - rows - dead,
+            self.time.as_secs_f64(),
+        )?;
+        writeln!(f, "compared {compared} times: events, every rollup, dead letters and ledger")?;
+        let (lost, twice) = match &self.failed {
+            None => (0, 0),
+            Some(Failed { faults, findings, last_words }) => {
+                let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
+                writeln!(f, "WRONG after fault {} ({}), seed {}:", self.faults(), faults.join(", then "), self.seed)?;
+                findings.details.iter().try_for_each(|detail| writeln!(f, "  {detail}"))?;
+                writeln!(f, "the engine's last words:")?;
+                last_words.lines().try_for_each(|line| writeln!(f, "  {line}"))?;
+                (findings.lost, findings.twice)
+            }
+        };
+        write!(f, "lost {lost}, twice {twice}, faults {}", self.faults())
+    }
+}
