@@ -13,6 +13,7 @@
 //! be stored makes neither the journal grow nor tokens be forgotten.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::time::Duration;
 
 use longshore_core::limits::{LANE_SLICES_MAX, PLANNED_SLICES_MAX};
@@ -183,7 +184,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                     tracing::error!(
                         "{} is gone with at least {lost_bytes_min} bytes that were not read; they are lost unless it, or \
                          a copy of it, is put back where it is followed",
-                        path.display()
+                        self.called(id, &path)
                     );
                 }
                 if let Some(lane) = self.lanes.get_mut(&id) {
@@ -193,11 +194,11 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             }
             Change::Truncated { id, path, lost_bytes_min } => {
                 let how = "was truncated, and no copy of what it had is followed";
-                self.ended(id, &format!("{} {how}", path.display()), lost_bytes_min);
+                self.ended(id, &format!("{} {how}", self.called(id, &path)), lost_bytes_min);
             }
             Change::Rewritten { id, path, lost_bytes_min } => {
                 let how = "has other content than it had: nothing more is read of it until it is truncated or replaced";
-                self.ended(id, &format!("{} {how}", path.display()), lost_bytes_min);
+                self.ended(id, &format!("{} {how}", self.called(id, &path)), lost_bytes_min);
             }
             Change::Forgotten { id } => self.forget(id)?,
             Change::Held { path, .. } => {
@@ -207,6 +208,14 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             Change::ScanOnly { why } => tracing::warn!("files are found by scans alone, a second late: {why}"),
         }
         Ok(())
+    }
+
+    /// A source by its path, or by the name of an earlier run if this one has not seen it yet.
+    fn called(&self, id: SourceId, path: &Path) -> String {
+        match self.lanes.get(&id) {
+            Some(lane) if path.as_os_str().is_empty() => lane.name.to_string(),
+            _ => path.display().to_string(),
+        }
     }
 
     /// A lane has something to do, perhaps.

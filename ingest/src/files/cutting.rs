@@ -177,6 +177,8 @@ impl<F: Files> Cutting<'_, F> {
                 "it is gone with {} slices that were journaled and not acknowledged; put it, or a copy of it, back",
                 self.lane.in_doubt.len()
             )),
+            // Until it is back.
+            ReadError::Gone if self.lane.nothing_follows() => Outcome::Nothing { all_read: true },
             ReadError::Gone => {
                 self.lane.failed(self.now);
                 Outcome::Later

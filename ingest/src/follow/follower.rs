@@ -81,22 +81,35 @@ impl Follower {
         } else {
             follower.schedule.scan_only = true;
         }
-        for KnownSource { identity, position } in known {
-            let ended = identity.inode == Inode::NONE;
-            follower.sources.insert(Source {
-                identity,
-                path: PathBuf::new(),
-                position,
-                state: if ended { State::Ended } else { State::Live { scans_missed: 0 } },
-                size: position.stored,
-                signature: None,
-                told: ended,
-                handle: None,
-                used: 0,
-                epoch: 0,
-            });
+        for source in known {
+            follower.know(source);
         }
         Ok(follower)
+    }
+
+    /// A source of an earlier run. Those that come later were found later.
+    fn know(&mut self, KnownSource { identity, position }: KnownSource) {
+        // A file that was truncated after it was copied is another source's by now; the earlier run ended before it could
+        // note that the first goes on in the copy.
+        if let Some(earlier) = self.sources.of_inode(&identity.inode) {
+            self.sources.change(earlier, |source| {
+                source.state = State::Doubted { shorter: true, scans: 0 };
+                source.identity.inode = Inode::NONE;
+            });
+        }
+        let ended = identity.inode == Inode::NONE;
+        self.sources.insert(Source {
+            identity,
+            path: PathBuf::new(),
+            position,
+            state: if ended { State::Ended } else { State::Live { scans_missed: 0 } },
+            size: position.stored,
+            signature: None,
+            told: ended,
+            handle: None,
+            used: 0,
+            epoch: 0,
+        });
     }
 
     /// Waits until something changed, for so long at most, and says what.
@@ -162,6 +175,8 @@ impl Follower {
     pub fn open(&mut self, id: SourceId) -> Result<Arc<File>, OpenError> {
         let source = self.sources.get(id).ok_or(OpenError::Unknown)?;
         match source.state {
+            // Where it was, another file may be by now, or none; what is there is told by the next scan.
+            State::Vanished if source.handle.is_none() => Err(OpenError::Moved),
             State::Live { .. } | State::Vanished => self.handle(id, None),
             State::Doubted { .. } | State::Stopped => Err(OpenError::Moved),
             State::Ended => Err(OpenError::Unknown),

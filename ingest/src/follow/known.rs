@@ -93,7 +93,7 @@ impl Sources {
 
     pub(super) fn insert(&mut self, source: Source) {
         let id = source.identity.id;
-        if source.state != State::Ended {
+        if source.identity.inode != Inode::NONE {
             self.by_inode.insert(source.identity.inode, id);
         }
         let old = self.by_id.insert(id, source);
@@ -117,7 +117,7 @@ impl Sources {
         if self.by_inode.get(&inode) == Some(&id) {
             self.by_inode.remove(&inode);
         }
-        if source.state != State::Ended {
+        if source.identity.inode != Inode::NONE {
             self.by_inode.insert(source.identity.inode, id);
         }
         self.index(id, true);

@@ -140,6 +140,42 @@ fn a_copy_is_not_read_again_and_takes_the_source_over_when_it_is_truncated() {
     });
 }
 
+/// A killed run may have noted who a truncated file is now, and not yet where its first source went on.
+#[test]
+fn of_two_sources_noted_with_one_file_the_earlier_goes_on_in_its_copy() {
+    each(|case| {
+        let first = FIRST.repeat(4);
+        case.append("a.log", &first);
+        let id = case.found();
+        assert_eq!(case.read(id, 0, 96), first);
+        case.append("a.log", "unread\n");
+        let earlier = case.follower.known();
+        fs::copy(case.path("a.log"), case.path("a.log.1")).expect("copied");
+        File::create(case.path("a.log")).expect("truncated");
+        case.append("a.log", "a new beginning\n");
+        assert_eq!(told(case), ["rotated a.log.1 96..103", "found a.log 0..16"]);
+        let later = case.follower.known().into_iter().filter(|source| source.identity.id != id);
+        case.follower = follow(case.folder.path(), earlier.into_iter().chain(later).collect());
+        assert_eq!(told(case), ["found a.log 0..16", "rotated a.log.1 96..103"]);
+        assert_eq!(case.read(id, 96, 103), "unread\n");
+    });
+}
+
+#[test]
+fn a_file_that_is_gone_since_an_earlier_run_is_not_looked_for_where_it_was() {
+    each(|case| {
+        case.append("a.log", FIRST);
+        let id = case.found();
+        assert_eq!(case.read(id, 0, 24), FIRST);
+        fs::remove_file(case.path("a.log")).expect("removed");
+        case.append("b.log", "another one\n");
+        case.restart();
+        // By no name: this run has never seen it.
+        assert_eq!(told(case), ["found b.log 0..12", "vanished  0"]);
+        assert!(matches!(case.follower.open(id), Err(OpenError::Moved)));
+    });
+}
+
 #[test]
 fn a_truncation_without_a_copy_says_what_was_lost() {
     each(|case| {

@@ -22,6 +22,9 @@ pub(crate) struct ConfigText<'a> {
 /// The variable that brings the password to the engine, so that it is in no file.
 pub(crate) const PASSWORD_VARIABLE: &str = "LONGSHORE_CHAOS_PASSWORD";
 
+/// The journal, in the run's folder: as the config has it.
+pub(crate) const JOURNAL: &str = "journal/journal";
+
 impl ConfigText<'_> {
     /// The config. Paths in it are beside it.
     pub(crate) fn text(&self) -> String {

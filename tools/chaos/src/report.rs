@@ -25,6 +25,8 @@ pub struct Report {
     pub dead: u64,
     /// How often the engine was started.
     pub engine_starts: u64,
+    /// How often a ClickHouse of our own ended by itself, which is a fault of its own that is not counted.
+    pub server_ends: u64,
     /// Whether a small disk could be mounted for the journal, if one was wanted.
     pub disk: Option<bool>,
     /// How long it took.
@@ -71,6 +73,9 @@ impl fmt::Display for Report {
         }
         if self.missed > 0 {
             writeln!(f, "        {} more had no occasion and are not counted", self.missed)?;
+        }
+        if self.server_ends > 0 {
+            writeln!(f, "        ClickHouse ended by itself {} times and was started again", self.server_ends)?;
         }
         let Report { records, rows, dead, compared, engine_starts, .. } = self;
         writeln!(

@@ -67,6 +67,9 @@ pub fn run(options: &Options<'_>) -> Result<Report, ChaosError> {
     };
     run.until_done()?;
     run.report.time = run.begin.elapsed();
+    if run.report.failed.is_some() {
+        run.site.keep_journal().map_err(at("keep the journal in", &options.folder))?;
+    }
     Ok(run.report)
 }
 
@@ -264,10 +267,22 @@ impl Run<'_> {
             let writer = self.site.application.rest().map_err(at("write logs in", &self.site.folder))?;
             writer.books.records
         };
-        let stuck = self.catch_up(records)?;
-        let mut writer = self.site.application.rest().map_err(at("write logs in", &self.site.folder))?;
-        let mut findings = audit(self.site.scratch.clickhouse(), &writer.books)?;
+        let begin = Instant::now();
+        let mut stuck = self.catch_up(records, begin)?;
+        let mut findings = loop {
+            let writer = self.site.application.rest().map_err(at("write logs in", &self.site.folder))?;
+            match audit(self.site.scratch.clickhouse(), &writer.books) {
+                Ok(findings) => break findings,
+                // It may have ended by itself only now.
+                Err(error) if begin.elapsed() >= CATCH_UP_PATIENCE => return Err(error.into()),
+                Err(_) => {
+                    drop(writer);
+                    stuck = self.catch_up(records, begin)?;
+                }
+            }
+        };
         findings.details.splice(0..0, stuck.into_iter().chain(self.report.complaints.drain(..)));
+        let mut writer = self.site.application.rest().map_err(at("write logs in", &self.site.folder))?;
         writer.all_read();
         self.report.compared += 1;
         self.report.records = writer.books.records;
@@ -277,13 +292,9 @@ impl Run<'_> {
     }
 
     /// Waits until the ledger has all records; why it has not, if it has not.
-    fn catch_up(&mut self, records: u64) -> Result<Option<String>, ChaosError> {
-        let begin = Instant::now();
+    fn catch_up(&mut self, records: u64, begin: Instant) -> Result<Option<String>, ChaosError> {
         loop {
-            if let Some(status) = self.site.engine.tend().map_err(at("start", &self.options.engine))? {
-                self.report.complaints.push(format!("the engine ended by itself: {status}"));
-            }
-            self.report.engine_starts = self.site.engine.starts;
+            self.tend()?;
             let state = match stored(self.site.clickhouse()) {
                 // More than were written: the comparison says which.
                 Ok(found) if found >= records => return Ok(None),
@@ -299,5 +310,19 @@ impl Run<'_> {
             }
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+
+    /// Starts what has ended by itself again, as a service manager does.
+    fn tend(&mut self) -> Result<(), ChaosError> {
+        if let Some(server) = self.site.server.own()
+            && server.tend()?
+        {
+            self.report.server_ends += 1;
+        }
+        if let Some(status) = self.site.engine.tend().map_err(at("start", &self.options.engine))? {
+            self.report.complaints.push(format!("the engine ended by itself: {status}"));
+        }
+        self.report.engine_starts = self.site.engine.starts;
+        Ok(())
     }
 }

@@ -107,6 +107,15 @@ impl Own {
         Ok(())
     }
 
+    /// Starts it again if it has ended by itself; whether it had.
+    pub(crate) fn tend(&mut self) -> Result<bool, ChaosError> {
+        if !self.running.as_ref().is_some_and(EmbeddedServer::has_exited) {
+            return Ok(false);
+        }
+        self.running = None;
+        self.start().map(|()| true)
+    }
+
     /// SIGSTOP or SIGCONT.
     pub(crate) fn set_frozen(&self, frozen: bool) {
         if let Some(running) = &self.running {

@@ -16,7 +16,7 @@ use crate::disk::SmallDisk;
 use crate::engine::Engine;
 use crate::error::{ChaosError, at};
 use crate::proxy::Proxy;
-use crate::records::{ConfigText, PASSWORD_VARIABLE};
+use crate::records::{ConfigText, JOURNAL, PASSWORD_VARIABLE};
 use crate::run::Options;
 use crate::server::{Server, Target, behind_proxy};
 use crate::writer::Writer;
@@ -84,6 +84,21 @@ impl Site {
             folder.join("engine.log"),
         );
         Ok(Site { engine, application: Application::start(writer), proxy, scratch, server, disk, folder })
+    }
+
+    /// Copies the journal off a small disk, which goes away: it is what tells most of what went wrong.
+    pub(crate) fn keep_journal(&mut self) -> io::Result<()> {
+        if self.disk.is_none() {
+            return Ok(());
+        }
+        self.engine.kill()?;
+        let kept = self.folder.join("journal-kept");
+        fs::create_dir_all(&kept)?;
+        for entry in fs::read_dir(self.folder.join(JOURNAL))? {
+            let entry = entry?;
+            fs::copy(entry.path(), kept.join(entry.file_name()))?;
+        }
+        Ok(())
     }
 
     /// The way to ClickHouse without the proxy.
