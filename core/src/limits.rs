@@ -136,6 +136,8 @@ pub const KAFKA_PLAN_SLICES_MAX: usize = 64;
 /// Bytes of the metadata of a committed offset: what a broker takes unless it is told otherwise.
 pub const KAFKA_PLAN_BYTES_MAX: usize = 4 << 10;
 
+/// Slices' worth of bytes that a source of topics holds before they are given away: past it nothing more is read.
+pub const KAFKA_SLICES_HELD: usize = 3;
 /// Partitions that one source of topics may have.
 pub const KAFKA_PARTITIONS_MAX: usize = 4_096;
 /// Bytes that are fetched ahead, all partitions of a source's topics together, as far as the bounds of one allow.

@@ -47,6 +47,7 @@ mod feed;
 mod partition;
 pub mod plan;
 mod port;
+pub mod testing;
 
 #[cfg(test)]
 mod tests;

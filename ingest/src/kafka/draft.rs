@@ -12,11 +12,14 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::plan::CutRule;
 use super::port::{Message, TopicPartition};
 use crate::cut::too_long;
+use crate::journal::ConfigHash;
 
 /// How new slices are cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cutting {
     pub(super) rule: CutRule,
+    /// What the slice is processed under.
+    pub(super) config: ConfigHash,
     pub(super) slice_bytes: usize,
     pub(super) records_max: usize,
 }

@@ -1,8 +1,11 @@
 //! The feed over a group's partitions: reads, plans, gives away, commits what is done. See the [module](super).
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::time::Duration;
 
+use longshore_core::config::{Config, KafkaSpec};
+use longshore_core::limits::{KAFKA_SLICES_HELD, SLICE_RECORDS_MAX};
 use longshore_core::slice::SliceId;
 
 use super::draft::Cutting;
@@ -27,12 +30,38 @@ pub struct KafkaOptions {
     pub held_bytes_max: usize,
 }
 
+impl KafkaOptions {
+    /// As a config says of one of its sources.
+    pub fn of(config: &Config, source: &KafkaSpec) -> Self {
+        let record_bytes_max = u32::try_from(config.decode.record_bytes_max).expect("the config was checked");
+        KafkaOptions {
+            rule: CutRule { messages: source.messages, record_bytes_max },
+            slice_bytes: config.pipeline.slice_bytes,
+            records_max: SLICE_RECORDS_MAX,
+            slice_age: config.run.slice_age,
+            held_bytes_max: KAFKA_SLICES_HELD * config.pipeline.slice_bytes,
+        }
+    }
+}
+
+/// How a config's text says how slices are cut; an error is for the operator.
+type Rule = dyn Fn(&str) -> Result<KafkaOptions, String> + Send;
+
+struct Rules(Box<Rule>);
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rules")
+    }
+}
+
 /// A feed of the partitions that its consumer is assigned.
 #[derive(Debug)]
 pub struct KafkaFeed<C> {
     pub(super) consumer: C,
     term: Term,
     pub(super) options: KafkaOptions,
+    rules: Option<Rules>,
     config: ConfigHash,
     partitions: BTreeMap<TopicPartition, Partition>,
     tickets: HashMap<Ticket, TopicPartition>,
@@ -49,6 +78,7 @@ impl<C: Consumer> KafkaFeed<C> {
             term: consumer.term(),
             consumer,
             options,
+            rules: None,
             config,
             partitions: BTreeMap::new(),
             tickets: HashMap::new(),
@@ -58,9 +88,15 @@ impl<C: Consumer> KafkaFeed<C> {
         }
     }
 
+    /// The same, which cuts by what each new config says.
+    pub fn with_rules(mut self, rules: impl Fn(&str) -> Result<KafkaOptions, String> + Send + 'static) -> Self {
+        self.rules = Some(Rules(Box::new(rules)));
+        self
+    }
+
     fn cutting(&self) -> Cutting {
         let KafkaOptions { rule, slice_bytes, records_max, .. } = self.options;
-        Cutting { rule, slice_bytes, records_max }
+        Cutting { rule, config: self.config, slice_bytes, records_max }
     }
 
     fn poll(&mut self, now: Duration, wait: Duration) -> Result<(), FeedError> {
@@ -101,11 +137,11 @@ impl<C: Consumer> KafkaFeed<C> {
 
     /// Ends drafts that are old, and the largest if too much is held.
     fn close_drafts(&mut self, now: Duration) {
-        let rule = self.options.rule;
+        let (rule, config) = (self.options.rule, self.config);
         for partition in self.partitions.values_mut() {
             let old = |since| now.saturating_sub(since) >= self.options.slice_age;
             if partition.waiting_since().is_some_and(old) {
-                partition.close(rule);
+                partition.close(rule, config);
             }
         }
         if self.held_bytes() > self.options.held_bytes_max
@@ -115,7 +151,7 @@ impl<C: Consumer> KafkaFeed<C> {
                 .filter(|partition| partition.waiting_since().is_some())
                 .max_by_key(|partition| partition.draft_bytes())
         {
-            largest.close(rule);
+            largest.close(rule, config);
         }
     }
 
@@ -144,7 +180,7 @@ impl<C: Consumer> KafkaFeed<C> {
 
     fn give_one(&mut self, at: &TopicPartition) -> Result<Option<PlannedSlice>, FeedError> {
         let partition = self.partitions.get_mut(at).expect("nothing is polled while slices are given away");
-        let Ok(commit) = partition.plan_next(self.config) else { return Ok(None) };
+        let Ok(commit) = partition.plan_next() else { return Ok(None) };
         let in_doubt = commit.is_none();
         if let Some(commit) = commit
             && !self.commit(at, commit)?
@@ -295,8 +331,19 @@ impl<C: Consumer> Feed for KafkaFeed<C> {
     }
 
     fn set_config(&mut self, config_text: &str) -> Result<ConfigHash, FeedError> {
-        self.config = ConfigHash::of(config_text);
-        Ok(self.config)
+        let hash = ConfigHash::of(config_text);
+        if hash == self.config {
+            return Ok(hash);
+        }
+        let options = match &self.rules {
+            Some(rules) => rules.0(config_text).map_err(|detail| FeedError::Refuse { detail })?,
+            None => self.options,
+        };
+        // What came so far came under the config before.
+        let (rule, config) = (self.options.rule, self.config);
+        self.partitions.values_mut().for_each(|partition| partition.close(rule, config));
+        (self.options, self.config) = (options, hash);
+        Ok(hash)
     }
 
     fn drain(&mut self) {

@@ -48,7 +48,7 @@ pub(super) struct Partition {
     entries: VecDeque<Entry>,
     draft: Draft,
     /// Whole slices in order; those in doubt first.
-    ready: VecDeque<(Draft, CutRule)>,
+    ready: VecDeque<(Draft, CutRule, ConfigHash)>,
     pub(super) stopped: Option<String>,
     pub(super) paused: bool,
     /// The partition's end as far as it is known.
@@ -68,7 +68,7 @@ impl Partition {
         let entries = planned
             .into_iter()
             .map(|planned| {
-                let id = slice_id(&at, start, planned.end);
+                let id = slice_id(&at, start, planned.end, planned.hash);
                 let entry = Entry { start, planned, id, state: State::InDoubt };
                 start = planned.end;
                 entry
@@ -110,11 +110,11 @@ impl Partition {
             return;
         }
         if !self.draft.has_room_for(message, cutting) {
-            self.close(cutting.rule);
+            self.close(cutting.rule, cutting.config);
         }
         self.draft.add(message, cutting.rule, now);
         if self.draft.tail.is_some() {
-            self.close(cutting.rule);
+            self.close(cutting.rule, cutting.config);
         }
     }
 
@@ -133,14 +133,14 @@ impl Partition {
 
     /// A planned slice was read again.
     fn close_again(&mut self, index: usize) {
-        let PlannedEnd { end, rule, hash, .. } = self.entries[index].planned;
+        let PlannedEnd { end, config, rule, hash } = self.entries[index].planned;
         let found = self.draft.hash();
         if found != hash {
             return self.stop_changed(index, format!("its hash is {found:016x} and was {hash:016x}"));
         }
         self.entries[index].state = State::Read;
         let next = self.entries.get(index + 1).map_or(end, |entry| entry.start);
-        self.ready.push_back((std::mem::replace(&mut self.draft, Draft::at(&self.at, next)), rule));
+        self.ready.push_back((std::mem::replace(&mut self.draft, Draft::at(&self.at, next)), rule, config));
     }
 
     fn stop_changed(&mut self, index: usize, what: String) {
@@ -162,13 +162,14 @@ impl Partition {
         }
     }
 
-    /// Ends the draft, if there is something in it that no plan asks for.
-    pub(super) fn close(&mut self, rule: CutRule) {
+    /// Ends the draft, if there is something in it that no plan asks for. It was made by that rule, and is processed under
+    /// that config.
+    pub(super) fn close(&mut self, rule: CutRule, config: ConfigHash) {
         if self.draft.is_empty() || self.stopped.is_some() || self.first_in_doubt().is_some() {
             return;
         }
         let next = self.draft.next;
-        self.ready.push_back((std::mem::replace(&mut self.draft, Draft::at(&self.at, next)), rule));
+        self.ready.push_back((std::mem::replace(&mut self.draft, Draft::at(&self.at, next)), rule, config));
     }
 
     /// When the draft's first message came, if it is to be ended by age.
@@ -188,7 +189,7 @@ impl Partition {
 
     /// Bytes held.
     pub(super) fn held_bytes(&self) -> usize {
-        self.ready.iter().map(|(draft, _)| draft.held_bytes()).sum::<usize>() + self.draft.held_bytes()
+        self.ready.iter().map(|(draft, ..)| draft.held_bytes()).sum::<usize>() + self.draft.held_bytes()
     }
 
     /// Bytes of the draft.
@@ -198,8 +199,8 @@ impl Partition {
 
     /// What must be committed before the next ready slice is given away: nothing if it is planned already. `Err` if there
     /// is no next one, or no room for it in the plan.
-    pub(super) fn plan_next(&mut self, config: ConfigHash) -> Result<Option<(u64, String)>, ()> {
-        let Some((draft, rule)) = self.ready.front() else { return Err(()) };
+    pub(super) fn plan_next(&mut self) -> Result<Option<(u64, String)>, ()> {
+        let Some((draft, rule, config)) = self.ready.front() else { return Err(()) };
         if self.entries.iter().any(|entry| entry.start == draft.start) {
             return Ok(None);
         }
@@ -207,8 +208,8 @@ impl Partition {
         if self.entries.len() - done >= longshore_core::limits::KAFKA_PLAN_SLICES_MAX {
             return Err(());
         }
-        let planned = PlannedEnd { end: draft.next, config, rule: *rule, hash: draft.hash() };
-        let id = slice_id(&self.at, draft.start, draft.next);
+        let planned = PlannedEnd { end: draft.next, config: *config, rule: *rule, hash: draft.hash() };
+        let id = slice_id(&self.at, draft.start, draft.next, planned.hash);
         self.entries.push_back(Entry { start: draft.start, planned, id, state: State::Read });
         Ok(Some(self.commit_text()))
     }
@@ -220,7 +221,7 @@ impl Partition {
 
     /// The next ready slice, whose plan is committed.
     pub(super) fn give(&mut self, ticket: Ticket, in_doubt: bool) -> PlannedSlice {
-        let (draft, _) = self.ready.pop_front().expect("a slice was planned");
+        let (draft, ..) = self.ready.pop_front().expect("a slice was planned");
         let entry = self.entries.iter_mut().find(|entry| entry.start == draft.start).expect("it is in the plan");
         entry.state = State::Given(ticket);
         let (id, hash) = (entry.id, entry.planned.hash);
@@ -320,8 +321,9 @@ impl Partition {
     }
 }
 
-/// A function of what any engine sees alike.
-pub(super) fn slice_id(at: &TopicPartition, start: u64, end: u64) -> SliceId {
+/// A function of what any engine sees alike. The bytes belong to it, since a topic that is made anew begins at offset 0
+/// again, and its slices must not be taken for the old one's.
+pub(super) fn slice_id(at: &TopicPartition, start: u64, end: u64, hash: u64) -> SliceId {
     let mut identity = Xxh3::new();
     identity.update(b"kafka\0");
     identity.update(at.topic.as_bytes());
@@ -329,5 +331,6 @@ pub(super) fn slice_id(at: &TopicPartition, start: u64, end: u64) -> SliceId {
     identity.update(&at.partition.to_le_bytes());
     identity.update(&start.to_le_bytes());
     identity.update(&end.to_le_bytes());
+    identity.update(&hash.to_le_bytes());
     SliceId(identity.digest())
 }

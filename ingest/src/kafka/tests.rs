@@ -1,17 +1,15 @@
 //! The feed against a twin of the broker: by hand, and by seeds.
 
-mod twin;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longshore_core::config::KafkaMessages;
 use longshore_core::slice::SliceId;
 
-use self::twin::{Broker, Dice, Planted, Shared, TwinConsumer};
 use super::draft::{Cutting, Draft};
 use super::partition::{Partition, slice_id};
 use super::plan::{self, CutRule, PlannedEnd};
+use super::testing::{Broker, Dice, Planted, Shared, TwinConsumer, topic_partition};
 use super::{Assigned, KafkaFeed, KafkaOptions, Message};
 use crate::feed::{Feed, FeedError, PlannedSlice, Room, Term};
 use crate::journal::ConfigHash;
@@ -119,7 +117,7 @@ fn a_message_is_a_record_or_lines_and_each_record_knows_its_message() {
 
 #[test]
 fn keys_and_headers_count_for_a_slices_size() {
-    let at = twin::topic_partition(0);
+    let at = topic_partition(0);
     let cutting = Cutting { rule: options(1).rule, slice_bytes: 100, records_max: 10 };
     let headers = [("name", Some(&b"value"[..]))];
     let message =
@@ -159,17 +157,49 @@ fn a_successor_with_other_options_cuts_the_same_slices_again() {
 }
 
 #[test]
+fn messages_before_another_config_are_of_the_one_before() {
+    let broker = calm();
+    put(&broker, Some(b"a\nb"));
+    let lines = CutRule { messages: KafkaMessages::Lines, record_bytes_max: 40 };
+    let mut feed = feed(&broker, 100).with_rules(move |_| Ok(KafkaOptions { rule: lines, ..options(100) }));
+    assert_eq!(all(&mut feed, 0).unwrap().len(), 0, "it waits for others");
+    let hash = feed.set_config("another").unwrap();
+    assert_eq!((hash, feed.set_config("another").unwrap()), (ConfigHash::of("another"), hash));
+    put(&broker, Some(b"c\nd"));
+    let before = all(&mut feed, 0).unwrap();
+    let after = all(&mut feed, 5).unwrap();
+    let of = |slices: &[PlannedSlice]| {
+        assert_eq!(slices.len(), 1);
+        let messages = slices[0].slice.messages.as_ref().unwrap();
+        (slices[0].config, messages.offset_of(0), messages.ends().is_some())
+    };
+    assert_eq!(of(&before), (ConfigHash(1), 0, true), "one record");
+    assert_eq!(of(&after), (hash, 1, false), "lines");
+}
+
+#[test]
+fn a_topic_that_is_made_anew_has_slices_of_its_own() {
+    let ids = [b"aaaa", b"bbbb"].map(|payload| {
+        let broker = calm();
+        put(&broker, Some(payload));
+        let mut feed = feed(&broker, 100);
+        all(&mut feed, 0).unwrap();
+        let slices = all(&mut feed, 5).unwrap();
+        slices.first().map(|slice| (slice.meta.start, slice.meta.end, slice.meta.id))
+    });
+    let [Some((0, 1, first)), Some((0, 1, second))] = ids else { panic!("{ids:?}") };
+    assert_ne!(first, second);
+}
+
+#[test]
 fn what_the_sink_has_whole_is_not_read_again() {
     let rule = options(1).rule;
     let end = |end| PlannedEnd { end, config: ConfigHash(1), rule, hash: 0 };
     let committed = Some((2, plan::encode(2, &[end(4), end(6), end(9), end(12)])));
-    let assigned = Assigned { partition: twin::topic_partition(0), committed, start: 0 };
+    let assigned = Assigned { partition: topic_partition(0), committed, start: 0 };
     let mut partition = Partition::new(assigned, Term::unbounded());
     let ids: Vec<SliceId> = partition.in_doubt().collect();
-    assert_eq!(
-        ids,
-        [(2, 4), (4, 6), (6, 9), (9, 12)].map(|(start, end)| slice_id(&twin::topic_partition(0), start, end))
-    );
+    assert_eq!(ids, [(2, 4), (4, 6), (6, 9), (9, 12)].map(|(start, end)| slice_id(&topic_partition(0), start, end, 0)));
     assert_eq!(partition.settle(&|id| id == ids[1]), None, "the first one has to be read");
     assert_eq!(partition.settle(&|id| id == ids[0] || id == ids[1] || id == ids[3]), Some(6));
     assert_eq!(partition.in_doubt().collect::<Vec<_>>(), ids[2..]);

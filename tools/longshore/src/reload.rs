@@ -17,7 +17,7 @@ use longshore_sinks::clickhouse::{ClickHouse, ClientError};
 
 use crate::bundle::Bundle;
 use crate::metrics::Metrics;
-use crate::run::Processing;
+use crate::run::processing::Processing;
 use crate::{config_file, guarantee};
 
 /// How long a ClickHouse that is away is left alone.
@@ -153,6 +153,10 @@ impl Reload {
                 return if transient { Outcome::Away(why) } else { Outcome::Refused(vec![why]) };
             }
         };
+        if let Err(error) = self.processing.keep(text) {
+            let why = error.to_string();
+            return if error.is_transient() { Outcome::Away(why) } else { Outcome::Refused(vec![why]) };
+        }
         let hash = self.processing.replace(text, plan);
         match *text == self.text {
             true => tracing::info!("reloaded: config and dictionary are as before; keys were read again"),

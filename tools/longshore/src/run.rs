@@ -1,29 +1,29 @@
 //! `longshore run`: follows the config's sources into ClickHouse until SIGTERM or Ctrl-C.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+pub(crate) mod processing;
+mod topics;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use longshore_core::config::Config;
-use longshore_core::decode::Decoder;
 use longshore_core::limits::FOLLOW_HANDLES_MAX;
 use longshore_core::simd::Kernels;
-use longshore_core::slice::SliceId;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::feed::{Feed, FeedError};
 use longshore_ingest::files::{FileFeed, FileFeedOptions, SystemFiles, known_sources};
 use longshore_ingest::follow::FollowOptions;
-use longshore_ingest::journal::{self, ConfigHash, Journal, Machine, OpenError};
+use longshore_ingest::journal::{self, Journal, Machine, OpenError};
 use longshore_ingest::retry::RetryPolicy;
-use longshore_ingest::service::{self, Board, Ended, MakeFeed, Plan, Plans, ServiceOptions};
-use longshore_ingest::sink::SinkError;
-use longshore_sinks::clickhouse::{ClickHouse, ClickHouseSink, Failures, GuardedSink, Schema, Store};
+use longshore_ingest::service::{self, Board, Ended, MakeFeed, ServiceOptions};
+use longshore_sinks::clickhouse::Schema;
 use longshore_sinks::embedded;
 
+use self::processing::Processing;
 use crate::bundle::Bundle;
 use crate::cli::RunArgs;
 use crate::connect::Server;
@@ -46,8 +46,10 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     let config = config_file::parse(&text, path).or_exit(Exit::Config)?;
     let bundle = Bundle::read(text, path, &config).or_exit(Exit::Config)?;
     let patterns = patterns(&config).or_exit(Exit::Config)?;
-    // Whatever is wrong with the journal is said before anything else begins.
-    drop(Journal::open(&config.run.journal, journal_options(&config)).or_exit(Exit::Data)?);
+    if !patterns.is_empty() {
+        // Whatever is wrong with the journal is said before anything else begins.
+        drop(Journal::open(&config.run.journal, journal_options(&config)).or_exit(Exit::Data)?);
+    }
 
     let endpoint = config.run.metrics.map(Endpoint::bind).transpose().or_exit(Exit::Refused)?;
     let board = Arc::new(Board::default());
@@ -66,8 +68,8 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
 fn patterns(config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     let paths = config.sources.iter().flat_map(|source| source.paths());
     let patterns = paths.map(std::path::absolute).collect::<Result<Vec<_>, _>>().context("a source's path")?;
-    if patterns.is_empty() {
-        return Err(anyhow!("nothing to follow: name files in a [[source]] of {}", config.path.display()));
+    if config.sources.is_empty() {
+        return Err(anyhow!("nothing to follow: name files or topics in a [[source]] of {}", config.path.display()));
     }
     Ok(patterns)
 }
@@ -99,10 +101,19 @@ fn follow(
         retry: RetryPolicy::default(),
         drain: config.run.drain,
     };
-    let files: MakeFeed<'_> = Box::new(|| file_feed(config, &patterns, &processing));
-    tracing::info!("following {} patterns; the journal is {}", patterns.len(), config.run.journal.display());
+    let mut feeds: Vec<MakeFeed<'_>> = Vec::new();
+    if !patterns.is_empty() {
+        tracing::info!("following {} patterns; the journal is {}", patterns.len(), config.run.journal.display());
+        feeds.push(Box::new(|| file_feed(config, &patterns, &processing)));
+    }
+    for source in &config.sources {
+        let Some(spec) = source.kafka() else { continue };
+        tracing::info!("following {} as a member of the group {:?}", spec.topics.join(", "), spec.group);
+        let processing = &processing;
+        feeds.push(Box::new(move || topics::feed(&source.name, spec, processing)));
+    }
     let (ended, server_ended) = std::thread::scope(|scope| {
-        let service = scope.spawn(|| service::run(vec![files], &*processing, &options, board));
+        let service = scope.spawn(|| service::run(feeds, &*processing, &options, board));
         let mut server_ended = None;
         while !service.is_finished() {
             if server_ended.is_none() {
@@ -156,97 +167,4 @@ fn file_feed(config: &Config, patterns: &[PathBuf], processing: &Processing) -> 
     };
     let options = FileFeedOptions { slice_age: config.run.slice_age, cut_options: Box::new(cut_options) };
     Ok(Box::new(FileFeed::new(journal, &recovered, files, options)?))
-}
-
-/// How slices are processed: a decoder and a sink for each config that slices were cut under.
-pub(crate) struct Processing {
-    path: PathBuf,
-    kernels: Kernels,
-    client: ClickHouse,
-    metrics: Arc<Metrics>,
-    /// Of all slices, whatever their config.
-    failures: Failures,
-    /// What slices are cut under from now on, with a number that grows.
-    current: Mutex<(u64, Arc<str>)>,
-    texts: Mutex<BTreeMap<ConfigHash, String>>,
-    plans: Mutex<HashMap<ConfigHash, Arc<Plan>>>,
-}
-
-impl Processing {
-    fn new(
-        path: &Path,
-        kernels: Kernels,
-        client: &ClickHouse,
-        bundle: &Bundle,
-        metrics: Arc<Metrics>,
-    ) -> anyhow::Result<Self> {
-        let current: Arc<str> = bundle.text().into();
-        let processing = Processing {
-            path: path.to_owned(),
-            kernels,
-            client: client.clone(),
-            metrics,
-            failures: Failures::default(),
-            texts: Mutex::new(BTreeMap::from([(ConfigHash::of(&current), current.to_string())])),
-            plans: Mutex::new(HashMap::new()),
-            current: Mutex::new((1, current.clone())),
-        };
-        processing.plan(ConfigHash::of(&current)).map_err(|why| anyhow!(why))?;
-        Ok(processing)
-    }
-
-    /// What is cut from now on is processed by this plan, which was made of the text.
-    pub(crate) fn replace(&self, text: &str, plan: Plan) -> ConfigHash {
-        let hash = ConfigHash::of(text);
-        self.know(&BTreeMap::from([(hash, text.to_owned())]));
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        // Slices of the config before are under way. Should there be older ones, their plans are made again: each plan
-        // remembers users, and takes memory.
-        let before = ConfigHash::of(&current.1);
-        plans.retain(|known, _| *known == before);
-        plans.insert(hash, Arc::new(plan));
-        if *current.1 != *text {
-            *current = (current.0 + 1, text.into());
-        }
-        hash
-    }
-
-    /// Configs that slices in doubt were cut under.
-    fn know(&self, configs: &BTreeMap<ConfigHash, String>) {
-        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        texts.extend(configs.iter().map(|(&hash, text)| (hash, text.clone())));
-    }
-
-    /// How slices that were cut under this text are processed.
-    pub(crate) fn make(&self, text: &str) -> anyhow::Result<Plan> {
-        let bundle = Bundle::parse(text);
-        let config = bundle.config(&self.path)?;
-        let decoder = Decoder::new(&config, config_file::keyring(&config)?, bundle.dictionary(&config)?)?;
-        let sink = ClickHouseSink::new(&self.client, &config, false)?;
-        let sink = GuardedSink::new(sink, &config, &self.failures);
-        Ok(Plan { decoder: decoder.with_kernels(self.kernels), sink: self.metrics.around(Box::new(sink)) })
-    }
-}
-
-impl Plans for Processing {
-    fn plan(&self, config: ConfigHash) -> Result<Arc<Plan>, String> {
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = plans.get(&config) {
-            return Ok(plan.clone());
-        }
-        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = texts.get(&config).ok_or("its text is not known here")?;
-        let plan = Arc::new(self.make(text).map_err(|error| format!("{error:#}"))?);
-        plans.insert(config, plan.clone());
-        Ok(plan)
-    }
-
-    fn current(&self) -> (u64, Arc<str>) {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn stored(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, SinkError> {
-        Store::whole_slices(&self.client, slices).map_err(|error| SinkError::Retry { detail: error.to_string() })
-    }
 }

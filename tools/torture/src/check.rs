@@ -8,14 +8,17 @@ use longshore_ingest::journal::ConfigHash;
 
 use crate::answers::Answers;
 use crate::clickhouse::{LedgerRow, Row, Server, Table, events};
-use crate::files::content_of;
-use crate::records::{Event, Fate, Record, Setup};
+use crate::records::{Event, Fate, Placed, Record, Setup};
 use crate::simulation::is_loaded;
 
 /// What a run wrote and planned.
 pub(crate) struct Books<'a> {
-    /// Records by content, in order.
-    pub(crate) written: &'a [Vec<Record>],
+    /// Records of each source, in order, and where they stand.
+    pub(crate) written: &'a [Vec<Placed>],
+    /// Where each source ends.
+    pub(crate) ends: &'a [u64],
+    /// The number of a source by its identity.
+    pub(crate) source: &'a dyn Fn(u64) -> usize,
     /// The config that each slice was planned under.
     pub(crate) plans: &'a BTreeMap<SliceId, ConfigHash>,
     /// ClickHouse fills the rollups.
@@ -73,7 +76,7 @@ pub(crate) fn check(server: &Server, books: &Books<'_>) -> Findings {
     compare("event", &expected.events, &events(&server.rows(Table::Events)), &mut findings);
     let sources: BTreeMap<u64, u64> = ledger.iter().map(|row| (row.slice, row.source_id)).collect();
     let dead: Vec<Dead> =
-        server.rows(Table::DeadLetters).into_iter().filter_map(|row| dead_row(row, &sources)).collect();
+        server.rows(Table::DeadLetters).into_iter().filter_map(|row| dead_row(row, &sources, books)).collect();
     compare("dead letter", &expected.dead, &dead, &mut findings);
     for row in &ledger {
         let counts = [row.records, row.loaded, row.dead, row.filtered];
@@ -95,21 +98,21 @@ fn ledger_row(row: Row) -> Option<LedgerRow> {
     }
 }
 
-fn dead_row(row: Row, sources: &BTreeMap<u64, u64>) -> Option<Dead> {
+fn dead_row(row: Row, sources: &BTreeMap<u64, u64>, books: &Books<'_>) -> Option<Dead> {
     match row {
         Row::Dead(dead) => {
-            let source = sources.get(&dead.slice).map_or(usize::MAX, |&source| content_of(source));
+            let source = sources.get(&dead.slice).map_or(usize::MAX, |&source| (books.source)(source));
             Some((source, dead.offset, dead.reason, dead.record))
         }
         _ => None,
     }
 }
 
-/// Goes along each log: the ledger must cover it without gap or overlap, and says which config a record belongs to.
+/// Goes along each source: the ledger must cover it without gap or overlap, and says which config a record belongs to.
 fn expect(ledger: &[LedgerRow], books: &Books<'_>, findings: &mut Findings) -> Expected {
     let mut expected = Expected::default();
     for (log, records) in books.written.iter().enumerate() {
-        let mut slices: Vec<&LedgerRow> = ledger.iter().filter(|row| content_of(row.source_id) == log).collect();
+        let mut slices: Vec<&LedgerRow> = ledger.iter().filter(|row| (books.source)(row.source_id) == log).collect();
         slices.sort_by_key(|row| (row.start, row.end));
         let mut end = 0;
         for slice in &slices {
@@ -118,20 +121,17 @@ fn expect(ledger: &[LedgerRow], books: &Books<'_>, findings: &mut Findings) -> E
             }
             end = slice.end;
         }
-        let mut offset = 0;
-        for record in records {
-            let length = record.line.len() as u64 + 1;
-            match slices.iter().find(|slice| slice.start <= offset && offset + length <= slice.end) {
-                Some(slice) => expected.add(record, (log, offset), slice.slice, books),
+        for &Placed { start, end, ref record } in records {
+            match slices.iter().find(|slice| slice.start <= start && end <= slice.end) {
+                Some(slice) => expected.add(record, (log, start), slice.slice, books),
                 None => {
                     findings.lost += 1;
-                    findings.say(format!("no slice of the ledger has log {log} at {offset}: {}", record.line));
+                    findings.say(format!("no slice of the ledger has source {log} at {start}: {}", record.line));
                 }
             }
-            offset += length;
         }
-        if end > offset {
-            findings.say(format!("the ledger goes to {end} of log {log}, which has {offset} bytes"));
+        if end > books.ends[log] {
+            findings.say(format!("the ledger goes to {end} of source {log}, which ends at {}", books.ends[log]));
         }
     }
     expected

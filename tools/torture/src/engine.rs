@@ -5,13 +5,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longshore_core::config::{Config, Env as Variables, parse};
+use longshore_core::config::{Config, Env as Variables, KafkaMessages, parse};
 use longshore_core::decode::{Decoder, Scratch};
 use longshore_core::slice::SliceId;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::feed::{Feed, PlannedSlice, Room};
 use longshore_ingest::files::{FileFeed, FileFeedOptions, known_sources};
 use longshore_ingest::journal::{ConfigHash, Journal, Machine, Options as JournalOptions};
+use longshore_ingest::kafka::KafkaOptions;
+use longshore_ingest::kafka::plan::CutRule;
 use longshore_ingest::sink::{Attempts, LoadedSlice, SinkError};
 use longshore_sinks::clickhouse::{ClickHouseSink, Store};
 
@@ -76,13 +78,15 @@ struct Held {
     attempts: Attempts,
 }
 
+/// Texts of configs that slices may be of, where engines find them: the journal's, or those in ClickHouse.
+pub type Configs = Arc<Mutex<BTreeMap<ConfigHash, String>>>;
+
 /// A running engine.
-pub struct Engine {
+pub struct Engine<F> {
     env: Env,
-    feed: FileFeed<LivingDisk, FollowedFolder>,
+    feed: F,
     plans: Plans,
-    /// Texts of the configs that slices may be of.
-    configs: BTreeMap<ConfigHash, String>,
+    configs: Configs,
     connection: Connection,
     processing: BTreeMap<ConfigHash, Processing>,
     config: ConfigHash,
@@ -96,9 +100,9 @@ pub struct Engine {
 #[derive(Debug)]
 pub struct Ended;
 
-impl Engine {
+impl Engine<FileFeed<LivingDisk, FollowedFolder>> {
     /// Starts one over what is durable.
-    pub fn start(env: &Env, ground: Ground, config_text: &str, bug: Option<Bug>) -> Result<Engine, Ended> {
+    pub fn start(env: &Env, ground: Ground, config_text: &str, bug: Option<Bug>) -> Result<Self, Ended> {
         let Ground { disk, folder, server, plans } = ground;
         let life = disk.life.clone();
         let mut options = JournalOptions::new(Machine::named("torture"));
@@ -107,13 +111,43 @@ impl Engine {
         let known = known_sources(&recovered).map_err(|error| ended(env, &error))?;
         let files = FollowedFolder::follow(&folder, life.clone(), &known);
         let cutting = FileFeedOptions { slice_age: SLICE_AGE, cut_options: Box::new(cut_options) };
-        let mut feed = FileFeed::new(journal, &recovered, files, cutting).map_err(|error| ended(env, &error))?;
-        let config = feed.set_config(config_text).map_err(|error| ended(env, &error))?;
-        let mut configs = recovered.configs;
-        configs.insert(config, config_text.to_owned());
+        let feed = FileFeed::new(journal, &recovered, files, cutting).map_err(|error| ended(env, &error))?;
         let connection = Connection { server, life, tokens_removed: bug == Some(Bug::TokenRemoved) };
-        let doubt = recovered.in_doubt.len();
-        env.note(format_args!("an engine starts under config {config}, {doubt} slices in doubt"));
+        env.note(format_args!("an engine starts, {} slices in doubt", recovered.in_doubt.len()));
+        let configs = Arc::new(Mutex::new(recovered.configs));
+        Engine::over(env, feed, (plans, configs), connection, config_text, bug)
+    }
+
+    /// Slices that the journal holds for not stored.
+    pub fn open_slices(&self) -> usize {
+        self.feed.journal().in_doubt_count()
+    }
+}
+
+/// How the messages of a topic are cut into slices of a few records.
+pub fn topic_options() -> KafkaOptions {
+    KafkaOptions {
+        rule: CutRule { messages: KafkaMessages::Record, record_bytes_max: LONG_BYTES as u32 },
+        slice_bytes: SLICE_BYTES,
+        records_max: 100,
+        slice_age: SLICE_AGE,
+        held_bytes_max: 6 * SLICE_BYTES,
+    }
+}
+
+impl<F: Feed> Engine<F> {
+    /// One over a feed, which has to plan under this config.
+    pub fn over(
+        env: &Env,
+        mut feed: F,
+        (plans, configs): (Plans, Configs),
+        connection: Connection,
+        config_text: &str,
+        bug: Option<Bug>,
+    ) -> Result<Self, Ended> {
+        let config = feed.set_config(config_text).map_err(|error| ended(env, &error))?;
+        lock(&configs).insert(config, config_text.to_owned());
+        env.note(format_args!("its config is {config}"));
         Ok(Engine {
             env: env.clone(),
             feed,
@@ -128,15 +162,10 @@ impl Engine {
         })
     }
 
-    /// Slices that the journal holds for not stored.
-    pub fn open_slices(&self) -> usize {
-        self.feed.journal().in_doubt_count()
-    }
-
     /// The config is another from now on.
     pub fn reload(&mut self, config_text: &str) -> Result<(), Ended> {
+        lock(&self.configs).insert(ConfigHash::of(config_text), config_text.to_owned());
         self.config = self.feed.set_config(config_text).map_err(|error| ended(&self.env, &error))?;
-        self.configs.insert(self.config, config_text.to_owned());
         self.env.note(format_args!("the config is {} from now on", self.config));
         Ok(())
     }
@@ -190,6 +219,11 @@ impl Engine {
             return Ok(());
         }
         let at = *self.env.pick(&due);
+        if !self.held[at].planned.lease.held() {
+            self.env.note(format_args!("{} is another engine's now", self.held[at].planned.meta.id));
+            self.held.swap_remove(at);
+            return Ok(());
+        }
         let Held { planned: PlannedSlice { slice, meta, config, in_doubt, .. }, attempts, .. } = &self.held[at];
         let mut attempts = match self.bug {
             Some(Bug::SentAgainBlindly) => Attempts::new(*in_doubt),
@@ -226,8 +260,8 @@ impl Engine {
     fn processing(&mut self, hash: ConfigHash) -> &mut Processing {
         let Engine { env, processing, configs, connection, .. } = self;
         processing.entry(hash).or_insert_with(|| {
-            let text = configs.get(&hash).expect("the journal keeps the config of what is in doubt");
-            let config = read_config(text);
+            let text = lock(configs).get(&hash).cloned().expect("the config of what is in doubt is kept");
+            let config = read_config(&text);
             let decoder = Decoder::new(&config, None, None).expect("it needs neither keys nor a dictionary");
             let scratch = Scratch::new(&decoder);
             let sink = ClickHouseSink::unchecked(connection.clone(), &config).with_unused_tokens(env.word());

@@ -2,8 +2,7 @@
 //!
 //! The real feed of followed files, journal, decoder and ClickHouse sink run over twins of clock, disk, files and
 //! ClickHouse that fail, lose, double, reorder and die ([`disk`], [`files`], [`clickhouse`], [`env`](mod@env)), stepped by
-//! one thread ([`simulation`]). When the faults
-//! stop and everything has drained, events, dead letters, ledger and every rollup are compared with an oracle that knows
+//! one thread ([`simulation`]); and so does the feed of topics over the twin of a consumer group. When the faults stop and everything has drained, events, dead letters, ledger and every rollup are compared with an oracle that knows
 //! only what was written ([`answers`], `check`). The same seed does the same again.
 
 pub mod answers;
@@ -16,5 +15,6 @@ pub mod files;
 pub mod records;
 pub mod seeds;
 pub mod simulation;
+mod topics;
 
 pub use check::Findings;

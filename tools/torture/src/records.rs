@@ -145,6 +145,17 @@ pub struct Record {
     pub fate: Fate,
 }
 
+/// A record and where it stands in its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Where it begins.
+    pub start: u64,
+    /// Just behind it.
+    pub end: u64,
+    /// What was written.
+    pub record: Record,
+}
+
 /// Milliseconds from 1970 to the first day of the events, the 14th of July 2026, 23:58: the day ends soon after.
 const FIRST_MS: i64 = 1_784_073_480_000;
 /// A record of more bytes is too long.

@@ -1,8 +1,9 @@
-//! One run: a world that writes logs, an engine that stores them, and everything dying in between, as a seed says.
+//! One run: a world that writes logs (or topics, in [`topics`]), an engine that stores them, and everything dying in between, as a seed says.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use longshore_ingest::files::FileFeed;
 use longshore_ingest::journal::testing::{FaultyDisk, Lies};
 
 use crate::check::{Books, Findings, check};
@@ -10,8 +11,9 @@ use crate::clickhouse::Server;
 use crate::disk::LivingDisk;
 use crate::engine::{Bug, Ended, Engine, Ground, Plans};
 use crate::env::{Env, Life, lock};
-use crate::files::Folder;
-use crate::records::{Fate, Record, Setup};
+use crate::files::{Folder, FollowedFolder, content_of};
+use crate::records::{Fate, Placed, Record, Setup};
+use crate::topics;
 
 /// Logs that are written.
 const LOGS: usize = 3;
@@ -20,7 +22,7 @@ const STEPS: usize = 160;
 /// Steps that whatever is left must be stored in once faults are over.
 const DRAIN_STEPS: usize = 5_000;
 /// Tokens that a table remembers: more than a run has, as ClickHouse's are more than any engine has under way.
-const WINDOW: usize = 100_000;
+pub(crate) const WINDOW: usize = 100_000;
 
 /// How a run is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,7 +64,7 @@ struct World {
     /// The content that each log is written to now.
     logs: [usize; LOGS],
     setup: Setup,
-    engine: Option<(Engine, Life)>,
+    engine: Option<(Engine<FileFeed<LivingDisk, FollowedFolder>>, Life)>,
     /// Records by content, in order.
     written: Vec<Vec<Record>>,
     /// Ends of lines that are not written yet, by content.
@@ -70,8 +72,15 @@ struct World {
     records: u64,
 }
 
-/// Runs a seed.
+/// Runs a seed: every fourth one is about topics, the others about files.
 pub fn simulate(seed: u64, options: Options) -> Report {
+    match seed % 4 {
+        3 => topics::simulate(seed, options),
+        _ => simulate_files(seed, options),
+    }
+}
+
+fn simulate_files(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
     let by_views = env.once_in(3);
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
@@ -97,7 +106,8 @@ pub fn simulate(seed: u64, options: Options) -> Report {
         world.step();
     }
     let drained = world.drain();
-    let books = Books { written: &world.written, plans: &lock(&world.plans), by_views };
+    let (written, ends) = world.placed();
+    let books = Books { written: &written, ends: &ends, source: &content_of, plans: &lock(&world.plans), by_views };
     let mut findings = check(&world.server, &books);
     findings.stuck = !drained;
     let (trace, faults) = (world.env.trace(), world.env.faults());
@@ -197,7 +207,10 @@ impl World {
     }
 
     /// Lets the engine do something; starts it if there is none.
-    fn with_engine(&mut self, act: impl FnOnce(&mut Engine) -> Result<(), Ended>) {
+    fn with_engine(
+        &mut self,
+        act: impl FnOnce(&mut Engine<FileFeed<LivingDisk, FollowedFolder>>) -> Result<(), Ended>,
+    ) {
         if self.engine.is_none() {
             self.start_engine();
         }
@@ -264,6 +277,23 @@ impl World {
 }
 
 impl World {
+    /// Records with the bytes that they take up, by content, and where each content ends.
+    fn placed(&self) -> (Vec<Vec<Placed>>, Vec<u64>) {
+        let placed = |records: &Vec<Record>| {
+            let mut start = 0;
+            let place = |record: &Record| {
+                let end = start + record.line.len() as u64 + 1;
+                let placed = Placed { start, end, record: record.clone() };
+                start = end;
+                placed
+            };
+            records.iter().map(place).collect()
+        };
+        let written: Vec<Vec<Placed>> = self.written.iter().map(placed).collect();
+        let ends = written.iter().map(|records| records.last().map_or(0, |placed| placed.end)).collect();
+        (written, ends)
+    }
+
     /// Bytes of all contents.
     fn bytes(&self) -> u64 {
         (0..self.written.len()).map(|content| self.folder.length(content)).sum()

@@ -35,6 +35,11 @@ pub(super) struct PipelineDraft {
 }
 
 impl DecodeDraft {
+    /// Whether each record is sealed as a frame.
+    pub(super) fn is_framed(&self) -> bool {
+        matches!(&self.envelope, EnvelopeDraft::Some(envelope) if envelope.layout == EnvelopeLayout::Frame)
+    }
+
     pub(super) fn into_spec(self) -> Option<DecodeSpec> {
         let envelope = match self.envelope {
             EnvelopeDraft::None => None,

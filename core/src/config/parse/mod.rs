@@ -89,7 +89,7 @@ fn document<'a>(context: &'a Context<'a>, root: &'a DeTable<'a>, path: &Path) ->
     let pipeline = decode::read_pipeline(&root);
     let decode = decode::read(&root);
     decode::check_sizes(context, &decode, &pipeline);
-    sources::check_topics(&root, &sources, decode.format);
+    sources::check_topics(&root, &sources, &decode);
     let columns = columns::read(&root, decode.format);
     let products = products::read(&root, &columns);
     let message = message::read(&root, &mut columns.names());

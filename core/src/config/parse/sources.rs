@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::decode::DecodeDraft;
 use super::kafka;
 use crate::config::context::{Context, Place, quote};
 use crate::config::table::{Item, Section};
-use crate::config::{Format, SourceInput, SourceSpec};
+use crate::config::{Format, KafkaMessages, SourceInput, SourceSpec};
 
 const KEYS: &[&str] = &["name", "paths", "kafka"];
 
@@ -45,13 +46,18 @@ fn read_paths(section: &Section<'_>, item: &Item<'_>) -> Vec<std::path::PathBuf>
 }
 
 /// Notes what a config of topics cannot have: records that need a header line, and secrets in its text.
-pub(super) fn check_topics(root: &Section<'_>, sources: &[SourceSpec], format: Option<Format>) {
+pub(super) fn check_topics(root: &Section<'_>, sources: &[SourceSpec], decode: &DecodeDraft) {
     if sources.iter().all(|source| source.kafka().is_none()) {
         return;
     }
     root.context.refuse_written_secrets("a config that reads topics is kept in ClickHouse, for the other engines");
-    if matches!(format, Some(Format::Csv | Format::Tsv)) {
-        let place = root.item("source").map_or(&root.place, |item| &item.place);
+    let place = root.item("source").map_or(&root.place, |item| &item.place);
+    let by_lines = |source: &SourceSpec| source.kafka().is_some_and(|spec| spec.messages == KafkaMessages::Lines);
+    if decode.is_framed() && sources.iter().any(by_lines) {
+        let message = "a message that is sealed as a frame is one record, and cannot be lines";
+        root.context.error_help(place, message, "leave `messages` out");
+    }
+    if matches!(decode.format, Some(Format::Csv | Format::Tsv)) {
         let message = "messages of a topic have no header line, which `decode.format` needs";
         root.context.error_help(place, message, "let the producer write JSON, or read files");
     }

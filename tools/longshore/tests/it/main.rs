@@ -26,5 +26,6 @@ mod run;
 mod schema;
 mod shop;
 mod support;
+mod topics;
 mod types;
 mod values;

@@ -14,16 +14,16 @@ use crate::support::shared::Site;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A `longshore run`. Killed when dropped.
-struct Service(Child);
+pub(crate) struct Service(Child);
 
 impl Service {
-    fn start(site: &Site, config: &Path) -> Self {
+    pub(crate) fn start(site: &Site, config: &Path) -> Self {
         let mut command = site.command();
         Service(command.args(["run", "--quiet", "-c"]).arg(config).stdout(Stdio::null()).spawn().unwrap())
     }
 
     /// SIGTERM; its exit code.
-    fn stop(mut self) -> i32 {
+    pub(crate) fn stop(mut self) -> i32 {
         await_that("it catches SIGTERM", || catches(self.0.id(), 15));
         kill("TERM", self.0.id());
         self.0.wait().unwrap().code().expect("it ends by itself")
@@ -37,10 +37,10 @@ impl Drop for Service {
     }
 }
 
-const CONFIG: &str = r#"
-[[source]]
-name = "app"
-paths = ["logs/*.log*"]
+const FILES: &str = "[[source]]\nname = \"app\"\npaths = [\"logs/*.log*\"]\n";
+
+/// What becomes of [`records`], wherever they come from.
+pub(crate) const CONFIG: &str = r#"
 [decode]
 format = "json"
 [[column]]
@@ -68,7 +68,7 @@ slice_age = "200ms"
 "#;
 
 /// Records `from..to`: every 50th is broken.
-fn records(from: u64, to: u64) -> String {
+pub(crate) fn records(from: u64, to: u64) -> String {
     let record = |n: u64| match n % 50 {
         49 => format!("{{\"ts\":{n},\"n\":broken\n"),
         _ => format!("{{\"ts\":17637264{:02},\"n\":{n},\"amount\":{}.25}}\n", n % 60, n % 100),
@@ -81,7 +81,7 @@ fn append(path: &Path, text: &str) {
 }
 
 /// Waits until the ledger has so many records, which is the last that is written of a slice.
-fn wait_for(site: &Site, records: u64) {
+pub(crate) fn wait_for(site: &Site, records: u64) {
     let end = Instant::now() + PATIENCE;
     loop {
         let found = site.execute("SELECT ifNull(sum(records), 0) FROM {db}.ledger");
@@ -94,7 +94,7 @@ fn wait_for(site: &Site, records: u64) {
 }
 
 /// Every record below `count` once, by numbers that come from how the records are made.
-fn assert_exact(site: &Site, count: u64) {
+pub(crate) fn assert_exact(site: &Site, count: u64) {
     let good: Vec<u64> = (0..count).filter(|n| n % 50 != 49).collect();
     let sum: u64 = good.iter().sum();
     let rows = site.execute("SELECT count(), uniqExact(n), sum(n) FROM {db}.events");
@@ -107,8 +107,8 @@ fn assert_exact(site: &Site, count: u64) {
 }
 
 /// The config, with its tables there, so that they can be asked before anything is in them.
-fn with_tables(site: &Site) -> PathBuf {
-    let config = site.config(CONFIG);
+pub(crate) fn with_tables(site: &Site, text: &str) -> PathBuf {
+    let config = site.config(text);
     let status = site.command().args(["schema", "--apply", "-c"]).arg(&config).stdout(Stdio::null()).status();
     assert!(status.unwrap().success());
     config
@@ -124,7 +124,7 @@ fn logs(site: &Site) -> PathBuf {
 fn a_killed_service_goes_on_where_it_was_and_nothing_is_lost_or_doubled() {
     let site = Site::new("run_killed");
     let logs = logs(&site);
-    let config = with_tables(&site);
+    let config = with_tables(&site, &format!("{FILES}{CONFIG}"));
     let log = logs.join("app.log");
     let mut written = 0;
     for round in 0..8 {
@@ -155,7 +155,7 @@ fn a_killed_service_goes_on_where_it_was_and_nothing_is_lost_or_doubled() {
 fn a_half_written_line_waits_for_its_rest_over_a_restart() {
     let site = Site::new("run_half");
     let logs = logs(&site);
-    let config = with_tables(&site);
+    let config = with_tables(&site, &format!("{FILES}{CONFIG}"));
     let log = logs.join("app.log");
     let all = records(0, 100);
     let (first, rest) = all.split_at(all.len() / 2 - 7);

@@ -1,4 +1,5 @@
-//! A group and its broker in memory: generations, one owner a partition, commits that fail, take effect late, or both.
+//! A group and its broker in memory: generations, one owner a partition, commits that fail, take effect late, or both. For
+//! tests and simulations.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,10 +11,12 @@ use crate::feed::{FeedError, Term};
 use crate::kafka::{Assigned, CommitError, Consumer, Event, Message, TopicPartition};
 
 /// Numbers that depend on the seed alone (SplitMix64).
-pub(super) struct Dice(pub(super) u64);
+#[derive(Debug)]
+pub struct Dice(pub u64);
 
 impl Dice {
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    /// A number below the bound.
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,14 +24,16 @@ impl Dice {
         (z ^ (z >> 31)) % bound
     }
 
-    pub(super) fn one_in(&mut self, bound: u64) -> bool {
+    /// True once in so many.
+    pub fn one_in(&mut self, bound: u64) -> bool {
         self.below(bound) == 0
     }
 }
 
 /// What the broker does wrong, to see that the simulation notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Planted {
+pub enum Planted {
+    /// Nothing.
     Nothing,
     /// Metadata is not kept.
     NoMetadata,
@@ -44,12 +49,19 @@ struct Late {
     commit: (u64, String),
 }
 
-pub(super) struct Broker {
-    pub(super) dice: Dice,
-    pub(super) planted: Planted,
-    pub(super) calm: bool,
-    pub(super) logs: Vec<Vec<(u64, Option<Vec<u8>>)>>,
-    pub(super) committed: Vec<Option<(u64, String)>>,
+/// The broker, with one topic and one group.
+#[derive(Debug)]
+pub struct Broker {
+    /// Chance.
+    pub dice: Dice,
+    /// What it does wrong.
+    pub planted: Planted,
+    /// Commits do not fail from now on.
+    pub calm: bool,
+    /// Messages of each partition: offset and value.
+    pub logs: Vec<Vec<(u64, Option<Vec<u8>>)>>,
+    /// The group's offset of each partition, with its metadata.
+    pub committed: Vec<Option<(u64, String)>>,
     owners: Vec<Option<u64>>,
     targets: Vec<u64>,
     generation: u64,
@@ -59,10 +71,12 @@ pub(super) struct Broker {
     late: Vec<Late>,
 }
 
-pub(super) type Shared = Rc<RefCell<Broker>>;
+/// The broker, for its members and whoever drives them.
+pub type Shared = Rc<RefCell<Broker>>;
 
 impl Broker {
-    pub(super) fn new(seed: u64, partitions: usize, planted: Planted) -> Shared {
+    /// One of a topic `t` with so many partitions.
+    pub fn new(seed: u64, partitions: usize, planted: Planted) -> Shared {
         Rc::new(RefCell::new(Broker {
             dice: Dice(seed),
             planted,
@@ -78,18 +92,20 @@ impl Broker {
         }))
     }
 
-    pub(super) fn end(&self, partition: usize) -> u64 {
+    /// Offset behind the last message.
+    pub fn end(&self, partition: usize) -> u64 {
         self.logs[partition].last().map_or(0, |(offset, _)| offset + 1)
     }
 
     /// Appends a message, sometimes behind offsets that stay empty.
-    pub(super) fn produce(&mut self, partition: usize, payload: Option<Vec<u8>>) {
+    pub fn produce(&mut self, partition: usize, payload: Option<Vec<u8>>) {
         let gap = if self.dice.one_in(8) { self.dice.below(3) } else { 0 };
         let offset = self.end(partition) + gap;
         self.logs[partition].push((offset, payload));
     }
 
-    pub(super) fn rebalance(&mut self) {
+    /// A new generation, with other owners.
+    pub fn rebalance(&mut self) {
         self.generation += 1;
         let members: Vec<u64> = self.members.keys().copied().collect();
         for target in &mut self.targets {
@@ -98,18 +114,19 @@ impl Broker {
     }
 
     /// The session of a member ends; it does not know yet.
-    pub(super) fn kick(&mut self, member: u64) {
+    pub fn kick(&mut self, member: u64) {
         self.members.remove(&member);
         self.owners.iter_mut().filter(|owner| **owner == Some(member)).for_each(|owner| *owner = None);
         self.rebalance();
     }
 
-    pub(super) fn members(&self) -> Vec<u64> {
+    /// Members, by number.
+    pub fn members(&self) -> Vec<u64> {
         self.members.keys().copied().collect()
     }
 
     /// Commits that were on their way arrive.
-    pub(super) fn deliver_late(&mut self) {
+    pub fn deliver_late(&mut self) {
         for late in std::mem::take(&mut self.late) {
             if self.accepts(late.member, late.generation) {
                 self.keep(late.partition, late.commit);
@@ -128,8 +145,12 @@ impl Broker {
     }
 }
 
-pub(super) struct TwinConsumer {
-    pub(super) member: u64,
+/// A member.
+#[derive(Debug)]
+pub struct TwinConsumer {
+    /// Its number.
+    pub member: u64,
+    term: Term,
     broker: Shared,
     generation: u64,
     /// Owned partitions and the offset to read from.
@@ -137,18 +158,27 @@ pub(super) struct TwinConsumer {
     paused: Vec<usize>,
 }
 
-pub(super) fn topic_partition(partition: usize) -> TopicPartition {
+/// A partition of the topic.
+pub fn topic_partition(partition: usize) -> TopicPartition {
     TopicPartition { topic: Arc::from("t"), partition: partition as u32 }
 }
 
 impl TwinConsumer {
-    pub(super) fn join(broker: &Shared) -> Self {
+    /// Joins the group.
+    pub fn join(broker: &Shared) -> Self {
         let mut group = broker.borrow_mut();
         group.members_made += 1;
         let member = group.members_made;
         group.members.insert(member, 0);
         group.rebalance();
-        TwinConsumer { member, broker: broker.clone(), generation: 0, owned: BTreeMap::new(), paused: Vec::new() }
+        TwinConsumer {
+            member,
+            term: Term::unbounded(),
+            broker: broker.clone(),
+            generation: 0,
+            owned: BTreeMap::new(),
+            paused: Vec::new(),
+        }
     }
 
     /// Hears of the group's latest generation: gives up first, and takes what others have given up.
@@ -238,7 +268,7 @@ impl Consumer for TwinConsumer {
     }
 
     fn term(&self) -> Term {
-        Term::unbounded()
+        self.term.clone()
     }
 
     fn leave(&mut self) {
