@@ -118,7 +118,7 @@ fn a_message_is_a_record_or_lines_and_each_record_knows_its_message() {
 #[test]
 fn keys_and_headers_count_for_a_slices_size() {
     let at = topic_partition(0);
-    let cutting = Cutting { rule: options(1).rule, slice_bytes: 100, records_max: 10 };
+    let cutting = Cutting { rule: options(1).rule, config: ConfigHash(1), slice_bytes: 100, records_max: 10 };
     let headers = [("name", Some(&b"value"[..]))];
     let message =
         |key| Message { partition: &at, offset: 3, timestamp: None, key, headers: &headers, payload: Some(b"p") };

@@ -80,8 +80,10 @@ pub(crate) fn check(server: &Server, books: &Books<'_>) -> Findings {
     compare("dead letter", &expected.dead, &dead, &mut findings);
     for row in &ledger {
         let counts = [row.records, row.loaded, row.dead, row.filtered];
-        if expected.counts.get(&row.slice) != Some(&counts) {
-            findings.say(format!("the ledger does not balance: {row:?}, not {:?}", expected.counts.get(&row.slice)));
+        // Of a topic's messages without content there are no records.
+        let right = expected.counts.get(&row.slice).copied().unwrap_or_default();
+        if right != counts {
+            findings.say(format!("the ledger does not balance: {row:?}, not {right:?}"));
         }
     }
     let (answers, right) = (server.answers(), Answers::of(&expected.events));

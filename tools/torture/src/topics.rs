@@ -15,7 +15,7 @@ use crate::check::{Books, check};
 use crate::clickhouse::{Connection, Server};
 use crate::engine::{Bug, Configs, Ended, Engine, Plans, topic_options};
 use crate::env::{Env, Life, lock};
-use crate::records::{Placed, Record, Setup};
+use crate::records::{Fate, Placed, Record, Setup};
 use crate::simulation::{Options, Report, WINDOW};
 
 /// Partitions of the topic.
@@ -138,7 +138,7 @@ impl World {
             let record = Record::generate(self.records, &self.env);
             self.records += 1;
             let mut payload = record.line.clone();
-            if payload.ends_with('}') && self.env.once_in(4) {
+            if matches!(record.fate, Fate::Event(_)) && self.env.once_in(4) {
                 payload.insert_str(payload.len() - 1, "\r\n");
             }
             broker.produce(partition, Some(payload.into_bytes()));
