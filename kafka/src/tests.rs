@@ -5,4 +5,5 @@ mod cost;
 mod doors;
 mod faults;
 mod feeds;
+mod real;
 mod starts;
