@@ -34,9 +34,10 @@ test: clickhouse ## Run every test
 	$(PYTHON) benches/driver/bench.py --quick --no-peers --profile debug
 
 torture: clickhouse ## Let everything die, in simulation (SEEDS=10000) and in earnest (FAULTS=200); is a record lost or doubled?
-	$(CARGO) build --release --locked -p longshore -p longshore-torture
+	$(CARGO) build --release --locked -p longshore -p longshore-torture -p longshore-brokers
 	target/release/torture simulate --seeds $(SEEDS)
 	target/release/torture real --faults $(FAULTS)
+	target/release/torture group
 
 lint: ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --all --check

@@ -34,6 +34,12 @@ pub enum Fault {
     NetworkAway,
     /// The disk of the journal is full for a while.
     FullDisk,
+    /// An engine joins the consumer group.
+    AddEngine,
+    /// An engine leaves the consumer group, by SIGTERM.
+    RemoveEngine,
+    /// All connections to the brokers are broken and none is taken for a while.
+    BrokersAway,
 }
 
 /// What a run may do.
@@ -64,6 +70,16 @@ impl Fault {
         (Fault::FullDisk, 2),
     ];
 
+    /// Those of a consumer group, each with how often it comes.
+    pub(crate) const OF_A_GROUP: [(Fault, u64); 6] = [
+        (Fault::KillEngine, 3),
+        (Fault::AddEngine, 3),
+        (Fault::RemoveEngine, 2),
+        (Fault::FreezeEngine, 1),
+        (Fault::BrokersAway, 2),
+        (Fault::KillServer, 1),
+    ];
+
     /// Those that a run with these rights chooses from.
     pub(crate) fn choice(rights: Rights) -> Vec<(Fault, u64)> {
         let may = |fault: Fault| match fault {
@@ -92,6 +108,9 @@ impl fmt::Display for Fault {
             Fault::HoldAnswer => "acknowledgement held back",
             Fault::NetworkAway => "network away",
             Fault::FullDisk => "disk of the journal full",
+            Fault::AddEngine => "engine added to the group",
+            Fault::RemoveEngine => "engine taken from the group (SIGTERM)",
+            Fault::BrokersAway => "brokers away",
         })
     }
 }

@@ -16,11 +16,13 @@
 
 mod audit;
 mod books;
+mod brokers;
 mod chance;
 mod disk;
 mod engine;
 mod error;
 mod faults;
+mod group;
 mod proxy;
 mod records;
 mod report;
@@ -32,6 +34,7 @@ mod writer;
 pub use audit::Findings;
 pub use error::ChaosError;
 pub use faults::Fault;
+pub use group::{GroupOptions, run_group};
 pub use report::{Failed, Report};
 pub use run::{Options, run};
 pub use server::Target;

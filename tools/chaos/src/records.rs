@@ -2,21 +2,48 @@
 //! some are broken, some are to be filtered, some come late. Few users, channels and minutes, so that groups have many
 //! records, slices share groups, and ties and late first sightings are common.
 
-use longshore_core::config::{FilledBy, Guarantee, WireCompression};
+use longshore_core::config::{ClickHouseSpec, FilledBy, Guarantee, WireCompression};
 use longshore_core::dead_letter::Reason;
 
 use crate::chance::Chance;
 
 /// What a run's config says; the rest of it is the same for all.
 pub(crate) struct ConfigText<'a> {
+    pub(crate) source: Source<'a>,
     pub(crate) url: &'a str,
     pub(crate) user: &'a str,
     pub(crate) database: &'a str,
-    pub(crate) inserts_in_flight: usize,
-    pub(crate) compression: WireCompression,
-    pub(crate) rollups: FilledBy,
-    pub(crate) guarantee: Guarantee,
-    pub(crate) fsync: bool,
+    /// All else of how it is used.
+    pub(crate) clickhouse: &'a ClickHouseSpec,
+}
+
+/// Where the engine reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// Logs in a folder: small slices, so that there are many.
+    Logs,
+    /// A topic of these brokers, in a group of that topic's name.
+    Topic { brokers: &'a str, topic: &'a str },
+}
+
+impl Source<'_> {
+    fn text(self) -> String {
+        match self {
+            Source::Logs => "[[source]]\nname = \"chaos\"\npaths = [\"logs/*.log*\"]\n\
+                 [pipeline]\nslice_bytes = \"64 KiB\"\n[run]\nslice_age = \"100ms\"\n"
+                .to_owned(),
+            Source::Topic { brokers, topic } => {
+                let brokers: Vec<String> = brokers.split(',').map(toml_text).collect();
+                let (brokers, topic) = (brokers.join(", "), toml_text(topic));
+                format!(
+                    "[[source]]\nname = \"chaos\"\n\
+                     kafka = {{ brokers = [{brokers}], topics = [{topic}], group = {topic}, \
+                     properties = {{ \"session.timeout.ms\" = 6000, \"heartbeat.interval.ms\" = 500 }} }}\n\
+                     [pipeline]\nslice_bytes = \"4 MiB\"\n[run]\nslice_age = \"2s\"\n"
+                )
+            }
+        }
+    }
 }
 
 /// The variable that brings the password to the engine, so that it is in no file.
@@ -28,23 +55,26 @@ pub(crate) const JOURNAL: &str = "journal/journal";
 impl ConfigText<'_> {
     /// The config. Paths in it are beside it.
     pub(crate) fn text(&self) -> String {
-        let &ConfigText { url, user, database, inserts_in_flight, fsync, .. } = self;
-        let compression = match self.compression {
+        let &ConfigText { url, user, database, .. } = self;
+        let ClickHouseSpec { inserts_in_flight, compression, rollups, guarantee, fsync, server: _, database: _ } =
+            self.clickhouse;
+        let compression = match compression {
             WireCompression::Auto => "auto",
             WireCompression::None => "none",
             WireCompression::Lz4 => "lz4",
         };
-        let rollups = match self.rollups {
+        let rollups = match rollups {
             FilledBy::Engine => "engine",
             FilledBy::Views => "views",
         };
-        let guarantee = match self.guarantee {
+        let guarantee = match guarantee {
             Guarantee::ExactlyOnce => "exactly-once",
             Guarantee::AtLeastOnce => "at-least-once",
         };
         let (url, user, database) = (toml_text(url), toml_text(user), toml_text(database));
+        let source = self.source.text();
         format!(
-            "{RECORDS}\n[clickhouse]\nurl = {url}\nuser = {user}\npassword = \"${{{PASSWORD_VARIABLE}:-}}\"\n\
+            "version = 1\n{source}{RUN}{RECORDS}\n[clickhouse]\nurl = {url}\nuser = {user}\npassword = \"${{{PASSWORD_VARIABLE}}}\"\n\
              database = {database}\ninserts_in_flight = {inserts_in_flight}\ncompression = \"{compression}\"\n\
              rollups = \"{rollups}\"\nguarantee = \"{guarantee}\"\nfsync = {fsync}\n"
         )
@@ -56,10 +86,10 @@ fn toml_text(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "$$"))
 }
 
-const RECORDS: &str = r#"version = 1
-[[source]]
-name = "chaos"
-paths = ["logs/*.log*"]
+/// The rest of `[run]`, which the text of a source ends with.
+const RUN: &str = "journal = \"journal/journal\"\ndrain = \"20s\"\n";
+
+const RECORDS: &str = r#"
 [decode]
 format = "json"
 record_bytes_max = "8 KiB"
@@ -121,12 +151,6 @@ where = { event = "view" }
 [[rollup]]
 kind = "requests_by_ip"
 ip = "ip"
-[pipeline]
-slice_bytes = "64 KiB"
-[run]
-journal = "journal/journal"
-slice_age = "100ms"
-drain = "20s"
 "#;
 
 /// A record of more bytes is too long, as the config has it.

@@ -191,6 +191,9 @@ impl Run<'_> {
                 self.site.proxy.set_open(true);
             }
             Fault::FullDisk => self.disk_fills()?,
+            Fault::AddEngine | Fault::RemoveEngine | Fault::BrokersAway => {
+                unreachable!("{fault} is a fault of a consumer group, which is not among the choice")
+            }
         }
         Ok(true)
     }

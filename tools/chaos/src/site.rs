@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use longshore_core::config::{self, ClickHouseSpec, Env, WireCompression};
+use longshore_core::config::{self, Env, WireCompression};
 use longshore_sinks::clickhouse::{ClickHouse, Schema, Scratch};
 
 use crate::chance::Chance;
@@ -16,7 +16,7 @@ use crate::disk::SmallDisk;
 use crate::engine::Engine;
 use crate::error::{ChaosError, at};
 use crate::proxy::Proxy;
-use crate::records::{ConfigText, JOURNAL, PASSWORD_VARIABLE};
+use crate::records::{ConfigText, JOURNAL, PASSWORD_VARIABLE, Source};
 use crate::run::Options;
 use crate::server::{Server, Target, behind_proxy};
 use crate::writer::Writer;
@@ -40,7 +40,7 @@ impl Site {
     /// Makes all of it; the engine is not started yet.
     pub(crate) fn make(options: &Options<'_>) -> Result<Site, ChaosError> {
         let folder = options.folder.clone();
-        fs::DirBuilder::new().mode(0o700).create(&folder).map_err(at("make the folder", &folder))?;
+        make_folder(&folder)?;
         let disk = match options.full_disk {
             true => SmallDisk::mount(&folder.join("journal")).map_err(at("make the folder", &folder))?,
             false => None,
@@ -58,20 +58,17 @@ impl Site {
         let _ = (url.set_scheme("http"), url.set_host(Some("127.0.0.1")), url.set_port(Some(proxy.port())));
 
         let scratch = Scratch::new(&ClickHouse::connect(&connection)?, PURPOSE);
-        let ClickHouseSpec { inserts_in_flight, compression, rollups, guarantee, fsync, .. } = *options.clickhouse;
+        let mut spec = options.clickhouse.clone();
+        // To the engine, the proxy is on this machine; its server may not be.
+        if spec.compression == WireCompression::Auto && !is_loopback {
+            spec.compression = WireCompression::Lz4;
+        }
         let text = ConfigText {
+            source: Source::Logs,
             url: url.as_str(),
             user: &connection.user,
             database: scratch.clickhouse().database(),
-            inserts_in_flight,
-            // To the engine, the proxy is on this machine; its server may not be.
-            compression: match compression {
-                WireCompression::Auto if !is_loopback => WireCompression::Lz4,
-                other => other,
-            },
-            rollups,
-            guarantee,
-            fsync,
+            clickhouse: &spec,
         };
         let path = folder.join("chaos.toml");
         create_tables(&text.text(), &path, scratch.clickhouse())?;
@@ -107,8 +104,13 @@ impl Site {
     }
 }
 
+/// Makes the folder of a run, for its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), ChaosError> {
+    fs::DirBuilder::new().mode(0o700).create(folder).map_err(at("make the folder", folder))
+}
+
 /// Writes the config and makes its tables, before anything can be killed in the middle of that.
-fn create_tables(text: &str, path: &Path, clickhouse: &ClickHouse) -> Result<(), ChaosError> {
+pub(crate) fn create_tables(text: &str, path: &Path, clickhouse: &ClickHouse) -> Result<(), ChaosError> {
     fs::write(path, text).map_err(at("write", path))?;
     let env = Env::from_iter([(PASSWORD_VARIABLE.to_owned(), String::new())]);
     let config = config::parse(text, path, &env).map_err(|problems| {

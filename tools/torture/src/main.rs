@@ -23,6 +23,8 @@ enum Command {
     Simulate(Simulate),
     /// Kills a real engine, a real ClickHouse and the connections between them.
     Real(real::Args),
+    /// Kills, adds and removes real engines of one consumer group while records flow.
+    Group(real::GroupArgs),
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Simulate(Simulate { seed: Some(seed), verbose, .. }) => one(seed, verbose),
         Command::Simulate(Simulate { from, seeds, .. }) => many(from, seeds),
         Command::Real(args) => real::run(&args),
+        Command::Group(args) => real::run_group(&args),
     };
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,23 +1,20 @@
 //! `torture real`: the engine's own processes under faults, with every right: the ClickHouse is started for it, so that it
-//! may be killed, and the journal gets a small disk that can be filled.
+//! may be killed, and the journal gets a small disk that can be filled. `torture group`: engines in one consumer group.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use longshore_chaos::{Options, Report, Target};
+use longshore_chaos::{GroupOptions, Options, Report, Target};
 use longshore_core::config::{ClickHouseSpec, EmbeddedSpec, FilledBy, Guarantee, ServerSpec, WireCompression};
 use longshore_core::limits::INSERTS_IN_FLIGHT;
 use longshore_sinks::embedded::EmbeddedOptions;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// What to do.
+/// What both runs of real processes are told.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// How many faults.
-    #[arg(long, default_value_t = 200)]
-    faults: u64,
+struct Common {
     /// Which records and faults; others each time unless said.
     #[arg(long)]
     seed: Option<u64>,
@@ -29,50 +26,132 @@ pub(crate) struct Args {
     folder: Option<PathBuf>,
 }
 
-/// Makes the run and prints its report; whether all was well.
-pub(crate) fn run(args: &Args) -> bool {
-    match torture(args) {
-        Ok(clean) => clean,
-        Err(error) => {
-            eprintln!("torture: {error}");
-            false
+/// `torture real`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many faults.
+    #[arg(long, default_value_t = 200)]
+    faults: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// `torture group`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GroupArgs {
+    /// Records that flow through the topic.
+    #[arg(long, default_value_t = 2_000_000)]
+    records: u64,
+    /// How many faults meanwhile; the first is an engine killed, the second one added.
+    #[arg(long, default_value_t = 8)]
+    faults: u64,
+    /// Engines in the group at the beginning.
+    #[arg(long, default_value_t = 2)]
+    engines: usize,
+    /// The brokers; the program beside this one unless said.
+    #[arg(long, value_name = "FILE")]
+    brokers: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What is needed for a run.
+struct Place {
+    engine: PathBuf,
+    folder: PathBuf,
+    seed: u64,
+    stop: Arc<AtomicBool>,
+}
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+impl Place {
+    fn of(common: &Common) -> Outcome<Place> {
+        let parent = common.folder.clone().unwrap_or_else(std::env::temp_dir);
+        let place = Place {
+            engine: program(common.engine.as_deref(), "longshore")?,
+            folder: parent.join(format!("longshore-torture-{:016x}", rand::random::<u64>())),
+            seed: common.seed.unwrap_or_else(rand::random),
+            stop: stop_on_interrupt()?,
+        };
+        eprintln!("seed {}, files in {}", place.seed, place.folder.display());
+        Ok(place)
+    }
+
+    /// Prints the report; whether all was well. The files of a run that was not are kept.
+    fn end(&self, report: &Report) -> Outcome<bool> {
+        println!("{report}");
+        let clean = report.is_clean() && !report.interrupted;
+        match clean {
+            true => std::fs::remove_dir_all(&self.folder)?,
+            false => println!("its files are in {}", self.folder.display()),
         }
+        Ok(clean)
     }
 }
 
-fn torture(args: &Args) -> Result<bool, Box<dyn std::error::Error>> {
-    let engine = match &args.engine {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("longshore"),
+/// The program that was named, or the one beside this.
+fn program(named: Option<&Path>, name: &str) -> Outcome<PathBuf> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => std::env::current_exe()?.with_file_name(name),
     };
-    if !engine.is_file() {
-        return Err(format!("{}: no such program; build it with `cargo build -p longshore`", engine.display()).into());
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(format!("{}: no such program; build it with `cargo build`", path.display()).into()),
     }
-    let stop = stop_on_interrupt()?;
-    let seed = args.seed.unwrap_or_else(rand::random);
-    let parent = args.folder.clone().unwrap_or_else(std::env::temp_dir);
-    let folder = parent.join(format!("longshore-torture-{:016x}", rand::random::<u64>()));
-    eprintln!("seed {seed}, files in {}", folder.display());
+}
+
+/// Makes the run and prints its report; whether all was well.
+pub(crate) fn run(args: &Args) -> bool {
+    told(torture(args))
+}
+
+/// The same for a consumer group.
+pub(crate) fn run_group(args: &GroupArgs) -> bool {
+    told(torture_group(args))
+}
+
+fn told(outcome: Outcome<bool>) -> bool {
+    outcome.unwrap_or_else(|error| {
+        eprintln!("torture: {error}");
+        false
+    })
+}
+
+fn torture(args: &Args) -> Outcome<bool> {
+    let place = Place::of(&args.common)?;
     let options = Options {
-        target: Target::Own(EmbeddedOptions::new(engine.clone())),
-        engine,
+        target: Target::Own(EmbeddedOptions::new(place.engine.clone())),
+        engine: place.engine.clone(),
         clickhouse: &clickhouse(),
-        folder: folder.clone(),
+        folder: place.folder.clone(),
         faults: args.faults,
         time: None,
-        seed,
+        seed: place.seed,
         full_disk: true,
-        stop: &stop,
+        stop: &place.stop,
         progress: &|report| progress(report, args.faults),
     };
-    let report = longshore_chaos::run(&options)?;
-    println!("{report}");
-    let clean = report.is_clean() && !report.interrupted;
-    match clean {
-        true => std::fs::remove_dir_all(&folder)?,
-        false => println!("its files are in {}", folder.display()),
-    }
-    Ok(clean)
+    place.end(&longshore_chaos::run(&options)?)
+}
+
+fn torture_group(args: &GroupArgs) -> Outcome<bool> {
+    let place = Place::of(&args.common)?;
+    let options = GroupOptions {
+        engine: place.engine.clone(),
+        brokers: program(args.brokers.as_deref(), "brokers")?,
+        server: EmbeddedOptions::new(place.engine.clone()),
+        clickhouse: &clickhouse(),
+        folder: place.folder.clone(),
+        records: args.records,
+        faults: args.faults,
+        engines: args.engines.max(1),
+        seed: place.seed,
+        stop: &place.stop,
+        progress: &|what| eprintln!("{what}"),
+    };
+    place.end(&longshore_chaos::run_group(&options)?)
 }
 
 /// As a config without a `[clickhouse]` section has it.

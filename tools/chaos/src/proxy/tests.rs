@@ -124,3 +124,47 @@ fn a_trick_that_no_insert_came_for_is_not_played() {
     assert!(!proxy.played(Duration::ZERO, &NEVER));
     assert_eq!(ask(&mut connect_to(&proxy), INSERT_REQUEST), "ok\n");
 }
+
+/// Answers requests over TLS, each with one line, under the certificate that the client's own tests have.
+fn tls_server() -> Upstream {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let fixture =
+        |name: &str| concat!(env!("CARGO_MANIFEST_DIR"), "/../../sinks/src/clickhouse/tls/").to_owned() + name;
+    let certificates = vec![CertificateDer::from_pem_file(fixture("server.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+            let mut buffer = [0; 4096];
+            while let Ok(1..) = stream.read(&mut buffer) {
+                stream.write_all(b"ok\n").unwrap();
+            }
+        }
+    });
+    let ca_file = fixture("ca.pem");
+    let tls = longshore_sinks::clickhouse::tls_config(Some(ca_file.as_ref())).unwrap();
+    Upstream { host: "localhost".to_owned(), port, tls: Some(Arc::new(tls)) }
+}
+
+#[test]
+fn a_server_that_wants_tls_gets_it_and_is_cut_off_like_any_other() {
+    let proxy = Proxy::start(tls_server()).unwrap();
+    let mut stream = connect_to(&proxy);
+    assert_eq!(ask(&mut stream, QUESTION), "ok\n");
+    proxy.arm(Trick::CutAfter, 0);
+    assert_eq!(ask(&mut stream, INSERT_REQUEST), "");
+    assert!(was_played(&proxy));
+    assert_eq!(ask(&mut connect_to(&proxy), INSERT_REQUEST), "ok\n");
+}
