@@ -91,8 +91,8 @@ pub fn run_group(options: &GroupOptions<'_>) -> Result<Report, ChaosError> {
     let mut report = run.report;
     report.time = begin.elapsed();
     (report.records, report.rows) = (books.records, books.rows.len() as u64);
-    (report.dead, report.compared) = (books.dead_count, 1);
     report.interrupted = options.stop.load(Ordering::Relaxed);
+    (report.dead, report.compared) = (books.dead_count, u64::from(!report.interrupted));
     if !findings.is_clean() && !report.interrupted {
         let last_words = run.engines.first().map_or(String::new(), |engine| engine.last_words(LAST_WORDS));
         report.failed = Some(Failed { faults: report.done.keys().copied().collect(), findings, last_words });

@@ -86,6 +86,9 @@ impl fmt::Display for Report {
             self.time.as_secs_f64(),
         )?;
         writeln!(f, "compared {compared} times: events, every rollup, dead letters and ledger")?;
+        if self.interrupted {
+            writeln!(f, "INTERRUPTED before all was done: what follows was true at the last comparison")?;
+        }
         let (lost, twice) = match &self.failed {
             None => (0, 0),
             Some(Failed { faults, findings, last_words }) => {
@@ -98,5 +101,56 @@ impl fmt::Display for Report {
             }
         };
         write!(f, "lost {lost}, twice {twice}, faults {}", self.faults())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        Report {
+            seed: 7,
+            done: Counts::from([(Fault::KillEngine, 2), (Fault::CutAfter, 1)]),
+            compared: 3,
+            records: 100,
+            rows: 80,
+            dead: 5,
+            engine_starts: 3,
+            time: Duration::from_secs(6),
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn the_last_line_is_the_verdict_and_the_faults_are_added_up() {
+        let report = report();
+        assert!(report.is_clean());
+        assert_eq!(
+            report.to_string(),
+            "     2  engine killed (kill -9)\n     1  connection cut before an acknowledgement\n\
+             100 records, of which 80 rows, 5 dead letters and 15 filtered, in 6 s; the engine was started 3 times\n\
+             compared 3 times: events, every rollup, dead letters and ledger\n\
+             lost 0, twice 0, faults 3"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_seed_and_what_was_not_done_is_told_too() {
+        let findings = Findings { lost: 1, twice: 0, details: vec!["record 9 is nowhere".to_owned()] };
+        let failed = Failed { faults: vec![Fault::CutAfter], findings, last_words: "bye".to_owned() };
+        let report = Report { failed: Some(failed), disk: Some(false), missed: 4, ..report() };
+        assert!(!report.is_clean());
+        let text = report.to_string();
+        assert!(text.contains("WRONG after fault 3 (connection cut before an acknowledgement), seed 7:"), "{text}");
+        assert!(text.contains("\n  record 9 is nowhere\nthe engine's last words:\n  bye\n"), "{text}");
+        assert!(text.contains("NOT TESTED") && text.contains("4 more had no occasion"), "{text}");
+        assert!(text.ends_with("lost 1, twice 0, faults 3"), "{text}");
+    }
+
+    #[test]
+    fn a_run_without_a_comparison_proves_nothing() {
+        assert!(!Report { compared: 0, ..report() }.is_clean());
+        assert!(Report { interrupted: true, ..report() }.to_string().contains("INTERRUPTED"));
     }
 }
