@@ -18,7 +18,7 @@ use crate::RdConsumer;
 
 /// Keys of the tests of ClickHouse's client: an authority that no system knows, and a server by it, `localhost`.
 fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../sinks/src/clickhouse/tls").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../sinks/src/clickhouse/tls").join(name)
 }
 
 /// Does this with every connection, until the test's process ends.
