@@ -75,7 +75,7 @@ impl Fault {
         (Fault::KillEngine, 3),
         (Fault::AddEngine, 3),
         (Fault::RemoveEngine, 2),
-        (Fault::FreezeEngine, 1),
+        (Fault::FreezeEngine, 2),
         (Fault::BrokersAway, 2),
         (Fault::KillServer, 1),
     ];

@@ -20,7 +20,7 @@ use crate::chance::Chance;
 use crate::engine::Engine;
 use crate::error::{ChaosError, at};
 use crate::faults::Fault;
-use crate::records::{ConfigText, Source};
+use crate::records::{ConfigText, SESSION_MS, Source};
 use crate::report::{Failed, Report};
 use crate::server::{Server, Target};
 use crate::site::{PURPOSE, create_tables, make_folder};
@@ -240,6 +240,12 @@ impl<'a> Group<'a> {
             }
             Fault::AddEngine => self.add_engine()?,
             Fault::FreezeEngine => {
+                // For less than its session, or for longer: then its partitions are others', and it has to notice.
+                let time = if self.chance.once_in(2) {
+                    time
+                } else {
+                    self.chance.millis(SESSION_MS + 1_000, SESSION_MS + 3_000)
+                };
                 self.engines[at_engine].set_frozen(true);
                 self.pause(time);
                 self.engines[at_engine].set_frozen(false);

@@ -26,6 +26,9 @@ pub(crate) enum Source<'a> {
     Topic { brokers: &'a str, topic: &'a str },
 }
 
+/// Milliseconds after which brokers give an engine up: as few as they allow, since a run waits for it.
+pub(crate) const SESSION_MS: u64 = 6_000;
+
 impl Source<'_> {
     fn text(self) -> String {
         match self {
@@ -38,7 +41,7 @@ impl Source<'_> {
                 format!(
                     "[[source]]\nname = \"chaos\"\n\
                      kafka = {{ brokers = [{brokers}], topics = [{topic}], group = {topic}, \
-                     properties = {{ \"session.timeout.ms\" = 6000, \"heartbeat.interval.ms\" = 500 }} }}\n\
+                     properties = {{ \"session.timeout.ms\" = {SESSION_MS}, \"heartbeat.interval.ms\" = 500 }} }}\n\
                      [pipeline]\nslice_bytes = \"4 MiB\"\n[run]\nslice_age = \"2s\"\n"
                 )
             }
