@@ -10,8 +10,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::records::PASSWORD_VARIABLE;
 
-/// Its exit code if ClickHouse cannot be reached at the start.
-const UNAVAILABLE: i32 = 69;
+/// Its exit codes if ClickHouse cannot be reached at the start, or goes away between the first question and the last that
+/// a start asks.
+const UNAVAILABLE: [i32; 2] = [69, 1];
+/// A start is over well before this; an engine that follows ends for no reason of ClickHouse's.
+const START: Duration = Duration::from_secs(10);
 /// An engine that was told to end takes at most its `run.drain` and this.
 const END_PATIENCE: Duration = Duration::from_secs(40);
 
@@ -22,13 +25,14 @@ pub(crate) struct Engine {
     password: String,
     log: PathBuf,
     child: Option<Child>,
+    started: Instant,
     pub(crate) starts: u64,
 }
 
 impl Engine {
     /// An engine that is not started yet.
     pub(crate) fn new(program: PathBuf, config: PathBuf, password: String, log: PathBuf) -> Engine {
-        Engine { program, config, password, log, child: None, starts: 0 }
+        Engine { program, config, password, log, child: None, started: Instant::now(), starts: 0 }
     }
 
     /// Starts it. The kernel kills it when the thread that calls this ends.
@@ -41,6 +45,7 @@ impl Engine {
         // A terminal's Ctrl-C is for us.
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         self.child = Some(command.spawn()?);
+        self.started = Instant::now();
         self.starts += 1;
         Ok(())
     }
@@ -87,8 +92,14 @@ impl Engine {
         let Some(child) = &mut self.child else { return self.start().map(|()| None) };
         let Some(status) = child.try_wait()? else { return Ok(None) };
         self.child = None;
+        let at_start = self.did_not_start(status);
         self.start()?;
-        Ok((status.code() != Some(UNAVAILABLE)).then_some(status))
+        Ok((!at_start).then_some(status))
+    }
+
+    /// Whether an end just now is that of a start which ClickHouse was not there for.
+    pub(crate) fn did_not_start(&self, status: ExitStatus) -> bool {
+        self.started.elapsed() < START && status.code().is_some_and(|code| UNAVAILABLE.contains(&code))
     }
 
     /// Whether it ran long enough to have put its signal handlers in place, which is the first thing that it does.

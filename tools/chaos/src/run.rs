@@ -1,6 +1,7 @@
 //! The loop: write, hurt, let it catch up, compare.
 
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -242,13 +243,12 @@ impl Run<'_> {
             self.pause(Duration::from_millis(1));
         }
         let status = self.site.engine.terminate().map_err(at("stop", &self.options.engine))?;
-        match status.map(|status| status.code()) {
-            // Drained; or not all of it, if ClickHouse was away until now; or not begun, for the same reason.
-            Some(Some(0 | 69 | 130)) => {}
-            Some(_) | None => {
-                let how = status.map_or("not in time, and was killed".to_owned(), |status| status.to_string());
-                self.report.complaints.push(format!("the engine was sent SIGTERM and ended {how}"));
-            }
+        // Drained; or not all of it, if ClickHouse was away until now; or not begun, for the same reason.
+        let is_good =
+            |status: ExitStatus| matches!(status.code(), Some(0 | 130)) || self.site.engine.did_not_start(status);
+        if !status.is_some_and(is_good) {
+            let how = status.map_or("not in time, and was killed".to_owned(), |status| status.to_string());
+            self.report.complaints.push(format!("the engine was sent SIGTERM and ended {how}"));
         }
         let time = self.chance.millis(0, 400);
         self.pause(time);
