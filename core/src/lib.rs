@@ -10,6 +10,7 @@ pub mod column;
 pub mod config;
 pub mod dead_letter;
 pub mod decode;
+pub mod dedup;
 pub mod delimited;
 pub mod envelope;
 pub mod frame;

@@ -188,6 +188,23 @@ pub const CHAOS_FAULTS: u64 = 50;
 /// See [`CHAOS_FAULTS`].
 pub const CHAOS_FAULTS_CEILING: u64 = 100_000;
 
+/// Columns of the key by which duplicates are told.
+pub const DEDUP_KEY_COLUMNS_MAX: usize = 16;
+/// Milliseconds after an event for which another one of its key is a duplicate, unless the config says otherwise.
+pub const DEDUP_WINDOW_MS: u64 = 7 * DAY_MS;
+/// Shortest such time that the config may ask for.
+pub const DEDUP_WINDOW_MS_FLOOR: u64 = 60_000;
+/// Longest such time that the config may ask for.
+pub const DEDUP_WINDOW_MS_CEILING: u64 = 366 * DAY_MS;
+/// Milliseconds for which a claim is kept beyond the window: how long a slice may be in doubt and still be judged as it was
+/// judged first.
+pub const DEDUP_CLAIMS_KEPT_MS: u64 = 7 * DAY_MS;
+/// Slices that one insert thread keeps waiting for others to be stored first, before it waits itself.
+pub const SLICES_BEHIND_MAX: usize = 4;
+/// Milliseconds until such a slice is tried again; the double each time, up to the longest wait of any retry.
+pub const BEHIND_WAIT_MS: u64 = 50;
+const DAY_MS: u64 = 86_400_000;
+
 /// Smallest memory limit of the embedded ClickHouse the config may ask for: it takes half of that at rest.
 pub const EMBEDDED_MEMORY_BYTES_FLOOR: u64 = 512 << 20;
 /// Mark cache of the embedded ClickHouse: its default, 5 GiB, is made for larger machines.

@@ -7,9 +7,9 @@
 
 pub mod aggregate;
 pub mod known;
-mod read;
+pub(crate) mod read;
 pub mod sample;
-mod sip;
+pub(crate) mod sip;
 
 /// A rollup as declared and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

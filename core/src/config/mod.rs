@@ -47,6 +47,8 @@ pub struct Config {
     pub table: TableSpec,
     /// What is aggregated by minute.
     pub rollups: Vec<RollupSpec>,
+    /// What makes two records the same event; `None`: nothing.
+    pub dedup: Option<DedupSpec>,
     /// Where everything goes.
     pub clickhouse: ClickHouseSpec,
     /// Bounds of the pipeline.
@@ -235,6 +237,16 @@ pub struct TableSpec {
     pub time: String,
     /// Columns between product and time in the sorting key.
     pub order_by: Vec<String>,
+}
+
+/// `[dedup]`: an event that its producer sent more than once counts once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DedupSpec {
+    /// Declared columns that tell events of a product apart, in the order of the config. A record with a null in one of
+    /// them is never a duplicate.
+    pub key: Vec<String>,
+    /// How long after an event another one of its key is a duplicate, by ClickHouse's clock when it was first sent there.
+    pub window: Duration,
 }
 
 /// `[clickhouse]`.

@@ -24,24 +24,24 @@ use crate::column::{ColumnType, TimePrecision};
 
 /// A column of the events table, by its place in a batch.
 #[derive(Debug, Clone)]
-pub(super) struct Column {
-    pub(super) name: Arc<str>,
-    pub(super) index: usize,
-    pub(super) ty: ColumnType,
+pub(crate) struct Column {
+    pub(crate) name: Arc<str>,
+    pub(crate) index: usize,
+    pub(crate) ty: ColumnType,
     pub(super) nullable: bool,
 }
 
 impl Column {
     /// # Panics
     /// If there is no such column: a checked config has it.
-    pub(super) fn find(layout: &[LayoutColumn], name: &str) -> Column {
+    pub(crate) fn find(layout: &[LayoutColumn], name: &str) -> Column {
         let index = layout.iter().position(|column| *column.name == *name);
         let index = index.unwrap_or_else(|| panic!("the config was checked, yet column `{name}` is not in the table"));
         let LayoutColumn { name, ty, nullable, .. } = &layout[index];
         Column { name: name.clone(), index, ty: ty.clone(), nullable: *nullable }
     }
 
-    pub(super) fn of<'b>(&self, batch: &'b RecordBatch) -> &'b ArrayRef {
+    pub(crate) fn of<'b>(&self, batch: &'b RecordBatch) -> &'b ArrayRef {
         batch.column(self.index)
     }
 

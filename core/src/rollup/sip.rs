@@ -6,16 +6,16 @@
 
 /// Key of the hash. ClickHouse's `uniqExact` uses [`SipKey::ZERO`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SipKey(pub(super) [u64; 2]);
+pub(crate) struct SipKey(pub(crate) [u64; 2]);
 
 impl SipKey {
     /// The key of ClickHouse's states.
-    pub(super) const ZERO: SipKey = SipKey([0, 0]);
+    pub(crate) const ZERO: SipKey = SipKey([0, 0]);
 }
 
 /// The hash of some bytes. Its little-endian bytes are what a state holds.
 #[inline]
-pub(super) fn sip128(SipKey([k0, k1]): SipKey, bytes: &[u8]) -> u128 {
+pub(crate) fn sip128(SipKey([k0, k1]): SipKey, bytes: &[u8]) -> u128 {
     let mut state = State {
         v0: k0 ^ 0x736f_6d65_7073_6575,
         v1: k1 ^ 0x646f_7261_6e64_6f6d,

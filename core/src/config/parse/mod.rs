@@ -9,6 +9,7 @@ mod column_type;
 mod columns;
 mod conditions;
 mod decode;
+mod dedup;
 mod events;
 mod kafka;
 mod masks;
@@ -39,6 +40,7 @@ const KEYS: &[&str] = &[
     "filter",
     "table",
     "rollup",
+    "dedup",
     "clickhouse",
     "pipeline",
     "run",
@@ -97,6 +99,7 @@ fn document<'a>(context: &'a Context<'a>, root: &'a DeTable<'a>, path: &Path) ->
     let filters = conditions::read_filters(&root, &columns);
     let table = events::read(&root, &columns, products.as_ref());
     let rollups = rollups::read(&root, &columns, products.as_ref(), &table);
+    let dedup = root.item("dedup").map(|item| dedup::read(item, &columns, products.as_ref()));
     let clickhouse = clickhouse::read(&root);
     let run = run::read(&root, path);
 
@@ -110,6 +113,10 @@ fn document<'a>(context: &'a Context<'a>, root: &'a DeTable<'a>, path: &Path) ->
         filters,
         table: table.into_spec()?,
         rollups: rollups.into_specs()?,
+        dedup: match dedup {
+            Some(read) => Some(read?),
+            None => None,
+        },
         clickhouse: clickhouse?,
         pipeline: pipeline.into_spec(),
         run,
