@@ -25,3 +25,4 @@ pub mod retry;
 pub mod service;
 pub mod sink;
 pub mod stages;
+mod turns;

@@ -7,10 +7,12 @@
 //! ```
 //! A stage that cannot hand on waits, so when the sink slows down the reader stops reading; nothing is dropped. At any
 //! moment there are at most `1 + SLICES_READ_AHEAD + workers` slices as bytes and
-//! `workers + SLICES_DECODED_QUEUED + inserts_in_flight` as columns.
+//! `workers + SLICES_DECODED_QUEUED + inserts_in_flight` as columns, and `SLICES_BEHIND_MAX` more for each insert thread
+//! where slices have to wait for others ([`turns`](crate::turns)).
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -25,6 +27,7 @@ use crate::read::ReadMethod;
 use crate::reader::{Reader, ReaderOptions};
 use crate::retry::{RetryEnd, RetryPolicy, until_done};
 use crate::sink::{Attempts, LoadedSlice, Sink};
+use crate::turns::Turns;
 
 /// Bounds of a run.
 #[derive(Debug, Clone)]
@@ -111,7 +114,7 @@ pub fn run(
 
     match run.end.into_inner().expect("no panic while ending") {
         Some(RetryEnd::Fatal(detail)) => Err(PipelineError::Sink(detail)),
-        Some(RetryEnd::Stopped(_)) => Ok(Outcome { input_errors, stopped: true }),
+        Some(RetryEnd::Stopped(_) | RetryEnd::Behind(_)) => Ok(Outcome { input_errors, stopped: true }),
         None => Ok(Outcome { input_errors, stopped: stop.load(Ordering::Relaxed) }),
     }
 }
@@ -154,7 +157,9 @@ impl Run<'_> {
     ///
     /// When every insert thread has ended for that reason the decoders' sends fail, they end, and so does the reader.
     fn insert(&self, decoded: &Receiver<LoadedSlice>, stored: &Sender<RecordBatch>) {
-        for slice in decoded {
+        let mut turns = Turns::new(decoded, self.options.retry.wait_max);
+        while let Some(turn) = turns.next(|| self.stop.load(Ordering::Relaxed)) {
+            let slice = &turn.what;
             if self.end.lock().expect("no panic while ending").is_some() {
                 return;
             }
@@ -162,12 +167,18 @@ impl Run<'_> {
             let on_retry = || {
                 self.progress.retries.fetch_add(1, Ordering::Relaxed);
             };
-            let mut attempts = Attempts::new(false);
-            match until_done(self.options.retry, self.stop, &what, on_retry, || attempts.make(self.sink, &slice)) {
-                Ok(()) => {
-                    self.progress.stored(&slice);
+            let mut attempts = Attempts::new(!turn.waited().is_zero());
+            match until_done(self.options.retry, self.stop, &what, on_retry, || attempts.make(self.sink, slice)) {
+                Ok(became) => {
+                    self.progress.stored(slice, &became);
                     // There is room for all; if the decoders have ended, the batch is simply freed.
-                    let _ = stored.try_send(slice.decoded.batch);
+                    let _ = stored.try_send(turn.what.decoded.batch);
+                }
+                Err(RetryEnd::Behind(why)) => {
+                    if turn.waited() >= BEHIND_TOLD {
+                        tracing::warn!("{what} waits: {why}");
+                    }
+                    turns.later(turn);
                 }
                 Err(end) => {
                     let mut first = self.end.lock().expect("no panic while ending");
@@ -183,6 +194,9 @@ impl Run<'_> {
         }
     }
 }
+
+/// A slice that waits for longer than this is told of.
+const BEHIND_TOLD: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use longshore_core::dead_letter::Reason;
 
-use crate::sink::LoadedSlice;
+use crate::sink::{LoadedSlice, Stored};
 
 /// Live counters. Reading them is cheap and may be a slice behind.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub struct Progress {
     totals: Mutex<Totals>,
 }
 
-/// What a run did. `records == loaded + dead + filtered`.
+/// What a run did. `records == loaded + dead + filtered + duplicates`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Bytes of the slices that were stored, after decompression.
@@ -40,6 +40,8 @@ pub struct Totals {
     pub dead: u64,
     /// Records that a declared filter dropped.
     pub filtered: u64,
+    /// Records whose events were stored already.
+    pub duplicates: u64,
     /// Dead letters by reason.
     pub dead_by_reason: BTreeMap<Reason, u64>,
     /// Rows by product.
@@ -52,11 +54,13 @@ pub struct Totals {
 
 impl Progress {
     /// Counts a slice that was acknowledged.
-    pub(crate) fn stored(&self, slice: &LoadedSlice) {
+    pub(crate) fn stored(&self, slice: &LoadedSlice, stored: &Stored) {
         let decoded = &slice.decoded;
-        let loaded = decoded.batch.num_rows() as u64;
+        let rows = decoded.batch.num_rows() as u64;
+        let duplicates: u64 = stored.duplicates.iter().map(|(_, rows)| rows).sum();
+        let loaded = rows - duplicates;
         let dead = decoded.dead.len() as u64;
-        assert_eq!(decoded.records, loaded + dead + decoded.filtered, "slice {} does not balance", slice.meta.id);
+        assert_eq!(decoded.records, rows + dead + decoded.filtered, "slice {} does not balance", slice.meta.id);
         self.loaded.fetch_add(loaded, Ordering::Relaxed);
         self.dead.fetch_add(dead, Ordering::Relaxed);
         let mut totals = self.totals.lock().expect("no panic while counting");
@@ -66,11 +70,15 @@ impl Progress {
         totals.loaded += loaded;
         totals.dead += dead;
         totals.filtered += decoded.filtered;
+        totals.duplicates += duplicates;
         for letter in &decoded.dead {
             *totals.dead_by_reason.entry(letter.fault.reason).or_default() += 1;
         }
         for (product, rows) in &decoded.rows_by_product {
             *totals.rows_by_product.entry(product.clone()).or_default() += rows;
+        }
+        for (product, rows) in &stored.duplicates {
+            *totals.rows_by_product.entry(product.clone()).or_default() -= rows;
         }
     }
 

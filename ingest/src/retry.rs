@@ -27,30 +27,39 @@ pub enum RetryEnd {
     Fatal(String),
     /// A stop was asked for while the sink was away; the last error is inside.
     Stopped(String),
+    /// Another slice has to be stored first.
+    Behind(String),
 }
 
 /// How often a stop request is looked for while waiting.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
-/// Calls `attempt` until it succeeds, fails for good, or `stop` is set while it fails.
+/// Calls `attempt` until it succeeds, fails for good or for another slice's sake, or `stop` is set while it fails.
 ///
 /// `what` names the work in the messages, such as `slice 00ab… of app.log`.
-pub fn until_done(
+pub fn until_done<T>(
     policy: RetryPolicy,
     stop: &AtomicBool,
     what: &dyn std::fmt::Display,
     mut on_retry: impl FnMut(),
-    mut attempt: impl FnMut() -> Result<(), SinkError>,
-) -> Result<(), RetryEnd> {
+    mut attempt: impl FnMut() -> Result<T, SinkError>,
+) -> Result<T, RetryEnd> {
     let mut wait = policy.wait_first;
     let mut away_since: Option<Instant> = None;
     loop {
         let detail = match attempt() {
-            Ok(()) => {
+            Ok(done) => {
                 if let Some(since) = away_since {
                     tracing::info!("{what}: stored after {:.1} s of retries", since.elapsed().as_secs_f64());
                 }
-                return Ok(());
+                return Ok(done);
+            }
+            Err(SinkError::Behind { detail }) => {
+                return Err(if stop.load(Ordering::Relaxed) {
+                    RetryEnd::Stopped(detail)
+                } else {
+                    RetryEnd::Behind(detail)
+                });
             }
             Err(SinkError::Pause { detail } | SinkError::Isolate { detail } | SinkError::Refuse { detail }) => {
                 return Err(RetryEnd::Fatal(detail));
@@ -126,7 +135,7 @@ mod tests {
             let mut attempts = 0;
             let attempt = || {
                 attempts += 1;
-                Err(error.clone())
+                Err::<(), _>(error.clone())
             };
             assert_eq!(until_done(FAST, &stop, &"work", || {}, attempt), Err(RetryEnd::Fatal(detail())));
             assert_eq!(attempts, 1, "{error:?}");
@@ -138,7 +147,7 @@ mod tests {
         let stop = AtomicBool::new(false);
         let policy = RetryPolicy { wait_first: Duration::from_secs(3600), wait_max: Duration::from_secs(3600) };
         let done = std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| until_done(policy, &stop, &"work", || {}, || Err(away())));
+            let waiting = scope.spawn(|| until_done(policy, &stop, &"work", || {}, || Err::<(), _>(away())));
             std::thread::sleep(Duration::from_millis(20));
             stop.store(true, Ordering::Relaxed);
             waiting.join().expect("no panic")

@@ -25,7 +25,8 @@ use longshore_core::slice::SliceId;
 use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, Ticket};
 use crate::journal::ConfigHash;
 use crate::retry::{RetryPolicy, sleep_unless};
-use crate::sink::{Attempts, LoadedSlice, Sink, SinkError};
+use crate::sink::{Attempts, LoadedSlice, Sink, SinkError, Stored};
+use crate::turns::Turns;
 
 mod board;
 
@@ -237,30 +238,43 @@ impl Service<'_> {
 
     /// An insert thread, until the decoders are gone.
     fn insert(&self, decoded: &Receiver<Item<Ready>>, backs: &[Sender<Back>]) {
-        for Item { feed, ticket, in_doubt, lease, what, .. } in decoded {
-            let back = match self.store(&what, in_doubt, &lease) {
-                true => {
-                    self.board.progress.stored(&what.loaded);
-                    Back::Stored(ticket)
+        let mut turns = Turns::new(decoded, self.options.retry.wait_max);
+        while let Some(mut turn) = turns.next(|| self.aborted()) {
+            let Item { feed, ticket, in_doubt, lease, what, .. } = &turn.what;
+            let back = match self.store(what, *in_doubt, lease) {
+                Fate::Stored(became) => {
+                    self.board.progress.stored(&what.loaded, &became);
+                    if turn.waited() >= BEHIND_TOLD {
+                        *lock(&self.board.paused) = None;
+                    }
+                    Back::Stored(*ticket)
                 }
-                false => Back::Dropped,
+                Fate::Behind(why) => {
+                    if turn.waited() >= BEHIND_TOLD {
+                        self.pause(&why);
+                    }
+                    turn.what.in_doubt = true;
+                    turns.later(turn);
+                    continue;
+                }
+                Fate::Dropped => Back::Dropped,
             };
-            let _ = backs[feed].send(back);
+            let _ = backs[*feed].send(back);
         }
     }
 
-    /// Stores a slice, however long it takes. False if the slice is another engine's now, or time is over.
-    fn store(&self, Ready { loaded, plan }: &Ready, in_doubt: bool, lease: &Lease) -> bool {
+    /// Stores a slice, however long it takes, unless it has to wait for another one.
+    fn store(&self, Ready { loaded, plan }: &Ready, in_doubt: bool, lease: &Lease) -> Fate {
         let policy = self.options.retry;
         let mut attempts = Attempts::new(in_doubt);
         let (mut wait, mut away_since) = (policy.wait_first, None::<Instant>);
         let pause = Pause::new(self.board, loaded.meta.id);
         loop {
             if !lease.held() || self.aborted() {
-                return false;
+                return Fate::Dropped;
             }
             let error = match attempts.make(&*plan.sink, loaded) {
-                Ok(()) => {
+                Ok(became) => {
                     if let Some(since) = away_since {
                         let seconds = since.elapsed().as_secs_f64();
                         tracing::info!(
@@ -269,7 +283,10 @@ impl Service<'_> {
                             loaded.meta.source
                         );
                     }
-                    return true;
+                    return Fate::Stored(became);
+                }
+                Err(SinkError::Behind { detail }) => {
+                    return Fate::Behind(format!("slice {} of {}: {detail}", loaded.meta.id, loaded.meta.source));
                 }
                 Err(error) => error,
             };
@@ -281,13 +298,16 @@ impl Service<'_> {
                     pause.end();
                     tracing::warn!("{what}; trying again in {:.1} s, nothing is lost", wait.as_secs_f64());
                 }
-                SinkError::Pause { .. } | SinkError::Isolate { .. } | SinkError::Refuse { .. } => {
+                SinkError::Pause { .. }
+                | SinkError::Isolate { .. }
+                | SinkError::Refuse { .. }
+                | SinkError::Behind { .. } => {
                     wait = policy.wait_max;
                     self.pause(&pause, &what);
                 }
             }
             if sleep_unless(|| self.aborted(), wait) {
-                return false;
+                return Fate::Dropped;
             }
             wait = (wait * 2).min(policy.wait_max);
         }
@@ -299,6 +319,16 @@ impl Service<'_> {
         tracing::error!("paused: {why}; nothing is lost, it is tried again every {seconds:.0} s");
         pause.because(why);
     }
+}
+
+/// What came of storing a slice.
+enum Fate {
+    /// All of it is stored.
+    Stored(Stored),
+    /// Another slice has to be stored first; why.
+    Behind(String),
+    /// It is another engine's now, or time is over.
+    Dropped,
 }
 
 /// A decoded slice with its plan.
@@ -471,6 +501,8 @@ impl<'a> Running<'a> {
     }
 }
 
+/// A slice that waits for another for longer than this is told of.
+const BEHIND_TOLD: Duration = Duration::from_secs(10);
 /// How often a wish for an end is looked for.
 const SLEEP_STEP: Duration = Duration::from_millis(20);
 /// How often a feed says how far it is.

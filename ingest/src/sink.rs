@@ -31,16 +31,24 @@ pub struct LoadedSlice {
     pub decoded: DecodedSlice,
 }
 
+/// What became of a slice that is stored, where it is not what was decoded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Rows that were left out because their events are stored already, by product. Not known of a slice that was whole
+    /// before this attempt.
+    pub duplicates: Vec<(Arc<str>, u64)>,
+}
+
 /// Stores slices. [`write`](Sink::write) returns once rows, dead letters and ledger row are acknowledged.
 ///
 /// It is called from several threads at once, but for one slice from one at a time.
 pub trait Sink: Sync {
     /// Stores a slice of which nothing was sent before, all of it. [`Attempts`] sees to that.
-    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError>;
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError>;
 
     /// Stores a slice that an earlier attempt, an earlier run or another engine may have stored in part, however long ago.
     /// What is there must not arrive twice; where the sink cannot tell, it is a [`SinkError::Pause`].
-    fn resume(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         self.write(slice)
     }
 }
@@ -62,7 +70,7 @@ impl Attempts {
     }
 
     /// The next attempt.
-    pub fn make(&mut self, sink: &(impl Sink + ?Sized), slice: &LoadedSlice) -> Result<(), SinkError> {
+    pub fn make(&mut self, sink: &(impl Sink + ?Sized), slice: &LoadedSlice) -> Result<Stored, SinkError> {
         match std::mem::replace(&mut self.in_doubt, true) {
             false => sink.write(slice),
             true => sink.resume(slice),
@@ -77,6 +85,12 @@ pub enum SinkError {
     #[error("{detail}")]
     Retry {
         /// What happened, one sentence.
+        detail: String,
+    },
+    /// Another slice has to be stored before this one. Others may go ahead; this one is resumed after a while.
+    #[error("{detail}")]
+    Behind {
+        /// Which slice, and what to do if it never will be; one or two sentences.
         detail: String,
     },
     /// Somebody has to change something in the sink or the config; then the same slice can be written.

@@ -12,7 +12,7 @@ use longshore_core::slice::SliceId;
 use super::*;
 use crate::known::KnownSlice;
 use crate::read::ReaderChoice;
-use crate::sink::{SinkError, SliceMeta};
+use crate::sink::{SinkError, SliceMeta, Stored};
 
 const CONFIG: &str = r#"
 version = 1
@@ -68,6 +68,8 @@ enum Fault {
     /// All is stored, but the answer is lost.
     AnswerLost,
     Refuses,
+    /// Others have to be stored first.
+    Behind,
 }
 
 /// Keeps slices in memory, once each, as a deduplicating server does; fails as its script says.
@@ -115,7 +117,7 @@ impl FaultySink {
 }
 
 impl Sink for FaultySink {
-    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         let mut open = self.open.0.lock().expect("no panic");
         while !*open {
             open = self.open.1.wait(open).expect("no panic");
@@ -126,7 +128,8 @@ impl Sink for FaultySink {
             self.stored.lock().expect("no panic").entry(slice.meta.id).or_insert_with(|| slice.clone());
         }
         match fault {
-            Fault::None => Ok(()),
+            Fault::None => Ok(Stored::default()),
+            Fault::Behind => Err(SinkError::Behind { detail: "another first".into() }),
             Fault::Away | Fault::AnswerLost => Err(SinkError::Retry { detail: "away".into() }),
             Fault::Refuses => Err(SinkError::Refuse { detail: "refused".into() }),
         }
@@ -198,6 +201,34 @@ fn a_sink_that_is_away_or_loses_answers_costs_nothing() {
     assert_eq!(sink.numbers(), good_numbers(10_000));
     assert_eq!(progress.totals().records, 10_000);
     assert!(progress.retries.load(Ordering::Relaxed) > 10);
+}
+
+#[test]
+fn slices_that_wait_for_others_are_stored_after_them() {
+    let case = Case::new(10_000);
+    // More wait at once than both threads keep aside.
+    let sink = FaultySink::new(|attempt| if attempt < 40 || attempt % 3 == 0 { Fault::Behind } else { Fault::None });
+    let (outcome, progress) = case.run(&sink, &KnownSlices::default(), 10_000);
+    assert!(!outcome.expect("nothing refuses").stopped);
+    assert_eq!(sink.numbers(), good_numbers(10_000));
+    assert_eq!(progress.totals().records, 10_000);
+}
+
+#[test]
+fn a_slice_that_waits_does_not_keep_a_run_from_its_end() {
+    let case = Case::new(10_000);
+    let (progress, stop) = (Progress::default(), AtomicBool::new(false));
+    let sink = FaultySink::new(|_| Fault::Behind);
+    let inputs = [Input::file(&case.path).expect("the file exists")];
+    let (known, options) = (KnownSlices::default(), options(10_000));
+    let outcome = std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&inputs, &known, &case.decoder, &sink, &options, (&progress, &stop)));
+        wait_until_steady(|| progress.cut_bytes.load(Ordering::Relaxed));
+        stop.store(true, Ordering::Relaxed);
+        running.join().expect("no panic")
+    });
+    assert!(outcome.expect("nothing refuses").stopped);
+    assert_eq!(sink.numbers(), []);
 }
 
 #[test]

@@ -92,10 +92,10 @@ impl Feed for Endless {
 struct AwayFor(AtomicU64);
 
 impl Sink for AwayFor {
-    fn write(&self, _: &LoadedSlice) -> Result<(), SinkError> {
+    fn write(&self, _: &LoadedSlice) -> Result<Stored, SinkError> {
         match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) {
             Ok(_) => Err(SinkError::Retry { detail: "away".into() }),
-            Err(_) => Ok(()),
+            Err(_) => Ok(Stored::default()),
         }
     }
 }
