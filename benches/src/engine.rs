@@ -16,7 +16,7 @@ use longshore_ingest::pipeline::{self, PipelineOptions};
 use longshore_ingest::progress::{Progress, Totals};
 use longshore_ingest::read::ReadMethod;
 use longshore_ingest::retry::RetryPolicy;
-use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, Stored};
 
 use crate::clock::process_cpu_seconds;
 
@@ -27,7 +27,7 @@ struct NullSink {
 }
 
 impl Sink for NullSink {
-    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         let batch = &slice.decoded.batch;
         let fatal = |error: arrow_schema::ArrowError| SinkError::Refuse { detail: error.to_string() };
         let mut encoder = StreamEncoder::try_new(&batch.schema()).map_err(fatal)?;
@@ -35,7 +35,7 @@ impl Sink for NullSink {
         buffers.extend(encoder.finish().map_err(fatal)?);
         let bytes: usize = buffers.iter().map(Buffer::len).sum();
         self.encoded_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        Ok(())
+        Ok(Stored::default())
     }
 }
 

@@ -52,7 +52,7 @@ use crate::product::{Dictionary, DictionaryError};
 use crate::simd::Kernels;
 use crate::slice::Slice;
 
-/// What became of a slice. `records == batch.num_rows() + dead.len() + filtered`.
+/// What became of a slice. `records == batch.num_rows() + dead.len() + filtered + duplicates`.
 #[derive(Debug, Clone)]
 pub struct DecodedSlice {
     /// The rows to load, columns as in [`crate::column::layout::event_columns`].
@@ -63,6 +63,8 @@ pub struct DecodedSlice {
     pub records: u64,
     /// Records that a declared filter dropped.
     pub filtered: u64,
+    /// Rows that a sink took out because their events are stored already; none as decoded.
+    pub duplicates: u64,
     /// Rows of `batch` by product, products in order of their id.
     pub rows_by_product: Vec<(Arc<str>, u64)>,
 }
@@ -246,7 +248,7 @@ impl Decoder {
         }
         let batch = self.finish(slice, scratch);
         let rows_by_product = self.products.count_rows(&batch);
-        DecodedSlice { batch, dead, records: u64::from(row), filtered, rows_by_product }
+        DecodedSlice { batch, dead, records: u64::from(row), filtered, duplicates: 0, rows_by_product }
     }
 
     /// Decodes records of formats that are lines of text, one after the other.

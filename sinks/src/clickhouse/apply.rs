@@ -135,6 +135,13 @@ impl Schema {
             run.statement(format!("ALTER TABLE {altered} ADD COLUMN IF NOT EXISTS {} {place}", column.sql()))?;
             run.done(format!("added column {}.{}", table.name, column.name));
         }
+        if let (true, Some((name, check))) = (found.lacks_constraint(table), table.constraint) {
+            let altered = quote_table(&self.database, &table.name);
+            run.statement(format!(
+                "ALTER TABLE {altered} DROP CONSTRAINT IF EXISTS {name}, ADD CONSTRAINT {name} CHECK {check}"
+            ))?;
+            run.done(format!("set constraint {}.{name}: {check}", table.name));
+        }
         Ok(())
     }
 

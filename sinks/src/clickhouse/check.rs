@@ -9,6 +9,7 @@ use std::fmt;
 
 use longshore_core::config::FilledBy;
 
+use super::claims;
 use super::client::ClickHouse;
 use super::ddl::{Table, TableColumn};
 use super::durability;
@@ -90,9 +91,10 @@ pub(super) struct FoundTable {
     pub(super) engine: String,
     pub(super) partition_key: String,
     sorting_key: String,
-    engine_full: String,
+    pub(super) engine_full: String,
     select: String,
     pub(super) comment: String,
+    create: String,
 }
 
 struct FoundColumn {
@@ -106,7 +108,8 @@ impl Found {
     pub(super) fn read(clickhouse: &ClickHouse) -> Result<Self, ClientError> {
         let database = quote_text(clickhouse.database());
         let tables = clickhouse.rows(&format!(
-            "SELECT name, engine, partition_key, sorting_key, engine_full, as_select, comment FROM system.tables \
+            "SELECT name, engine, partition_key, sorting_key, engine_full, as_select, comment, create_table_query \
+             FROM system.tables \
              WHERE database = {database}"
         ))?;
         let rows = clickhouse.rows(&format!(
@@ -120,8 +123,8 @@ impl Found {
         }
         let mut found = HashMap::new();
         for row in tables {
-            let [name, engine, partition_key, sorting_key, engine_full, select, comment] = fields(row)?;
-            found.insert(name, FoundTable { engine, partition_key, sorting_key, engine_full, select, comment });
+            let [name, engine, partition_key, sorting_key, engine_full, select, comment, create] = fields(row)?;
+            found.insert(name, FoundTable { engine, partition_key, sorting_key, engine_full, select, comment, create });
         }
         let database = clickhouse.database().to_owned();
         Ok(Found { database, defaults: default_settings(clickhouse)?, tables: found, columns })
@@ -140,6 +143,13 @@ impl Found {
 
     pub(super) fn table(&self, name: &str) -> Option<&FoundTable> {
         self.tables.get(name)
+    }
+
+    /// Whether a table that is there lacks the constraint that it should have, or has another one of that name.
+    pub(super) fn lacks_constraint(&self, table: &Table) -> bool {
+        let plain = |text: &str| text.replace(['`', ' ', '(', ')'], "");
+        let (Some((name, check)), Some(actual)) = (table.constraint, self.table(&table.name)) else { return false };
+        !plain(&actual.create).contains(&plain(&format!("CONSTRAINT {name} CHECK {check}")))
     }
 
     fn columns(&self, table: &str) -> &[FoundColumn] {
@@ -206,7 +216,13 @@ impl Schema {
         let mut differences = Vec::new();
         for table in self.tables() {
             self.compare_table(table, found, true, &mut differences);
+            if found.lacks_constraint(table) {
+                let expected = table.constraint.map(|(name, check)| format!("{name}: {check}")).unwrap_or_default();
+                let (what, actual) = ("constraint", "another one, or none".to_owned());
+                differences.push(Difference { object: table.name.clone(), what, expected, actual, mend: Mend::Apply });
+            }
         }
+        differences.extend(self.claims.iter().flat_map(|claims| claims::compare(claims, &self.events, found)));
         for rollup in &self.rollups {
             self.compare_table(&rollup.target, found, false, &mut differences);
             for view in &rollup.views {

@@ -1,13 +1,16 @@
-//! The tables that configs have: events, dead letters, ledger; and for topics the configs themselves.
+//! The tables that configs have: events, dead letters, ledger; for topics the configs themselves; and the claims, where
+//! duplicates are looked for.
 //!
 //! All of them keep the tokens of their last [`DEDUPLICATION_WINDOW`] inserts, so an insert that is repeated changes
 //! nothing. A token is remembered by partition, which is why no partition may depend on the clock: a retry after midnight
-//! would land in another one and be taken for new.
+//! would land in another one and be taken for new. (Claims may: claimed twice is claimed.)
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use longshore_core::column::layout::{LayoutColumn, ROW_COLUMN, SLICE_COLUMN, event_columns};
-use longshore_core::config::Config;
+use longshore_core::config::{Config, DedupSpec};
+use longshore_core::limits::DEDUP_CLAIMS_KEPT_MS;
 
 use super::sql::{name_list, quote_name, quote_table};
 use super::types::{ROW_CODEC, SLICE_CODEC, TEXT_CODEC, clickhouse_type, codec};
@@ -36,6 +39,8 @@ pub struct Table {
     pub partition_by: Option<String>,
     /// Sorting key.
     pub order_by: Vec<String>,
+    /// A column of the time a row was made at, and how many seconds later it may be gone.
+    pub expires: Option<(&'static str, u64)>,
     /// Name and condition of a constraint that each row must satisfy.
     pub constraint: Option<(&'static str, &'static str)>,
     /// Settings of the table.
@@ -100,14 +105,20 @@ impl Table {
         if let Some(partition_by) = &self.partition_by {
             let _ = writeln!(sql, "PARTITION BY {partition_by}");
         }
+        let expiry = self.expiry().map(|expiry| format!("\nTTL {expiry}")).unwrap_or_default();
         let settings: Vec<String> = self.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         let _ = write!(
             sql,
-            "ORDER BY ({})\nSETTINGS {}",
+            "ORDER BY ({}){expiry}\nSETTINGS {}",
             name_list(self.order_by.iter().map(String::as_str)),
             settings.join(", ")
         );
         sql
+    }
+
+    /// The expression of the TTL, as ClickHouse spells it.
+    pub(super) fn expiry(&self) -> Option<String> {
+        self.expires.map(|(column, seconds)| format!("toDateTime({column}) + toIntervalSecond({seconds})"))
     }
 }
 
@@ -153,6 +164,7 @@ impl<'a> Events<'a> {
             partition_by: Some(format!("toDate({})", quote_name(self.time))),
             settings: events_settings(),
             order_by: key,
+            expires: None,
             constraint: None,
         }
     }
@@ -201,6 +213,7 @@ pub(super) fn dead_letters() -> Table {
         engine: "MergeTree",
         partition_by: None,
         order_by: ["reason", "source", "offset"].map(str::to_owned).to_vec(),
+        expires: None,
         constraint: None,
         settings: settings(),
     }
@@ -223,12 +236,14 @@ pub(super) fn ledger() -> Table {
             count("loaded"),
             count("dead"),
             count("filtered"),
+            count("duplicates"),
             TableColumn::new("finished_at", "DateTime64(3, 'UTC')").with_default("now64(3)"),
         ],
         engine: "MergeTree",
         partition_by: None,
         order_by: ["source_id", "start", "slice"].map(str::to_owned).to_vec(),
-        constraint: Some(("balances", "records = loaded + dead + filtered")),
+        expires: None,
+        constraint: Some(("balances", "records = loaded + dead + filtered + duplicates")),
         settings: settings(),
     }
 }
@@ -245,7 +260,39 @@ pub(super) fn configs() -> Table {
         engine: "MergeTree",
         partition_by: None,
         order_by: ["hash", "kept_at"].map(str::to_owned).to_vec(),
+        expires: None,
         constraint: None,
         settings: settings(),
+    }
+}
+
+/// Name of the table of claims to the events of a table.
+pub(super) fn claims_name(events: &str) -> String {
+    format!("{events}_claims")
+}
+
+/// The setting that keeps the number of each row's block when blocks are merged.
+pub(super) const BLOCK_NUMBERS: (&str, u64) = ("enable_block_number_column", 1);
+
+/// The claims to events: sorted by key, because a slice asks for those of its keys. A day's partition is dropped whole.
+pub(super) fn claims(events: &str, spec: &DedupSpec) -> Table {
+    let kept = spec.window + Duration::from_millis(DEDUP_CLAIMS_KEPT_MS);
+    let mut settings = settings();
+    settings.extend([BLOCK_NUMBERS, ("ttl_only_drop_parts", 1)]);
+    Table {
+        name: claims_name(events),
+        columns: vec![
+            TableColumn::new("hour", "UInt32").with_codec("ZSTD(1)"),
+            // A hash cannot be compressed.
+            TableColumn::new("key", "FixedString(16)").with_codec("NONE"),
+            TableColumn::new("slice", "UInt64").with_codec(SLICE_CODEC),
+            TableColumn::new("claimed", "DateTime64(3, 'UTC')").with_codec("ZSTD(1)").with_default("now64(3)"),
+        ],
+        engine: "MergeTree",
+        partition_by: Some("toDate(claimed)".to_owned()),
+        order_by: ["hour", "key"].map(str::to_owned).to_vec(),
+        expires: Some(("claimed", kept.as_secs())),
+        constraint: None,
+        settings,
     }
 }

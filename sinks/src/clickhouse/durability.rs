@@ -8,7 +8,7 @@
 //! stay long enough, or that merges are synced.
 
 use super::check::{Difference, Found, FoundTable, Mend};
-use super::ddl::{DEDUPLICATION_WINDOW, Table};
+use super::ddl::{BLOCK_NUMBERS, DEDUPLICATION_WINDOW, Table};
 use super::sql::quote_table;
 
 /// Days that a slice may touch without anybody's noticing: ClickHouse's own limit for an insert.
@@ -22,7 +22,8 @@ const OLD_PARTS_SECONDS: u64 = 300;
 const TABLE_SETTINGS: &str = "table settings";
 
 /// Settings that every start looks up where a table has none of its own.
-pub(super) const NAMES: [&str; 8] = [
+pub(super) const NAMES: [&str; 9] = [
+    BLOCK_NUMBERS.0,
     "non_replicated_deduplication_window",
     "replicated_deduplication_window",
     "replicated_deduplication_window_seconds",

@@ -12,6 +12,7 @@
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
 //! | `resume.rs`, `counted.rs` | completing a slice that is stored in part, and whether a rollup has counted it |
 //! | `configs.rs` | configs that slices of topics were planned under |
+//! | `claims.rs` | events that a producer sent more than once: which slice has them |
 //! | `scratch.rs` | a database that is dropped after use |
 //! | `trial.rs` | a sample inserted into a database of its own, to measure the server |
 //!
@@ -19,6 +20,7 @@
 
 mod apply;
 mod check;
+mod claims;
 mod client;
 mod codes;
 mod configs;
@@ -44,6 +46,7 @@ mod types;
 
 pub use apply::ApplyError;
 pub use check::{Difference, MISSING};
+pub use claims::Claim;
 pub use client::{ClickHouse, Connection, VERSION_MIN};
 pub use codes::{CODES, ErrorKind, kind_of_code};
 pub use counted::{Added, Counted, Minutes, Probe};

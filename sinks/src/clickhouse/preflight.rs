@@ -219,6 +219,8 @@ fn settings(clickhouse: &ClickHouse, applied: &HashMap<String, String>) -> Vec<R
 fn weakness(difference: &Difference) -> Reason {
     let consequence = if difference.expected.starts_with("fsync") || difference.expected.starts_with("old_parts") {
         "a power failure may take rows that were acknowledged"
+    } else if difference.what == "TTL" {
+        "a slice that is in doubt for long may be judged anew, and an event of it stored twice"
     } else {
         "a retry may store rows twice"
     };

@@ -133,7 +133,7 @@ impl<S: Store> ClickHouseSink<S> {
         })
     }
 
-    fn is_whole(&self, slice: &LoadedSlice) -> Result<bool, SinkError> {
+    pub(super) fn is_whole(&self, slice: &LoadedSlice) -> Result<bool, SinkError> {
         let id = slice.meta.id;
         Ok(self.ask(slice, |store| store.whole_slices(&[id]))?.contains(&id))
     }

@@ -154,6 +154,7 @@ impl Builder<'_> {
             engine: "AggregatingMergeTree",
             partition_by: None,
             order_by: vec!["product".to_owned(), "user".to_owned()],
+            expires: None,
             constraint: None,
             settings: self.target_settings(),
         };
@@ -277,6 +278,7 @@ impl Builder<'_> {
             engine: "AggregatingMergeTree",
             partition_by: Some("toDate(`minute`)".to_owned()),
             order_by,
+            expires: None,
             constraint: None,
             settings: self.target_settings(),
         };

@@ -7,7 +7,7 @@
 use longshore_core::config::{Config, FilledBy};
 
 use super::check::ENGINE_MARK;
-use super::ddl::{Events, Table, configs, dead_letters, ledger};
+use super::ddl::{Events, Table, claims, configs, dead_letters, ledger};
 use super::durability::{FSYNC, Wanted};
 use super::rollup_ddl::{Feed, Rollup, View, rollup};
 use super::sql::{quote_name, quote_table, quote_text};
@@ -25,6 +25,8 @@ pub struct Schema {
     pub ledger: Table,
     /// The configs that slices were planned under, if a source reads topics.
     pub configs: Option<Table>,
+    /// The claims to events, if one that is sent twice is to count once.
+    pub claims: Option<Table>,
     /// The rollups, in the order of the config.
     pub rollups: Vec<Rollup>,
     /// What fills the rollups.
@@ -47,6 +49,7 @@ impl Schema {
             dead_letters: dead_letters(),
             ledger: ledger(),
             configs: config.sources.iter().any(|source| source.kafka().is_some()).then(configs),
+            claims: config.dedup.as_ref().map(|spec| claims(&config.table.name, spec)),
             rollups: config.rollups.iter().map(|spec| rollup(spec, &events)).collect(),
             filled_by: config.clickhouse.rollups,
             durability,
@@ -55,7 +58,7 @@ impl Schema {
         if durability.fsync {
             let targets = schema.rollups.iter_mut().map(|rollup| &mut rollup.target);
             let others = [&mut schema.events, &mut schema.dead_letters, &mut schema.ledger];
-            for table in targets.chain(others).chain(&mut schema.configs) {
+            for table in targets.chain(others).chain(&mut schema.configs).chain(&mut schema.claims) {
                 table.settings.extend(FSYNC);
             }
         }
@@ -85,7 +88,7 @@ impl Schema {
 
     /// The tables that inserts go to.
     pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
-        [&self.events, &self.dead_letters, &self.ledger].into_iter().chain(&self.configs)
+        [&self.events, &self.dead_letters, &self.ledger].into_iter().chain(&self.configs).chain(&self.claims)
     }
 
     pub(super) fn create_database(&self) -> String {

@@ -11,8 +11,9 @@ use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, 
 use longshore_core::config::{Config, FilledBy};
 use longshore_core::slice::SliceId;
 use longshore_ingest::known::KnownSlice;
-use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, SliceMeta};
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, SliceMeta, Stored};
 
+use super::claims::Claims;
 use super::client::ClickHouse;
 use super::counted::Probe;
 use super::ddl::{DEAD_LETTERS, LEDGER};
@@ -60,6 +61,8 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) partials: Option<Arc<Partials>>,
     /// For each rollup, how to find out what it has counted.
     pub(super) probes: Arc<[Option<Probe>]>,
+    /// If an event that is sent twice counts once.
+    pub(super) claims: Option<Arc<Claims>>,
     /// ClickHouse fills the rollups itself.
     pub(super) by_views: bool,
     /// What the tokens of this run end in; empty unless slices are to be stored again on purpose.
@@ -99,6 +102,7 @@ impl<S: Store> ClickHouseSink<S> {
             time: config.table.time.clone(),
             partials,
             probes: Probe::of(config).into(),
+            claims: Claims::of(config).map(Arc::new),
             by_views: config.clickhouse.rollups == FilledBy::Views && !config.rollups.is_empty(),
             run: String::new(),
             unused: Arc::default(),
@@ -156,7 +160,9 @@ impl<S: Store> ClickHouseSink<S> {
 }
 
 impl<S: Store> Sink for ClickHouseSink<S> {
-    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
+        let (slice, stored) = self.claim(slice)?;
+        let slice = &*slice;
         let id = slice.meta.id;
         let events = &slice.decoded.batch;
         self.insert(&self.events, Kind::Events, id, events)?;
@@ -164,12 +170,22 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             self.send_rollups(slice)?;
         }
         self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
-        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice))
+        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice))?;
+        Ok(stored)
     }
 
-    fn resume(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         // Tokens of a run of its own are nobody else's.
-        if self.run.is_empty() { self.complete(slice) } else { self.write(slice) }
+        if !self.run.is_empty() {
+            return self.write(slice);
+        }
+        // Its claims may be gone by now.
+        if self.claims.is_some() && self.is_whole(slice)? {
+            return Ok(Stored::default());
+        }
+        let (slice, stored) = self.claim(slice)?;
+        self.complete(&slice)?;
+        Ok(stored)
     }
 }
 
@@ -213,6 +229,7 @@ pub(super) fn ledger_batch(slice: &LoadedSlice) -> RecordBatch {
         ("loaded", count(decoded.batch.num_rows() as u64)),
         ("dead", count(decoded.dead.len() as u64)),
         ("filtered", count(decoded.filtered)),
+        ("duplicates", count(decoded.duplicates)),
     ])
 }
 

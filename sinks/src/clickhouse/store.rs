@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, HashSet};
 
 use arrow_array::RecordBatch;
+use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
 
+use super::claims::Claim;
 use super::client::ClickHouse;
 use super::counted::{Counted, Minutes, Probe};
 use super::error::ClientError;
@@ -65,6 +67,15 @@ pub trait Store: Send + Sync {
     /// The server is away or refuses.
     fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError>;
 
+    /// The claims in a table to these keys: all of other slices, and of this one those to the first key at least.
+    ///
+    /// All claims of one insert have one block number, larger than that of any claim that could be seen when it was
+    /// inserted, and it never changes.
+    ///
+    /// # Errors
+    /// The server is away or refuses.
+    fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError>;
+
     /// On which days a rollup has counted a slice, which adds this to it. The slice's events must be there, and nobody
     /// else may be storing it. Never a guess: [`Counted::Unknown`] where it cannot be told.
     ///
@@ -102,6 +113,10 @@ impl Store for ClickHouse {
 
     fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
         ClickHouse::dead_letters(self, slice)
+    }
+
+    fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {
+        ClickHouse::claims(self, table, slice, keys)
     }
 
     fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {

@@ -4,13 +4,14 @@
 //! so that nothing of the user's is touched. Slices go in as in a load: the same sink, the same settings, as many inserts
 //! at once.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use longshore_core::config::{Config, FilledBy};
-use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+use longshore_core::limits::BEHIND_WAIT_MS;
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, Stored};
 use longshore_ingest::stages::Cost;
 
 use super::apply::ApplyError;
@@ -116,24 +117,27 @@ impl<'a> Trial<'a> {
         let before = self.server_cpu();
         let (inserted, client) = Cost::of(|| self.insert_all(&sink, slices, stop));
         let after = self.server_cpu();
-        inserted?;
-        self.check(clickhouse, slices)?;
+        self.check(clickhouse, slices, inserted?)?;
         drop(scratch);
         let server_cpu = before.zip(after).map(|(before, after)| after.saturating_sub(before));
         Ok(TrialRun { client, server_cpu })
     }
 
-    /// As many inserts at once as in a load.
-    fn insert_all(&self, sink: &ClickHouseSink, slices: &[LoadedSlice], stop: &AtomicBool) -> Result<(), TrialError> {
-        let (next, first_error) = (AtomicUsize::new(0), Mutex::new(None));
+    /// As many inserts at once as in a load. How many rows were left out, because others are the same event.
+    fn insert_all(&self, sink: &ClickHouseSink, slices: &[LoadedSlice], stop: &AtomicBool) -> Result<u64, TrialError> {
+        let (next, duplicates, first_error) = (AtomicUsize::new(0), AtomicU64::new(0), Mutex::new(None));
         std::thread::scope(|scope| {
             for _ in 0..self.config.clickhouse.inserts_in_flight {
                 scope.spawn(|| {
                     while let Some(slice) = slices.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let written = match stop.load(Ordering::Relaxed) {
                             true => Err(TrialError::Stopped),
-                            false => sink.write(slice).map_err(TrialError::Insert),
+                            false => insert(sink, slice),
                         };
+                        if let Ok(stored) = &written {
+                            let rows: u64 = stored.duplicates.iter().map(|(_, rows)| rows).sum();
+                            duplicates.fetch_add(rows, Ordering::Relaxed);
+                        }
                         if let Err(error) = written {
                             next.store(slices.len(), Ordering::Relaxed);
                             first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -142,14 +146,14 @@ impl<'a> Trial<'a> {
                 });
             }
         });
-        first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+        first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(duplicates.into_inner()), Err)
     }
 
     /// The server has what was sent.
-    fn check(&self, clickhouse: &ClickHouse, slices: &[LoadedSlice]) -> Result<(), TrialError> {
+    fn check(&self, clickhouse: &ClickHouse, slices: &[LoadedSlice], duplicates: u64) -> Result<(), TrialError> {
         let sum = |of: fn(&LoadedSlice) -> usize| slices.iter().map(|slice| of(slice) as u64).sum::<u64>();
         for (table, sent) in [
-            (self.config.table.name.as_str(), sum(|slice| slice.decoded.batch.num_rows())),
+            (self.config.table.name.as_str(), sum(|slice| slice.decoded.batch.num_rows()) - duplicates),
             (DEAD_LETTERS, sum(|slice| slice.decoded.dead.len())),
             (LEDGER, slices.len() as u64),
         ] {
@@ -169,6 +173,16 @@ impl<'a> Trial<'a> {
             "SELECT sum(value) FROM system.events WHERE event IN ('UserTimeMicroseconds', 'SystemTimeMicroseconds')";
         let micros = self.clickhouse.value(sql).inspect_err(|error| tracing::debug!("system.events: {error}")).ok()?;
         micros.parse().ok().map(Duration::from_micros)
+    }
+}
+
+/// Inserts a slice, after those that it has to wait for: they are being inserted by the other threads.
+fn insert(sink: &ClickHouseSink, slice: &LoadedSlice) -> Result<Stored, TrialError> {
+    loop {
+        match sink.write(slice) {
+            Err(SinkError::Behind { .. }) => std::thread::sleep(Duration::from_millis(BEHIND_WAIT_MS)),
+            written => return written.map_err(TrialError::Insert),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use longshore_core::config::{ClickHouseSpec, EmbeddedSpec, Secret, ServerSpec};
-use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, Stored};
 use longshore_sinks::clickhouse::{ClickHouse, Connection, GuardedSink};
 use longshore_sinks::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
 
@@ -81,11 +81,11 @@ impl Watched<'_> {
 }
 
 impl Sink for Watched<'_> {
-    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         self.sink.write(slice).map_err(|error| self.judge(error))
     }
 
-    fn resume(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         self.sink.resume(slice).map_err(|error| self.judge(error))
     }
 }

@@ -55,6 +55,7 @@ impl Report {
             "loaded": totals.loaded,
             "dead": totals.dead,
             "filtered": totals.filtered,
+            "duplicates": totals.duplicates,
             "dead_by_reason": by_reason,
             "loaded_by_product": by_product,
             "slices": totals.slices,
@@ -91,6 +92,9 @@ impl Report {
         }
         if totals.filtered > 0 {
             let _ = writeln!(text, "  filtered      {} by the config's filters", grouped(totals.filtered));
+        }
+        if totals.duplicates > 0 {
+            let _ = writeln!(text, "  duplicates    {} of events that are stored already", grouped(totals.duplicates));
         }
         let _ = write!(text, "  dead letters  {}", grouped(totals.dead));
         let mut separator = ": ";
@@ -183,7 +187,8 @@ mod tests {
                 records: 1_000_000,
                 loaded: 999_000,
                 dead: 500,
-                filtered: 500,
+                filtered: 400,
+                duplicates: 100,
                 dead_by_reason: BTreeMap::from([(Reason::BadJson, 300), (Reason::TagMismatch, 200)]),
                 rows_by_product: BTreeMap::from([("p01".into(), 990_000), ("shop".into(), 9_000)]),
                 skipped_slices: 1,
@@ -206,7 +211,8 @@ mod tests {
         let expected = "\
 loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
   skipped       1 slice (1.5 MB) that the ledger has already; --reload loads them once more
-  filtered      500 by the config's filters
+  filtered      400 by the config's filters
+  duplicates    100 of events that are stored already
   dead letters  500: bad_json 300, tag_mismatch 200
                 SELECT reason, source, offset, detail FROM logs.dead_letters ORDER BY loaded_at DESC LIMIT 20
   retries       3, nothing was lost
@@ -224,6 +230,7 @@ loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
         assert_eq!(value["megabytes_per_second"], json!(201.0));
         assert_eq!(value["dead_by_reason"], json!({"bad_json": 300, "tag_mismatch": 200}));
         assert_eq!(value["loaded_by_product"]["shop"], json!(9_000));
+        assert_eq!((&value["filtered"], &value["duplicates"]), (&json!(400), &json!(100)));
         assert_eq!(value["reader"], json!("io_uring"));
         assert_eq!(value["kernels"], json!("scalar"));
         assert_eq!(value["peak_resident_bytes"], Value::Null);

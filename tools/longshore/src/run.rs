@@ -128,8 +128,8 @@ fn follow(
     });
     let totals = board.progress.totals();
     println!(
-        "stored {} records in {} slices: {} rows, {} dead letters, {} filtered",
-        totals.records, totals.slices, totals.loaded, totals.dead, totals.filtered
+        "stored {} records in {} slices: {} rows, {} dead letters, {} filtered, {} duplicates",
+        totals.records, totals.slices, totals.loaded, totals.dead, totals.filtered, totals.duplicates
     );
     if let Some(end) = server_ended {
         return Err(Failure { exit: Exit::Refused, error: anyhow!(end) });

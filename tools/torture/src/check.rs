@@ -64,8 +64,8 @@ type Dead = (usize, u64, String, Vec<u8>);
 struct Expected {
     events: Vec<Event>,
     dead: Vec<Dead>,
-    /// Records, loaded, dead and filtered, by slice.
-    counts: BTreeMap<u64, [u64; 4]>,
+    /// Records, loaded, dead, filtered and duplicates, by slice.
+    counts: BTreeMap<u64, [u64; 5]>,
 }
 
 /// Compares the server's tables with what was written.

@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
+use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
-use longshore_sinks::clickhouse::{ClientError, Counted, Day, Minutes, Probe, ServerException, Store};
+use longshore_sinks::clickhouse::{Claim, ClientError, Counted, Day, Minutes, Probe, ServerException, Store};
 
 pub use self::rows::{DeadRow, LedgerRow, Row, Table};
 use self::tables::{Block, Tables, blocks, view};
@@ -340,6 +341,10 @@ impl Store for Connection {
         self.ask()?;
         let dead = self.server.rows(Table::DeadLetters);
         Ok(dead.iter().filter(|row| matches!(row, Row::Dead(dead) if dead.slice == slice.0)).count() as u64)
+    }
+
+    fn claims(&self, table: &str, _slice: SliceId, _keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {
+        Err(ClientError::Server(ServerException { code: 60, message: format!("no table {table}") }))
     }
 
     fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {

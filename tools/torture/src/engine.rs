@@ -237,14 +237,14 @@ impl<F: Feed> Engine<F> {
         let outcome = attempts.make(&processing.sink, &loaded);
         self.held[at].attempts = attempts;
         match outcome {
-            Ok(()) => {
+            Ok(_) => {
                 let held = self.held.swap_remove(at);
                 if self.bug != Some(Bug::DoneBeforeStored) {
                     self.feed.done(held.planned.ticket).map_err(|error| ended(&self.env, &error))?;
                 }
                 Ok(())
             }
-            Err(SinkError::Retry { .. }) => {
+            Err(SinkError::Retry { .. } | SinkError::Behind { .. }) => {
                 self.held[at].retry_at = now + Duration::from_millis(1 + self.env.below(2_000) as u64);
                 Ok(())
             }

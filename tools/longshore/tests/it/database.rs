@@ -120,6 +120,6 @@ pub(crate) fn loaded_slice(id: u64, batch: RecordBatch, dead: Vec<DeadLetter>) -
             end: id * 1000 + 999,
             hash: !id,
         },
-        decoded: DecodedSlice { batch, dead, records, filtered: 0, rows_by_product: Vec::new() },
+        decoded: DecodedSlice { batch, dead, records, filtered: 0, duplicates: 0, rows_by_product: Vec::new() },
     }
 }

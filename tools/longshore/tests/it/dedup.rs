@@ -6,9 +6,10 @@ use std::thread;
 
 use arrow_array::RecordBatch;
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
+use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
-use longshore_sinks::clickhouse::{ClickHouseSink, ClientError, Counted, Day, Minutes, Probe, Store};
+use longshore_sinks::clickhouse::{Claim, ClickHouseSink, ClientError, Counted, Day, Minutes, Probe, Store};
 
 use crate::database::loaded_slice;
 use crate::shop::{Row, Shop, batch, pay, view};
@@ -219,6 +220,10 @@ impl Store for Twin {
 
     fn dead_letters(&self, _: SliceId) -> Result<u64, ClientError> {
         Ok(0)
+    }
+
+    fn claims(&self, _: &str, _: SliceId, _: &[EventKey]) -> Result<Vec<Claim>, ClientError> {
+        Ok(Vec::new())
     }
 
     fn counted(&self, _: &Probe, _: SliceId, _: &Minutes) -> Result<Counted, ClientError> {

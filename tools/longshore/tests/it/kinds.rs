@@ -73,6 +73,7 @@ fn slice(id: u64) -> LoadedSlice {
 fn told(error: &SinkError) -> (&'static str, &str) {
     match error {
         SinkError::Retry { detail } => ("retry", detail),
+        SinkError::Behind { detail } => ("behind", detail),
         SinkError::Pause { detail } => ("pause", detail),
         SinkError::Isolate { detail } => ("isolate", detail),
         SinkError::Refuse { detail } => ("refuse", detail),

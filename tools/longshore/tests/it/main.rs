@@ -10,6 +10,7 @@ mod command;
 mod database;
 mod dedup;
 mod doctor;
+mod duplicates;
 mod embedded;
 mod fetch;
 mod filling;

@@ -10,9 +10,12 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use longshore_core::config::FilledBy;
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
+use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
-use longshore_sinks::clickhouse::{ClickHouse, ClickHouseSink, ClientError, Counted, Day, Minutes, Probe, Store};
+use longshore_sinks::clickhouse::{
+    Claim, ClickHouse, ClickHouseSink, ClientError, Counted, Day, Minutes, Probe, Store,
+};
 
 use crate::database::loaded_slice;
 use crate::shop::{Row, Shop, batch, pay, view};
@@ -21,9 +24,15 @@ use crate::shop::{Row, Shop, batch, pay, view};
 const INSERTS: usize = 7;
 
 /// A server whose engine dies after so many inserts.
-struct Dying {
+pub(crate) struct Dying {
     inner: ClickHouse,
     lives: AtomicUsize,
+}
+
+impl Dying {
+    pub(crate) fn after(clickhouse: &ClickHouse, inserts: usize) -> Self {
+        Dying { inner: clickhouse.clone(), lives: AtomicUsize::new(inserts) }
+    }
 }
 
 impl Store for Dying {
@@ -59,6 +68,10 @@ impl Store for Dying {
         Store::dead_letters(&self.inner, slice)
     }
 
+    fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {
+        Store::claims(&self.inner, table, slice, keys)
+    }
+
     fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {
         Store::counted(&self.inner, rollup, slice, adds)
     }
@@ -88,7 +101,7 @@ fn slice(id: u64) -> LoadedSlice {
 
 /// Stores the slice by an engine that dies after so many inserts.
 fn die(shop: &Shop, slice: &LoadedSlice, inserts: usize) {
-    let dying = Dying { inner: shop.database.clickhouse.clone(), lives: AtomicUsize::new(inserts) };
+    let dying = Dying::after(&shop.database.clickhouse, inserts);
     let outcome = ClickHouseSink::unchecked(dying, &shop.config).write(slice);
     assert_eq!(outcome.is_ok(), inserts >= INSERTS, "{outcome:?}");
 }
@@ -111,7 +124,7 @@ fn resume(shop: &Shop, slice: &LoadedSlice) -> Result<(), SinkError> {
     for _ in 0..100 {
         match sink.resume(slice) {
             Err(SinkError::Retry { .. }) => thread::sleep(Duration::from_millis(100)),
-            outcome => return outcome,
+            outcome => return outcome.map(drop),
         }
     }
     panic!("the server is never quiet")

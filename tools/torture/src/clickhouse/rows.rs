@@ -73,6 +73,8 @@ pub struct LedgerRow {
     pub dead: u64,
     /// Those that were dropped.
     pub filtered: u64,
+    /// Those whose events were stored already.
+    pub duplicates: u64,
 }
 
 /// A dead letter.
@@ -168,6 +170,7 @@ impl Columns<'_> {
                 loaded: self.u64("loaded", row)?,
                 dead: self.u64("dead", row)?,
                 filtered: self.u64("filtered", row)?,
+                duplicates: self.u64("duplicates", row)?,
             }),
         })
     }
