@@ -244,14 +244,12 @@ impl Service<'_> {
             let back = match self.store(what, *in_doubt, lease) {
                 Fate::Stored(became) => {
                     self.board.progress.stored(&what.loaded, &became);
-                    if turn.waited() >= BEHIND_TOLD {
-                        *lock(&self.board.paused) = None;
-                    }
                     Back::Stored(*ticket)
                 }
                 Fate::Behind(why) => {
                     if turn.waited() >= BEHIND_TOLD {
-                        self.pause(&why);
+                        tracing::error!("{why}");
+                        self.board.slice_waits(what.loaded.meta.id, why);
                     }
                     turn.what.in_doubt = true;
                     turns.later(turn);

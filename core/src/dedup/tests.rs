@@ -35,8 +35,15 @@ fn config(dedup: &str) -> Config {
 
 fn batch(config: &Config, lines: &str) -> RecordBatch {
     let decoder = Decoder::new(config, None, None).unwrap();
-    let slice =
-        Slice { id: SliceId(1), source: Arc::from("t"), start: 0, bytes: lines.into(), header: None, tail: None };
+    let slice = Slice {
+        id: SliceId(1),
+        source: Arc::from("t"),
+        start: 0,
+        bytes: lines.into(),
+        header: None,
+        messages: None,
+        tail: None,
+    };
     let decoded = decoder.decode(&slice, &mut Scratch::new(&decoder));
     assert!(decoded.dead.is_empty(), "{:?}", decoded.dead);
     decoded.batch

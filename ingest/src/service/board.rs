@@ -54,6 +54,11 @@ impl Board {
         self.stop.load(Ordering::Acquire)
     }
 
+    /// A slice waits for another one that is not stored. It counts as paused until its next attempt.
+    pub(super) fn slice_waits(&self, slice: SliceId, why: String) {
+        lock(&self.paused).insert(slice, why);
+    }
+
     pub(super) fn sources_are(&self, feed: usize, status: Vec<SourceStatus>) {
         lock(&self.sources).insert(feed, status);
     }

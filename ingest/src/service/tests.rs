@@ -104,12 +104,36 @@ impl Sink for AwayFor {
 struct Picky(Arc<AtomicU64>);
 
 impl Sink for Picky {
-    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         let odd = slice.meta.start / 9 % 2 == 1;
         match odd && self.0.load(Ordering::Relaxed) == 0 {
             true => Err(SinkError::Pause { detail: "no such table".into() }),
-            false => Ok(()),
+            false => Ok(Stored::default()),
         }
+    }
+}
+
+/// Takes a slice only after the one behind it, in groups of three.
+#[derive(Default)]
+struct Backwards {
+    stored: Mutex<BTreeSet<u64>>,
+    tried: Mutex<BTreeSet<u64>>,
+}
+
+impl Sink for Backwards {
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
+        let number = slice.meta.start / 9;
+        assert!(lock(&self.tried).insert(number), "slice {number} was tried before, so it must be looked up");
+        self.resume(slice)
+    }
+
+    fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
+        let (number, mut stored) = (slice.meta.start / 9, lock(&self.stored));
+        if number % 3 < 2 && !stored.contains(&(number + 1)) {
+            return Err(SinkError::Behind { detail: "the next one first".into() });
+        }
+        stored.insert(number);
+        Ok(Stored::default())
     }
 }
 
@@ -201,6 +225,12 @@ fn paused_slices_are_those_that_wait_for_somebody_however_many_others_are_stored
     let (paused, done) = lock(&seen).take().expect("it was seen");
     assert!(paused.iter().all(|why| why.ends_with("of endless: no such table")), "{paused:?}");
     assert!(done.iter().all(|slice| slice % 2 == 0), "{done:?}");
+}
+
+#[test]
+fn a_slice_that_waits_for_one_behind_it_lets_it_pass() {
+    let (ended, done) = serve_into(Box::new(Backwards::default()), 60, |_, done| done.len() == 60);
+    assert_eq!((ended, done), (Ended::Drained, (0..60).collect()));
 }
 
 /// A feed whose slices nobody takes is stepped all the same, and says how its sources are.

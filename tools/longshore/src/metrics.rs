@@ -15,7 +15,7 @@ use std::time::Instant;
 use longshore_core::config::Config;
 use longshore_core::dead_letter::Reason;
 use longshore_ingest::service::Board;
-use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+use longshore_ingest::sink::{self, LoadedSlice, Sink, SinkError};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -31,7 +31,7 @@ use names::Names;
 type Label = (&'static str, String);
 
 /// Kinds of errors, as `sinks/` tells them apart.
-const KINDS: [&str; 4] = ["retry", "pause", "isolate", "refuse"];
+const KINDS: [&str; 5] = ["retry", "pause", "isolate", "refuse", "behind"];
 
 /// See the [module](self).
 pub(crate) struct Metrics {
@@ -52,6 +52,7 @@ struct Stored {
     records: Family<[Label; 1], Counter>,
     rows: Family<[Label; 1], Counter>,
     filtered: Family<[Label; 1], Counter>,
+    duplicates: Family<[Label; 1], Counter>,
     dead: Family<[Label; 2], Counter>,
 }
 
@@ -113,17 +114,19 @@ impl Stored {
         registry.register("stored_slices", "Slices that ClickHouse acknowledged, whole", self.slices.clone());
         let help = "Bytes of the slices that were stored, after decompression";
         registry.register_with_unit("stored", help, Unit::Bytes, self.bytes.clone());
-        let help = "Records of the slices that were stored: rows, dead letters and filtered ones together";
+        let help = "Records of the slices that were stored: rows, dead letters, filtered ones and duplicates together";
         registry.register("records", help, self.records.clone());
         registry.register("rows", "Records that became rows of the events table", self.rows.clone());
         registry.register("filtered_records", "Records that a declared filter dropped", self.filtered.clone());
+        let help = "Records whose events were stored already";
+        registry.register("duplicate_records", help, self.duplicates.clone());
         registry.register("dead_letters", "Records that became dead letters", self.dead.clone());
     }
 
     /// Makes a source's counters, at zero.
     fn begin(&self, source: &str) {
         let label = [("source", source.to_owned())];
-        for family in [&self.slices, &self.bytes, &self.records, &self.rows, &self.filtered] {
+        for family in [&self.slices, &self.bytes, &self.records, &self.rows, &self.filtered, &self.duplicates] {
             drop(family.get_or_create(&label));
         }
         for reason in Reason::ALL {
@@ -131,13 +134,15 @@ impl Stored {
         }
     }
 
-    fn count(&self, source: &str, slice: &LoadedSlice) {
+    fn count(&self, source: &str, slice: &LoadedSlice, became: &sink::Stored) {
         let label = [("source", source.to_owned())];
         let decoded = &slice.decoded;
+        let duplicates = became.duplicates.iter().map(|(_, rows)| rows).sum::<u64>();
         self.slices.get_or_create(&label).inc();
         self.bytes.get_or_create(&label).inc_by(slice.meta.end - slice.meta.start);
         self.records.get_or_create(&label).inc_by(decoded.records);
-        self.rows.get_or_create(&label).inc_by(decoded.batch.num_rows() as u64);
+        self.rows.get_or_create(&label).inc_by(decoded.batch.num_rows() as u64 - duplicates);
+        self.duplicates.get_or_create(&label).inc_by(duplicates);
         self.filtered.get_or_create(&label).inc_by(decoded.filtered);
         for letter in &decoded.dead {
             let reason = letter.fault.reason.name().to_owned();
@@ -153,12 +158,17 @@ struct Counting {
 }
 
 impl Counting {
-    fn count(&self, slice: &LoadedSlice, begin: Instant, outcome: Result<(), SinkError>) -> Result<(), SinkError> {
+    fn count(
+        &self,
+        slice: &LoadedSlice,
+        begin: Instant,
+        outcome: Result<sink::Stored, SinkError>,
+    ) -> Result<sink::Stored, SinkError> {
         let metrics = &self.metrics;
         match &outcome {
-            Ok(()) => {
+            Ok(became) => {
                 metrics.seconds.observe(begin.elapsed().as_secs_f64());
-                metrics.stored.count(&metrics.names.of_source(&slice.meta.source), slice);
+                metrics.stored.count(&metrics.names.of_source(&slice.meta.source), slice, became);
             }
             Err(error) => {
                 let kind = match error {
@@ -166,6 +176,7 @@ impl Counting {
                     SinkError::Pause { .. } => KINDS[1],
                     SinkError::Isolate { .. } => KINDS[2],
                     SinkError::Refuse { .. } => KINDS[3],
+                    SinkError::Behind { .. } => KINDS[4],
                 };
                 metrics.failed.get_or_create(&[("kind", kind.to_owned())]).inc();
             }
@@ -175,12 +186,12 @@ impl Counting {
 }
 
 impl Sink for Counting {
-    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn write(&self, slice: &LoadedSlice) -> Result<sink::Stored, SinkError> {
         let begin = Instant::now();
         self.count(slice, begin, self.sink.write(slice))
     }
 
-    fn resume(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn resume(&self, slice: &LoadedSlice) -> Result<sink::Stored, SinkError> {
         let begin = Instant::now();
         self.count(slice, begin, self.sink.resume(slice))
     }
