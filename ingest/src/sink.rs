@@ -125,18 +125,18 @@ mod tests {
     struct Refusing(Mutex<Vec<&'static str>>);
 
     impl Refusing {
-        fn refuse(&self, how: &'static str) -> Result<(), SinkError> {
+        fn refuse(&self, how: &'static str) -> Result<Stored, SinkError> {
             self.0.lock().expect("no panic").push(how);
             Err(SinkError::Retry { detail: "too many parts".into() })
         }
     }
 
     impl Sink for Refusing {
-        fn write(&self, _: &LoadedSlice) -> Result<(), SinkError> {
+        fn write(&self, _: &LoadedSlice) -> Result<Stored, SinkError> {
             self.refuse("write")
         }
 
-        fn resume(&self, _: &LoadedSlice) -> Result<(), SinkError> {
+        fn resume(&self, _: &LoadedSlice) -> Result<Stored, SinkError> {
             self.refuse("resume")
         }
     }
@@ -144,7 +144,8 @@ mod tests {
     fn slice() -> LoadedSlice {
         let numbers: ArrayRef = Arc::new(UInt64Array::from(vec![1]));
         let batch = RecordBatch::try_from_iter([("n", numbers)]).expect("a batch");
-        let decoded = DecodedSlice { batch, dead: Vec::new(), records: 1, filtered: 0, rows_by_product: Vec::new() };
+        let rows_by_product = Vec::new();
+        let decoded = DecodedSlice { batch, dead: Vec::new(), records: 1, filtered: 0, duplicates: 0, rows_by_product };
         let (id, source) = (SliceId(1), Arc::from("app.log"));
         LoadedSlice { meta: SliceMeta { id, source, source_id: 1, start: 0, end: 0, hash: 0 }, decoded }
     }

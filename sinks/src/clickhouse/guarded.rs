@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use longshore_core::config::Config;
-use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
+use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, Stored};
 
 use super::client::ClickHouse;
 use super::error::Rows;
@@ -56,20 +56,23 @@ impl GuardedSink {
         Ok(())
     }
 
-    fn attempt(&self, send: impl FnOnce(&ClickHouseSink) -> Result<(), SinkError>) -> Result<(), SinkError> {
+    fn attempt(&self, send: impl FnOnce(&ClickHouseSink) -> Result<Stored, SinkError>) -> Result<Stored, SinkError> {
         self.look()?;
-        send(&self.sink).inspect_err(|_| {
-            self.failures.0.fetch_add(1, Ordering::AcqRel);
+        send(&self.sink).inspect_err(|error| {
+            // A slice that waits for another one says nothing of the server.
+            if !matches!(error, SinkError::Behind { .. }) {
+                self.failures.0.fetch_add(1, Ordering::AcqRel);
+            }
         })
     }
 }
 
 impl Sink for GuardedSink {
-    fn write(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         self.attempt(|sink| sink.write(slice))
     }
 
-    fn resume(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+    fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         self.attempt(|sink| sink.resume(slice))
     }
 }
