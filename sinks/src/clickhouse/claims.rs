@@ -36,6 +36,7 @@ use super::check::{Difference, Found, Mend};
 use super::client::ClickHouse;
 use super::ddl::{BLOCK_NUMBERS, Table, claims_name};
 use super::error::{ClientError, Rows};
+use super::resume::GENERATIONS_MAX;
 use super::sink::ClickHouseSink;
 use super::sql::quote_table;
 use super::store::Store;
@@ -103,8 +104,9 @@ impl<S: Store> ClickHouseSink<S> {
         let error = |error: ClientError| {
             error.into_sink_error(&format!("claiming events in `{}`.`{table}`", store.database()), Rows::Ours)
         };
-        let mut token = format!("{id}-c");
-        for _ in 0..2 {
+        for generation in 0..GENERATIONS_MAX {
+            let generation = if generation == 0 { String::new() } else { generation.to_string() };
+            let token = format!("{id}-c{generation}");
             store.insert(table, &token, &claims_batch(id, keys)).map_err(error)?;
             let found = store.claims(table, id, keys).map_err(error)?;
             let (own, others): (Vec<Claim>, Vec<Claim>) = found.into_iter().partition(|claim| claim.slice == id);
@@ -113,7 +115,6 @@ impl<S: Store> ClickHouseSink<S> {
                 return Ok((own, others));
             }
             // A server that died may remember a token whose rows it lost. To claim twice changes nothing.
-            token = format!("{id}-c-{:016x}", rand::random::<u64>());
         }
         let detail = format!("`{}`.`{table}` took the claims of slice {id}, and they are not there", store.database());
         Err(SinkError::Retry { detail })

@@ -35,7 +35,7 @@ use super::store::{Day, Store};
 
 /// Tokens that an insert of a slice is sent under until it is there. Each but the first is for a server that died at the
 /// same unlikely moment once more.
-const GENERATIONS_MAX: u64 = 8;
+pub(super) const GENERATIONS_MAX: u64 = 8;
 
 impl<S: Store> ClickHouseSink<S> {
     /// Stores what is missing of a slice.

@@ -1,6 +1,6 @@
 //! What must hold at the end of a run, computed from what was written and from the tables alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use longshore_core::slice::SliceId;
@@ -8,7 +8,7 @@ use longshore_ingest::journal::ConfigHash;
 
 use crate::answers::Answers;
 use crate::clickhouse::{LedgerRow, Row, Server, Table, events};
-use crate::records::{Event, Fate, Placed, Record, Setup};
+use crate::records::{Common, Event, Fate, Placed, Record, Setup};
 use crate::simulation::is_loaded;
 
 /// What a run wrote and planned.
@@ -21,8 +21,8 @@ pub(crate) struct Books<'a> {
     pub(crate) source: &'a dyn Fn(u64) -> usize,
     /// The config that each slice was planned under.
     pub(crate) plans: &'a BTreeMap<SliceId, ConfigHash>,
-    /// ClickHouse fills the rollups.
-    pub(crate) by_views: bool,
+    /// What all configs have in common.
+    pub(crate) common: Common,
 }
 
 /// What is wrong.
@@ -64,8 +64,10 @@ type Dead = (usize, u64, String, Vec<u8>);
 struct Expected {
     events: Vec<Event>,
     dead: Vec<Dead>,
-    /// Records, loaded, dead, filtered and duplicates, by slice.
-    counts: BTreeMap<u64, [u64; 5]>,
+    /// Numbers of the events, where copies of one count once.
+    numbers: BTreeSet<u64>,
+    /// Records, loaded or left out as copies, dead and filtered, by slice.
+    counts: BTreeMap<u64, [u64; 4]>,
 }
 
 /// Compares the server's tables with what was written.
@@ -78,11 +80,14 @@ pub(crate) fn check(server: &Server, books: &Books<'_>) -> Findings {
     let dead: Vec<Dead> =
         server.rows(Table::DeadLetters).into_iter().filter_map(|row| dead_row(row, &sources, books)).collect();
     compare("dead letter", &expected.dead, &dead, &mut findings);
+    let rows = rows_by_slice(server);
     for row in &ledger {
-        let counts = [row.records, row.loaded, row.dead, row.filtered];
+        let counts = [row.records, row.loaded + row.duplicates, row.dead, row.filtered];
+        let loaded = rows.get(&row.slice).copied().unwrap_or_default();
+        let copies = books.common.dedup || row.duplicates == 0;
         // Of a topic's messages without content there are no records.
         let right = expected.counts.get(&row.slice).copied().unwrap_or_default();
-        if right != counts {
+        if right != counts || row.loaded != loaded || !copies {
             findings.say(format!("the ledger does not balance: {row:?}, not {right:?}"));
         }
     }
@@ -108,6 +113,17 @@ fn dead_row(row: Row, sources: &BTreeMap<u64, u64>, books: &Books<'_>) -> Option
         }
         _ => None,
     }
+}
+
+/// Rows of the events by slice.
+fn rows_by_slice(server: &Server) -> BTreeMap<u64, u64> {
+    let mut rows = BTreeMap::new();
+    for row in server.rows(Table::Events) {
+        if let Row::Event { slice, .. } = row {
+            *rows.entry(slice).or_default() += 1;
+        }
+    }
+    rows
 }
 
 /// Goes along each source: the ledger must cover it without gap or overlap, and says which config a record belongs to.
@@ -142,14 +158,16 @@ fn expect(ledger: &[LedgerRow], books: &Books<'_>, findings: &mut Findings) -> E
 impl Expected {
     fn add(&mut self, record: &Record, (log, offset): (usize, u64), slice: u64, books: &Books<'_>) {
         let hash = books.plans.get(&SliceId(slice));
-        let is_of = |setup: &Setup| hash == Some(&ConfigHash::of(&setup.text(books.by_views)));
+        let is_of = |setup: &Setup| hash == Some(&ConfigHash::of(&setup.text(books.common)));
         let Some(setup) = Setup::ALL.into_iter().find(is_of) else { return };
         let counts = self.counts.entry(slice).or_default();
         counts[0] += 1;
         match &record.fate {
             Fate::Event(event) if is_loaded(record, setup) => {
                 counts[1] += 1;
-                self.events.push(event.clone());
+                if !books.common.dedup || self.numbers.insert(event.number) {
+                    self.events.push(event.clone());
+                }
             }
             Fate::Event(_) => counts[3] += 1,
             Fate::Dead(reason) => {

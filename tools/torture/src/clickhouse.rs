@@ -17,7 +17,7 @@ use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
 use longshore_sinks::clickhouse::{Claim, ClientError, Counted, Day, Minutes, Probe, ServerException, Store};
 
-pub use self::rows::{DeadRow, LedgerRow, Row, Table};
+pub use self::rows::{ClaimRow, DeadRow, LedgerRow, Row, Table};
 use self::tables::{Block, Tables, blocks, view};
 use crate::answers::{Answers, minute_of};
 use crate::env::{Call, Env, Life, lock};
@@ -97,6 +97,12 @@ impl Server {
         for tokens in state.tables.tokens() {
             tokens.lose(self.env.below(tokens.len() + 1));
         }
+    }
+
+    /// A planted bug: claims were not synced when the power failed.
+    pub fn lose_claims(&self) {
+        let claims = self.rows(Table::Claims).len();
+        lock(&self.state).tables.lose(Table::Claims, self.env.below(claims + 1));
     }
 
     /// It runs again.
@@ -248,7 +254,7 @@ fn answers(rows: impl Iterator<Item = Row>) -> Answers {
                 let views = answers.pv_uv.entry(group).or_default();
                 *views = (views.0 + pv, known.len() as u64);
             }
-            Row::Event { .. } | Row::Dead(_) | Row::Ledger(_) => {}
+            Row::Event { .. } | Row::Dead(_) | Row::Ledger(_) | Row::Claim(_) => {}
         }
     }
     for ((product, _), (time, channel)) in first {
@@ -343,8 +349,20 @@ impl Store for Connection {
         Ok(dead.iter().filter(|row| matches!(row, Row::Dead(dead) if dead.slice == slice.0)).count() as u64)
     }
 
-    fn claims(&self, table: &str, _slice: SliceId, _keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {
-        Err(ClientError::Server(ServerException { code: 60, message: format!("no table {table}") }))
+    fn claims(&self, _table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {
+        self.ask()?;
+        let claim = |row| match row {
+            Row::Claim(ClaimRow { hour, key, slice, block }) => {
+                Some(Claim { key: EventKey { hour, hash: key }, slice: SliceId(slice), block, claimed_ms: 0 })
+            }
+            _ => None,
+        };
+        let claims = self.server.rows(Table::Claims).into_iter().filter_map(claim);
+        let asked = |claim: &Claim| match claim.slice == slice {
+            true => keys.first() == Some(&claim.key),
+            false => keys.contains(&claim.key),
+        };
+        Ok(claims.filter(asked).collect())
     }
 
     fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {

@@ -38,6 +38,8 @@ pub enum Bug {
     WindowTooSmall,
     /// After an attempt that failed a slice is sent again without looking what is there.
     SentAgainBlindly,
+    /// A server that loses power loses claims.
+    ClaimsNotSynced,
 }
 
 /// Bytes of a slice at most.

@@ -1,4 +1,5 @@
-//! The records of a run: a small channel log, each line with a number of its own, some broken, some to be filtered.
+//! The records of a run: a small channel log, each line with a number of its own, some broken, some to be filtered. In some
+//! runs producers send events more than once.
 
 use longshore_core::dead_letter::Reason;
 
@@ -13,18 +14,28 @@ pub enum Setup {
     Loud,
 }
 
+/// What all configs of a run have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Common {
+    /// ClickHouse fills the rollups.
+    pub by_views: bool,
+    /// Events are sent more than once, and are to count once.
+    pub dedup: bool,
+}
+
 impl Setup {
     /// Both.
     pub const ALL: [Setup; 2] = [Setup::Quiet, Setup::Loud];
 
-    /// The config's text. `by_views`: ClickHouse fills the rollups.
-    pub fn text(self, by_views: bool) -> String {
+    /// The config's text.
+    pub fn text(self, Common { by_views, dedup }: Common) -> String {
         let filter = match self {
             Setup::Quiet => "[[filter]]\ndrop = { event = \"debug\" }\n",
             Setup::Loud => "",
         };
         let rollups = if by_views { "views" } else { "engine" };
-        format!("{COLUMNS}{filter}{ROLLUPS}{CLICKHOUSE}rollups = \"{rollups}\"\n")
+        let dedup = if dedup { DEDUP } else { "" };
+        format!("{COLUMNS}{filter}{ROLLUPS}{dedup}{CLICKHOUSE}rollups = \"{rollups}\"\n")
     }
 
     /// Whether it drops this event.
@@ -100,6 +111,13 @@ kind = "pv_uv"
 user = "user"
 by = ["channel"]
 where = { event = "view" }
+
+"#;
+
+/// The window is longer than a run.
+const DEDUP: &str = r#"[dedup]
+key = ["number"]
+window = "366d"
 
 "#;
 

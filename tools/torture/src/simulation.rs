@@ -12,7 +12,7 @@ use crate::disk::LivingDisk;
 use crate::engine::{Bug, Ended, Engine, Ground, Plans};
 use crate::env::{Env, Life, lock};
 use crate::files::{Folder, FollowedFolder, content_of};
-use crate::records::{Fate, Placed, Record, Setup};
+use crate::records::{Common, Fate, Placed, Record, Setup};
 use crate::topics;
 
 /// Logs that are written.
@@ -56,7 +56,7 @@ impl Report {
 struct World {
     env: Env,
     bug: Option<Bug>,
-    by_views: bool,
+    common: Common,
     server: Server,
     disk: FaultyDisk,
     folder: Folder,
@@ -82,12 +82,12 @@ pub fn simulate(seed: u64, options: Options) -> Report {
 
 fn simulate_files(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
-    let by_views = env.once_in(3);
+    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2) };
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
     let mut world = World {
         bug: options.bug,
-        by_views,
-        server: Server::new(env.clone(), by_views, window),
+        common,
+        server: Server::new(env.clone(), common.by_views, window),
         disk: FaultyDisk::new(env.word(), Lies::default()),
         folder: Folder::new(env.clone()),
         plans: Plans::default(),
@@ -107,7 +107,7 @@ fn simulate_files(seed: u64, options: Options) -> Report {
     }
     let drained = world.drain();
     let (written, ends) = world.placed();
-    let books = Books { written: &written, ends: &ends, source: &content_of, plans: &lock(&world.plans), by_views };
+    let books = Books { written: &written, ends: &ends, source: &content_of, plans: &lock(&world.plans), common };
     let mut findings = check(&world.server, &books);
     findings.stuck = !drained;
     let (trace, faults) = (world.env.trace(), world.env.faults());
@@ -132,7 +132,7 @@ impl World {
             35 => self.env.pass(Duration::from_secs(self.env.below(100) as u64)),
             36 => {
                 self.setup = *self.env.pick(&Setup::ALL);
-                let text = self.setup.text(self.by_views);
+                let text = self.setup.text(self.common);
                 self.with_engine(|engine| engine.reload(&text));
             }
             37 if self.env.once_in(2) => self.die("the engine is killed"),
@@ -146,6 +146,9 @@ impl World {
     fn server_loses_power(&mut self) {
         self.env.count("the server's machine loses power");
         self.server.lose_power();
+        if self.bug == Some(Bug::ClaimsNotSynced) {
+            self.server.lose_claims();
+        }
         if self.env.once_in(2) {
             self.server.start();
         } else if self.env.once_in(2) {
@@ -157,7 +160,7 @@ impl World {
     fn write(&mut self) {
         let log = self.logs[self.env.below(LOGS)];
         for _ in 0..self.env.below(6) {
-            let record = Record::generate(self.records, &self.env);
+            let record = self.copy().unwrap_or_else(|| Record::generate(self.records, &self.env));
             self.records += 1;
             self.rest[log].extend_from_slice(record.line.as_bytes());
             self.rest[log].push(b'\n');
@@ -172,6 +175,17 @@ impl World {
         if self.folder.is_there(log) {
             self.folder.append(log, &self.rest[log].drain(..bytes).collect::<Vec<u8>>());
         }
+    }
+
+    /// In some runs now and then an event that was written before, in whatever log.
+    fn copy(&self) -> Option<Record> {
+        if !self.common.dedup || !self.env.once_in(4) {
+            return None;
+        }
+        let content = self.env.below(self.written.len());
+        let records = &self.written[content];
+        let record = (!records.is_empty()).then(|| records[self.env.below(records.len())].clone())?;
+        matches!(record.fate, Fate::Event(_)).then_some(record)
     }
 
     /// A log begins a new content under its name.
@@ -232,7 +246,7 @@ impl World {
         let disk = LivingDisk { disk: self.disk.clone(), life: life.clone(), env: self.env.clone() };
         let (folder, server, plans) = (self.folder.clone(), self.server.clone(), self.plans.clone());
         let ground = Ground { disk, folder, server, plans };
-        match Engine::start(&self.env, ground, &self.setup.text(self.by_views), self.bug) {
+        match Engine::start(&self.env, ground, &self.setup.text(self.common), self.bug) {
             Ok(engine) => self.engine = Some((engine, life)),
             Err(Ended) => self.env.count("an engine could not start"),
         }

@@ -15,7 +15,7 @@ use crate::check::{Books, check};
 use crate::clickhouse::{Connection, Server};
 use crate::engine::{Bug, Configs, Ended, Engine, Plans, topic_options};
 use crate::env::{Env, Life, lock};
-use crate::records::{Fate, Placed, Record, Setup};
+use crate::records::{Common, Fate, Placed, Record, Setup};
 use crate::simulation::{Options, Report, WINDOW};
 
 /// Partitions of the topic.
@@ -38,7 +38,7 @@ struct Member {
 struct World {
     env: Env,
     bug: Option<Bug>,
-    by_views: bool,
+    common: Common,
     server: Server,
     broker: Shared,
     plans: Plans,
@@ -55,12 +55,12 @@ struct World {
 /// Runs a seed.
 pub(crate) fn simulate(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
-    let by_views = env.once_in(3);
+    let common = Common { by_views: env.once_in(3), dedup: false };
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
     let mut world = World {
         bug: options.bug,
-        by_views,
-        server: Server::new(env.clone(), by_views, window),
+        common,
+        server: Server::new(env.clone(), common.by_views, window),
         broker: Broker::new(env.word(), PARTITIONS, Planted::Nothing),
         plans: Plans::default(),
         configs: Arc::new(Mutex::new(BTreeMap::<ConfigHash, String>::new())),
@@ -77,7 +77,7 @@ pub(crate) fn simulate(seed: u64, options: Options) -> Report {
     let drained = world.drain();
     let ends: Vec<u64> = (0..PARTITIONS).map(|partition| world.broker.borrow().end(partition)).collect();
     let books =
-        Books { written: &world.written, ends: &ends, source: &partition_of, plans: &lock(&world.plans), by_views };
+        Books { written: &world.written, ends: &ends, source: &partition_of, plans: &lock(&world.plans), common };
     let mut findings = check(&world.server, &books);
     findings.stuck = !drained;
     let (trace, faults) = (world.env.trace(), world.env.faults());
@@ -106,7 +106,7 @@ impl World {
             38 => self.env.pass(Duration::from_secs(self.env.below(100) as u64)),
             39 => {
                 self.setup = *self.env.pick(&Setup::ALL);
-                let text = self.setup.text(self.by_views);
+                let text = self.setup.text(self.common);
                 self.with_member(|engine| engine.reload(&text));
             }
             40 if self.env.once_in(2) => self.die("the engine is killed"),
@@ -171,7 +171,7 @@ impl World {
         let life = Life::new(dies.then(|| 1 + self.env.below(80) as u64));
         let consumer = TwinConsumer::join(&self.broker);
         let (number, term) = (consumer.member, consumer.term());
-        let text = self.setup.text(self.by_views);
+        let text = self.setup.text(self.common);
         let feed = KafkaFeed::new(consumer, topic_options(), ConfigHash::of(&text));
         let tokens_removed = self.bug == Some(Bug::TokenRemoved);
         let connection = Connection { server: self.server.clone(), life: life.clone(), tokens_removed };

@@ -57,3 +57,8 @@ fn tokens_that_are_forgotten_too_soon_are_found() {
 fn a_slice_that_is_sent_again_blindly_is_found() {
     is_found(Bug::SentAgainBlindly);
 }
+
+#[test]
+fn claims_that_do_not_survive_a_power_failure_are_found() {
+    is_found(Bug::ClaimsNotSynced);
+}

@@ -23,7 +23,9 @@ pub(super) fn read(item: &Item<'_>, columns: &Columns, products: Option<&Product
     let item = section.required("key", help)?;
     let names = item.strings();
     if names.is_empty() {
-        section.context.error_help(&item.place, "without a key all events would be the same one", help);
+        if item.value().as_array().is_some_and(|items| items.is_empty()) {
+            section.context.error_help(&item.place, "without a key all events would be the same one", help);
+        }
         return None;
     }
     if names.len() > limits::DEDUP_KEY_COLUMNS_MAX {

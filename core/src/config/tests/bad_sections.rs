@@ -691,3 +691,51 @@ fn columns_of_messages() {
         ],
     )]);
 }
+
+#[test]
+fn dedup() {
+    const HELP: &str = "write key = [\"order_id\"], the columns that two copies of an event have the same values in";
+    check(&[
+        (END, "[dedup]", &[&format!("30:1: dedup.key: this key is required; {HELP}")]),
+        (
+            END,
+            "[dedup]\nkey = []",
+            &[&format!("31:7: dedup.key: without a key all events would be the same one; {HELP}")],
+        ),
+        (
+            END,
+            "[dedup]\nkey = [\"user\", \"user_id\", \"user_id\", \"product\", \"\"]\nwindow = \"367d\"",
+            &[
+                "31:8: dedup.key[0]: there is no column `user`; did you mean `user_id`?",
+                "31:27: dedup.key[2]: `user_id` is in `key` twice",
+                "31:38: dedup.key[3]: `product` is the product, and events of different products are never the same; leave it out",
+                "31:49: dedup.key[4]: this cannot be empty",
+                "32:10: dedup.window: 367d is out of range: from 1m to 366d",
+            ],
+        ),
+        (
+            END,
+            "[dedup]\nkey = \"user_id\"\nwindow = 7\nwindows = \"7d\"",
+            &[
+                "31:7: dedup.key: found a string, wanted a list of strings",
+                "32:10: dedup.window: found an integer, wanted a duration such as \"5s\"",
+                "33:1: dedup.windows: unknown key; did you mean `window`?",
+            ],
+        ),
+        (
+            14,
+            "type = \"f64\"\n[dedup]\nkey = [\"user_id\"]\n[[column]]\nname = \"id\"\ntype = \"string\"",
+            &[
+                "16:8: dedup.key[0]: column `user_id` is f64, which does not tell events apart; use text, an integer, a decimal, a time, a date, an address, a uuid or a bool",
+                "33:9: rollup \"gmv\".buyer: column `user_id` is f64, which does not identify a user; use a column of type string, low_cardinality, uuid, ipv4, ipv6 or an integer",
+            ],
+        ),
+        (
+            14,
+            "type = \"string\"\nmask = { truncate = 3 }\n[dedup]\nkey = [\"user_id\"]",
+            &[
+                "17:8: dedup.key[0]: column `user_id` is masked so that different values become one; mask it with `hash`, which keeps equal values equal and others apart",
+            ],
+        ),
+    ]);
+}

@@ -8,10 +8,10 @@ use super::{BASE, END, base_with, parse_as};
 use crate::column::layout::event_columns;
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step, TimeFormat, TimePrecision};
 use crate::config::{
-    ClickHouseSpec, Config, DecodeSpec, DictionarySpec, EmbeddedSpec, EnvelopeLayout, EnvelopeSpec, FilledBy,
-    FilterSpec, Format, Framing, Guarantee, KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart, KafkaTls,
-    KeyringSpec, PipelineSpec, ProductsSpec, RunSpec, SaslMechanism, Secret, ServerSpec, SourceInput, SourceSpec,
-    TableSpec, UnknownProduct, UrlSpec, WireCompression,
+    ClickHouseSpec, Config, DecodeSpec, DedupSpec, DictionarySpec, EmbeddedSpec, EnvelopeLayout, EnvelopeSpec,
+    FilledBy, FilterSpec, Format, Framing, Guarantee, KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart,
+    KafkaTls, KeyringSpec, PipelineSpec, ProductsSpec, RunSpec, SaslMechanism, Secret, ServerSpec, SourceInput,
+    SourceSpec, TableSpec, UnknownProduct, UrlSpec, WireCompression,
 };
 use crate::message::{MessageColumn, MessageField};
 use crate::rollup::{Condition, RollupKind, RollupSpec};
@@ -167,6 +167,10 @@ fsync = false
 [pipeline]
 slice_bytes = "8 MiB"
 workers = 2
+
+[dedup]
+key = ["user_id", "ts"]
+window = "36h"
 
 [run]
 journal = "state/app"
@@ -351,6 +355,8 @@ fn products_filters_table_and_rollups() {
             rollup("requests_by_ip", RollupKind::RequestsByIp { ip: "ip".to_owned() }, &[], vec![]),
         ]
     );
+    let window = Duration::from_secs(36 * 3_600);
+    assert_eq!(config.dedup, Some(DedupSpec { key: owned(&["user_id", "ts"]), window }));
 }
 
 #[test]
@@ -408,6 +414,7 @@ fn what_is_not_said() {
     assert_eq!(config.filters, []);
     assert_eq!(config.table, TableSpec { name: "events".to_owned(), time: "ts".to_owned(), order_by: vec![] });
     assert_eq!(config.rollups[0].name, "gmv");
+    assert_eq!(config.dedup, None);
     assert_eq!(
         config.clickhouse,
         ClickHouseSpec {
@@ -420,6 +427,13 @@ fn what_is_not_said() {
             fsync: true,
         }
     );
+}
+
+#[test]
+fn duplicates_are_known_for_a_week() {
+    let text = base_with(END, "[dedup]\nkey = [\"user_id\", \"amount\"]");
+    let dedup = parse_as(&text, "longshore.toml", &[]).expect("a valid config").dedup.expect("it is there");
+    assert_eq!(dedup.window, Duration::from_secs(604_800));
 }
 
 #[test]

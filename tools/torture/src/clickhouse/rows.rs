@@ -26,12 +26,14 @@ pub enum Table {
     DeadLetters,
     /// One row a slice.
     Ledger,
+    /// Which slice has an event.
+    Claims,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 6] =
-        [Table::Events, Table::FirstSeen, Table::Gmv, Table::PvUv, Table::DeadLetters, Table::Ledger];
+    pub const ALL: [Table; 7] =
+        [Table::Events, Table::FirstSeen, Table::Gmv, Table::PvUv, Table::DeadLetters, Table::Ledger, Table::Claims];
 
     /// The rollups.
     pub const ROLLUPS: [Table; 3] = [Table::FirstSeen, Table::Gmv, Table::PvUv];
@@ -45,6 +47,7 @@ impl Table {
             Table::PvUv => "pv_uv_minutes",
             Table::DeadLetters => "dead_letters",
             Table::Ledger => "ledger",
+            Table::Claims => "events_claims",
         }
     }
 
@@ -92,6 +95,19 @@ pub struct DeadRow {
     pub record: Vec<u8>,
 }
 
+/// A claim to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimRow {
+    /// First part of the key.
+    pub hour: u32,
+    /// The rest of it.
+    pub key: [u8; 16],
+    /// Whose it is.
+    pub slice: u64,
+    /// Number of the block that it came in, from 1 on; 0 before it has come.
+    pub block: u64,
+}
+
 /// A row of any table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Row {
@@ -114,6 +130,8 @@ pub enum Row {
     Dead(DeadRow),
     /// Of the ledger.
     Ledger(LedgerRow),
+    /// Of the claims.
+    Claim(ClaimRow),
 }
 
 impl Row {
@@ -122,7 +140,7 @@ impl Row {
         let minute = match self {
             Row::Event { event, .. } => minute_of(event.ts_ms),
             Row::Gmv((_, _, minute), ..) | Row::PvUv((_, _, minute), ..) => *minute,
-            Row::FirstSeen(..) | Row::Dead(_) | Row::Ledger(_) => return 0,
+            Row::FirstSeen(..) | Row::Dead(_) | Row::Ledger(_) | Row::Claim(_) => return 0,
         };
         minute.div_euclid(24 * 60)
     }
@@ -160,6 +178,12 @@ impl Columns<'_> {
                 offset: self.u64("offset", row)?,
                 reason: self.text("reason", row)?,
                 record: self.column("record")?.as_binary::<i32>().value(row).to_vec(),
+            }),
+            Table::Claims => Row::Claim(ClaimRow {
+                hour: self.u32("hour", row)?,
+                key: self.column("key")?.as_fixed_size_binary().value(row).try_into().map_err(|_| "not 16 bytes")?,
+                slice: self.u64("slice", row)?,
+                block: 0,
             }),
             Table::Ledger => Row::Ledger(LedgerRow {
                 slice: self.u64("slice", row)?,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use longshore_core::slice::SliceId;
 
-use super::rows::{Row, Table};
+use super::rows::{ClaimRow, Row, Table};
 use crate::answers::{Group, minute_of};
 
 /// Rows of one partition under one token: what is inserted whole or not at all.
@@ -57,6 +57,8 @@ impl Tokens {
 struct Stored {
     rows: Vec<Row>,
     tokens: Tokens,
+    /// Blocks that came, which claims are numbered by.
+    blocks: u64,
     /// Slices of all rows, by partition: the truth that a reader of the rows could find out.
     placed: HashSet<(String, i64)>,
 }
@@ -101,7 +103,19 @@ impl Tables {
         let stored = self.0.entry(block.table).or_default();
         let slice = block.token.split('-').next().unwrap_or_default();
         stored.placed.insert((slice.to_owned(), block.partition));
-        stored.rows.extend(block.rows);
+        stored.blocks += 1;
+        let number = stored.blocks;
+        stored.rows.extend(block.rows.into_iter().map(|row| match row {
+            Row::Claim(claim) => Row::Claim(ClaimRow { block: number, ..claim }),
+            row => row,
+        }));
+    }
+
+    /// The newest so many rows of a table are gone.
+    pub(super) fn lose(&mut self, table: Table, newest: usize) {
+        if let Some(stored) = self.0.get_mut(&table) {
+            stored.rows.truncate(stored.rows.len().saturating_sub(newest));
+        }
     }
 
     /// The block's token alone, its rows not: a server that dies writes the token first.
