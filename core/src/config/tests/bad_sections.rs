@@ -711,12 +711,12 @@ fn dedup() {
         ),
         (
             END,
-            "[dedup]\nkey = [\"user\", \"user_id\", \"user_id\", \"product\", \"\"]\nwindow = \"367d\"",
+            "[dedup]\nkey = [\"user_idd\", \"user_id\", \"user_id\", \"product\", \"\"]\nwindow = \"367d\"",
             &[
-                "31:8: dedup.key[0]: there is no column `user`; did you mean `user_id`?",
-                "31:27: dedup.key[2]: `user_id` is in `key` twice",
-                "31:38: dedup.key[3]: `product` is the product, and events of different products are never the same; leave it out",
-                "31:49: dedup.key[4]: this cannot be empty",
+                "31:8: dedup.key[0]: there is no column `user_idd`; did you mean `user_id`?",
+                "31:31: dedup.key[2]: `user_id` is in `key` twice",
+                "31:42: dedup.key[3]: `product` is the product, and events of different products are never the same; leave it out",
+                "31:53: dedup.key[4]: this cannot be empty",
                 "32:10: dedup.window: 367d is out of range: from 1m to 366d",
             ],
         ),
@@ -734,7 +734,7 @@ fn dedup() {
             "type = \"f64\"\n[dedup]\nkey = [\"user_id\"]\n[[column]]\nname = \"id\"\ntype = \"string\"",
             &[
                 "16:8: dedup.key[0]: column `user_id` is f64, which does not tell events apart; use text, an integer, a decimal, a time, a date, an address, a uuid or a bool",
-                "33:9: rollup \"gmv\".buyer: column `user_id` is f64, which does not identify a user; use a column of type string, low_cardinality, uuid, ipv4, ipv6 or an integer",
+                "34:9: rollup[0].buyer: column `user_id` is f64, which does not identify a user; use a column of type string, low_cardinality, uuid, ipv4, ipv6 or an integer",
             ],
         ),
         (

@@ -112,8 +112,9 @@ CREATE TABLE IF NOT EXISTS `shop`.`ledger`
     `loaded` UInt64,
     `dead` UInt64,
     `filtered` UInt64,
+    `duplicates` UInt64,
     `finished_at` DateTime64(3, 'UTC') DEFAULT now64(3),
-    CONSTRAINT balances CHECK records = loaded + dead + filtered
+    CONSTRAINT balances CHECK records = loaded + dead + filtered + duplicates
 )
 ENGINE = MergeTree
 ORDER BY (`source_id`, `start`, `slice`)
@@ -121,6 +122,29 @@ SETTINGS non_replicated_deduplication_window = 10000, \
 fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
         ]
     );
+}
+
+#[test]
+fn claims_are_kept_for_a_week_beyond_the_window() {
+    let claims = schema("[dedup]\nkey = [\"user_id\"]\nwindow = \"1h\"\n").claims.expect("there are claims");
+    assert_eq!(
+        claims.create("shop"),
+        "\
+CREATE TABLE IF NOT EXISTS `shop`.`logs_claims`
+(
+    `hour` UInt32 CODEC(ZSTD(1)),
+    `key` FixedString(16) CODEC(NONE),
+    `slice` UInt64 CODEC(ZSTD(1)),
+    `claimed` DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toDate(claimed)
+ORDER BY (`hour`, `key`)
+TTL toDateTime(claimed) + toIntervalSecond(608400)
+SETTINGS non_replicated_deduplication_window = 10000, enable_block_number_column = 1, ttl_only_drop_parts = 1, \
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480"
+    );
+    assert_eq!(schema("").claims, None);
 }
 
 #[test]
