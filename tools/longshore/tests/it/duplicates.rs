@@ -261,6 +261,19 @@ fn a_key_can_be_computed_by_the_server() {
     assert_eq!(stand.database.lines(&sql), ["3"]);
 }
 
+#[test]
+fn the_documentation_finds_out_who_has_an_order() {
+    let stand = Stand::new("who", BY_ORDER);
+    for (id, events) in [(7, vec![18, 2]), (3, vec![4, 18]), (5, vec![6])] {
+        stand.engine().write(&stand.slice(id, &events)).unwrap();
+    }
+    let page = include_str!("../../../../docs/tables.md");
+    let query = page.split("```sql\n").find(|block| block.contains("FROM events_claims")).unwrap();
+    let query = query.split(';').next().unwrap().replace("FROM events_claims", "FROM {db}.events_claims");
+    let slices = stand.database.rows(&query);
+    assert_eq!(slices.iter().map(|row| &*row[0]).collect::<Vec<_>>(), ["7", "3"]);
+}
+
 /// An engine dies between its claims and its rows. Whoever comes then neither takes the events nor drops them.
 #[test]
 fn events_that_were_claimed_and_not_stored_are_waited_for() {

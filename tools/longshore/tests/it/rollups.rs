@@ -343,6 +343,10 @@ fn the_queries_of_the_documentation_run_for_an_analyst(filled_by: FilledBy) {
     let blocks = text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let mut queries = 0;
     for query in blocks.flat_map(|block| block.split(';')).filter(|query| !query.trim().is_empty()) {
+        // Of configs with `[dedup]`: `duplicates.rs` asks that.
+        if query.contains("events_claims") {
+            continue;
+        }
         let answer = http::request(server.http_port(), http::analyst(server), &target, query);
         let answer = answer.unwrap_or_else(|error| panic!("{query}: {error}"));
         if query.contains("Rows that the ledger knows") {
