@@ -175,7 +175,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             }
             Change::Grew { id, size } => {
                 if let Some(lane) = self.lanes.get_mut(&id) {
-                    lane.size = size;
+                    lane.grew(size);
                     self.wake(id, now);
                 }
             }
@@ -516,3 +516,6 @@ fn journal_error(error: WriteError) -> FeedError {
         WriteError::Refused(_) => FeedError::Refuse { detail },
     }
 }
+
+#[cfg(test)]
+mod tests;

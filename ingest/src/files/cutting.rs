@@ -183,12 +183,15 @@ impl<F: Files> Cutting<'_, F> {
                 self.lane.failed(self.now);
                 Outcome::Later
             }
-            ReadError::Failed(error) => {
+            ReadError::Failed(_) => {
                 tracing::warn!("{}: cannot be read at byte {at}: {error}; it is tried again", self.lane.name);
                 self.lane.failed(self.now);
                 Outcome::Later
             }
-            ReadError::Damaged(why) => Outcome::Stop(why),
+            ReadError::Damaged(_) => {
+                self.lane.cut_short = true;
+                Outcome::Stop(error.to_string())
+            }
         })
     }
 

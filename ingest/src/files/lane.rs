@@ -53,6 +53,8 @@ pub(super) struct Lane {
     /// Not read before this.
     retry_at: Option<Duration>,
     stopped: Option<String>,
+    /// Its compressed data end in the middle of something: more of them may help.
+    pub(super) cut_short: bool,
 }
 
 /// A record that is too long: its end is looked for from where the last look ended.
@@ -92,6 +94,7 @@ impl Lane {
             ended: false,
             retry_at: None,
             stopped: None,
+            cut_short: false,
         }
     }
 
@@ -110,13 +113,25 @@ impl Lane {
     pub(super) fn is_at(&mut self, compression: Compression, size: u64, position: Position) {
         (self.compression, self.size, self.found, self.ending) = (compression, size, true, false);
         // If it is not what it was, it stops again.
-        self.stopped = None;
+        (self.stopped, self.cut_short) = (None, false);
         // The whole of a compressed file was read; of another one the position says it.
         if compression != Compression::Plain {
             self.stored = position.stored;
         }
         if self.unread() > 0 {
             self.ended = false;
+        }
+    }
+
+    /// There is more of its file.
+    pub(super) fn grew(&mut self, size: u64) {
+        self.size = size;
+        // A compressed file that ended, or was cut short, was not written to its end.
+        if self.is_whole() && self.unread() > 0 {
+            self.ended = false;
+            if self.cut_short {
+                (self.cut_short, self.stopped) = (false, None);
+            }
         }
     }
 

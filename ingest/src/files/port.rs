@@ -50,7 +50,9 @@ pub enum ReadError {
     #[error("{0}")]
     Failed(io::Error),
     /// Its compressed data are damaged from here on.
-    #[error("{0}; all whole records before were stored, put a good copy in its place for the rest")]
+    #[error(
+        "{0}; all whole records before were stored, put a good copy in its place for the rest, unless it is still being written: then it goes on by itself"
+    )]
     Damaged(String),
 }
 
@@ -75,6 +77,8 @@ pub struct SystemFiles {
 struct Decompressing {
     id: SourceId,
     file: Arc<File>,
+    /// Bytes that the file had as stored when it was entered.
+    size: u64,
     stream: Stream<'static>,
     /// Position in the content.
     at: u64,
@@ -122,7 +126,7 @@ impl SystemFiles {
     ) -> Result<ReadEnd, ReadError> {
         let file = self.follower.open(id)?;
         let open =
-            self.decompressing.take().filter(|open| open.id == id && Arc::ptr_eq(&open.file, &file) && open.at <= at);
+            self.decompressing.take().filter(|open| open.id == id && Arc::ptr_eq(&open.file, &file) && open.serves(at));
         let mut open = match open {
             Some(open) => open,
             None => Decompressing::new(id, file.clone())?,
@@ -137,10 +141,8 @@ impl SystemFiles {
 
 impl Files for SystemFiles {
     fn wait(&mut self, timeout: Duration) -> Vec<Change> {
-        match timeout {
-            Duration::ZERO => self.follower.poll(),
-            timeout => self.follower.wait(timeout),
-        }
+        // Without waiting, too: whoever always has something to do must see what becomes of the files.
+        self.follower.wait(timeout)
     }
 
     fn read(&mut self, id: SourceId, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, ReadError> {
@@ -171,7 +173,14 @@ impl Decompressing {
         let handle = file.try_clone().map_err(ReadError::Failed)?;
         let raw = Raw::new(RawBody::File(FileReader::new(None, Box::new(handle))), stored_read.clone());
         let stream = Stream::new("its file".into(), raw).map_err(ReadError::Failed)?;
-        Ok(Decompressing { id, file, stream, at: 0, ended: false, damaged: None, stored_read })
+        let size = file.metadata().map_err(ReadError::Failed)?.len();
+        Ok(Decompressing { id, file, size, stream, at: 0, ended: false, damaged: None, stored_read })
+    }
+
+    /// It can go on to this position. What ended, or was cut short, is read anew once there is more of the file.
+    fn serves(&self, at: u64) -> bool {
+        let over = self.ended || self.damaged.is_some();
+        self.at <= at && !(over && self.file.metadata().is_ok_and(|file| file.len() > self.size))
     }
 
     /// Goes on to a position.

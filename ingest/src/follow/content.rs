@@ -57,15 +57,8 @@ impl Beginning {
     }
 
     fn decompress(&mut self, file: &File, size: u64) -> io::Result<()> {
-        let from = BufReader::new(FromStart { file, offset: 0 });
-        let reader: Box<dyn Read + '_> = match self.compression {
-            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(from)),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(from)?),
-            Compression::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(from)),
-            Compression::Plain => return Ok(()),
-        };
         self.content.clear();
-        match reader.take(FOLLOW_HEAD_BYTES as u64 + 1).read_to_end(&mut self.content) {
+        match decompressor(file, self.compression)?.take(FOLLOW_HEAD_BYTES as u64 + 1).read_to_end(&mut self.content) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.torn = true,
             Err(error) if error.raw_os_error().is_some() => return Err(error),
@@ -87,6 +80,25 @@ impl Beginning {
         let known = if self.compression == Compression::Gzip { position & u64::from(u32::MAX) } else { position };
         self.content_bytes == Some(known)
     }
+}
+
+/// Bytes of a compressed file's content, all of which is decompressed; `None` if it is cut short: it is still being written.
+pub(super) fn whole_content_bytes(file: &File, compression: Compression) -> io::Result<Option<u64>> {
+    match io::copy(&mut decompressor(file, compression)?, &mut io::sink()) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn decompressor(file: &File, compression: Compression) -> io::Result<Box<dyn Read + '_>> {
+    let from = BufReader::new(FromStart { file, offset: 0 });
+    Ok(match compression {
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(from)),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(from)?),
+        Compression::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(from)),
+        Compression::Plain => Box::new(from),
+    })
 }
 
 /// The length that stands at a gzip member's end (RFC 1952, ISIZE): that of the content, modulo 2^32, of a file with one

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use longshore_core::limits::{FOLLOW_FILES_MAX, FOLLOW_HEAD_BYTES, FOLLOW_HEAD_BYTES_MIN};
 
-use super::content::{Beginning, stored_head};
+use super::content::{Beginning, stored_head, whole_content_bytes};
 use super::follower::{Follower, Seen, longer, open};
 use super::head::Head;
 use super::identity::{Identity, Position, Signature, SourceId, Stat};
@@ -190,6 +190,15 @@ impl Follower {
             None if source.identity.content.length() == FOLLOW_HEAD_BYTES => Likeness::Copy { stable: true },
             None => Likeness::Other,
             Some(bytes) if bytes <= size => Likeness::Copy { stable: true },
+            // What stands at the end of a file that is still being compressed is no length: it may be a copy to be. All of it
+            // is decompressed to know, which happens to files that begin as a live one does, and only until they are
+            // whole.
+            Some(_) if newcomer.beginning.compression != Compression::Plain => {
+                match whole_content_bytes(&newcomer.file, newcomer.beginning.compression) {
+                    Ok(Some(bytes)) if bytes > size => Likeness::Other,
+                    _ => Likeness::Copy { stable: true },
+                }
+            }
             // The source may have grown, or been truncated, since it was looked at in this scan.
             Some(bytes) => {
                 let looked = self.handle(id, None).ok().and_then(|file| self.look(&file).ok());

@@ -257,6 +257,32 @@ fn a_source_goes_on_in_its_compressed_copy() {
     });
 }
 
+/// `gzip -k` of a file that is followed, seen half done for as long as anybody likes. What stands at its end then looks like
+/// the length of a longer content.
+#[test]
+fn a_copy_of_a_live_file_that_is_being_compressed_is_no_source_however_long_it_takes() {
+    each(|case| {
+        let content: String =
+            (0..400).map(|n: u64| format!("{:016x}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+        case.append("a.log", &content);
+        case.found();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(content.as_bytes()).expect("compressed");
+        let zipped = encoder.finish().expect("compressed");
+        let claims = |end: usize| u32::from_le_bytes(zipped[end - 4..end].try_into().expect("four")) as usize;
+        let half = (zipped.len() / 2..).find(|&end| claims(end) > content.len()).expect("most do");
+        fs::write(case.path("a.log.1.gz"), &zipped[..half]).expect("written");
+        let found = |said: &[String]| said.iter().any(|line| line.starts_with("found") || line.starts_with("rotated"));
+        for _ in 0..3 {
+            let said = told(case);
+            assert!(!found(&said), "{said:?}");
+        }
+        fs::write(case.path("a.log.1.gz"), &zipped).expect("written");
+        let said = told(case);
+        assert!(!found(&said), "{said:?}");
+    });
+}
+
 #[test]
 fn a_compressed_file_that_is_cut_short_or_damaged_is_refused_and_others_go_on() {
     each(|case| {
