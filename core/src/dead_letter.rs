@@ -33,11 +33,13 @@ pub enum Reason {
     TruncatedInput,
     /// A length-prefixed frame is cut short or its length cannot be right.
     TruncatedFrame,
+    /// What the record is stored in refuses its row, such as by a constraint that somebody put on the table.
+    Rejected,
 }
 
 impl Reason {
     /// All reasons, in the order in which they are reported.
-    pub const ALL: [Reason; 13] = [
+    pub const ALL: [Reason; 14] = [
         Reason::BadJson,
         Reason::TooDeep,
         Reason::BadUtf8,
@@ -51,6 +53,7 @@ impl Reason {
         Reason::TooLong,
         Reason::TruncatedInput,
         Reason::TruncatedFrame,
+        Reason::Rejected,
     ];
 
     /// Name in the dead-letter table and in reports, `snake_case`.
@@ -69,6 +72,7 @@ impl Reason {
             Reason::TooLong => "too_long",
             Reason::TruncatedInput => "truncated_input",
             Reason::TruncatedFrame => "truncated_frame",
+            Reason::Rejected => "rejected",
         }
     }
 }

@@ -251,6 +251,26 @@ impl Decoder {
         DecodedSlice { batch, dead, records: u64::from(row), filtered, duplicates: 0, rows_by_product }
     }
 
+    /// The records of these rows as dead letters, each for its fault: rows that were decoded, and that whoever stores them
+    /// refuses. Rows are numbers of records, in ascending order.
+    ///
+    /// # Panics
+    /// If the slice has no record of such a number, or as for [`decode`](Decoder::decode).
+    pub fn dead_letters(&self, slice: &Slice, rows: &[(u32, Fault)]) -> Vec<DeadLetter> {
+        let (start, bytes) = self.without_bom(slice);
+        let mut outcome = Outcome::new(self.division(slice), start, bytes);
+        let mut records = (0..).zip(Records::from(outcome.division, bytes, 0));
+        for (row, fault) in rows {
+            let (_, record) = records.find(|(number, _)| number == row).expect("a record for each row");
+            let from = record.offset + outcome.prefix;
+            outcome.die_at(*row, (from, from + record.bytes.len()), fault.clone());
+        }
+        if let Some(messages) = &slice.messages {
+            outcome.dead.iter_mut().for_each(|letter| letter.offset = messages.offset_of(letter.row));
+        }
+        outcome.dead
+    }
+
     /// Decodes records of formats that are lines of text, one after the other.
     fn decode_text(&self, bytes: &[u8], scratch: &mut Scratch, outcome: &mut Outcome<'_>) {
         for record in Records::from(outcome.division, bytes, 0) {

@@ -12,8 +12,6 @@
 //! slice, which holds some minutes of events, is compared with the claims of some hours and not with all of them.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt32Type};
@@ -121,19 +119,6 @@ impl EventKeys {
     }
 }
 
-impl EventKeys {
-    /// How many of these rows each product has, products in order.
-    ///
-    /// # Panics
-    /// If a row is not one of the batch's.
-    pub fn count_by_product(&self, batch: &RecordBatch, rows: &[u32]) -> Vec<(Arc<str>, u64)> {
-        let products = Part::of(&self.product, batch);
-        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-        rows.iter().for_each(|&row| *counts.entry(products.text(row as usize)).or_default() += 1);
-        counts.into_iter().map(|(product, rows)| (product.into(), rows)).collect()
-    }
-}
-
 fn units_an_hour(precision: TimePrecision) -> i64 {
     3_600 * 10_i64.pow(u32::from(precision.digits()))
 }
@@ -194,18 +179,6 @@ impl<'b> Part<'b> {
             Part::Bool(values) => out.push(u8::from(values.value(row))),
         }
         Some(())
-    }
-
-    /// A text that is not null.
-    fn text(&self, row: usize) -> &'b str {
-        match *self {
-            Part::Text { bytes, ends, keys, .. } => {
-                let text = keys.map_or(row, |keys| keys[row] as usize);
-                let text = &bytes[ends[text] as usize..ends[text + 1] as usize];
-                std::str::from_utf8(text).expect("a text column is UTF-8")
-            }
-            Part::Fixed { .. } | Part::Bool(_) => panic!("the config was checked: a product is a text"),
-        }
     }
 
     /// A value of eight bytes as a number.

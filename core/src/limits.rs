@@ -203,6 +203,16 @@ pub const DEDUP_CLAIMS_KEPT_MS: u64 = 7 * DAY_MS;
 pub const SLICES_BEHIND_MAX: usize = 4;
 /// Milliseconds until such a slice is tried again; the double each time, up to the longest wait of any retry.
 pub const BEHIND_WAIT_MS: u64 = 50;
+/// Milliseconds of such a wait after which a slice that takes the last place is given back to where it comes from.
+pub const BEHIND_BACK_MS: u64 = 1_000;
+/// Milliseconds after which a slice that was given back is read again.
+pub const BEHIND_AWAY_MS: u64 = 5_000;
+
+/// Rows of a slice that may be rejected by what it is stored in, one by one. Where there are more, or all of a larger slice
+/// are, it is not a row's fault.
+pub const REJECTED_ROWS_MAX: usize = 256;
+/// Rows up to which all of a slice may be rejected.
+pub const REJECTED_ALL_ROWS_MAX: usize = 16;
 const DAY_MS: u64 = 86_400_000;
 
 /// Smallest memory limit of the embedded ClickHouse the config may ask for: it takes half of that at rest.

@@ -32,7 +32,7 @@ mod port;
 pub use port::{Files, ReadEnd, ReadError, SystemFiles};
 
 use cutting::{Cutting, Outcome};
-use lane::{Held, Lane};
+use lane::{Back, Held, Lane};
 
 /// Reads out of a config's text how slices are cut, or says why it cannot be read.
 pub type CutOptionsOf = Box<dyn Fn(&str) -> Result<CutOptions, String> + Send>;
@@ -52,7 +52,7 @@ pub struct FileFeed<D: Disk, F: Files> {
     options: FileFeedOptions,
     /// What new slices are cut under.
     config: Option<(ConfigHash, CutOptions)>,
-    /// What slices in doubt were cut under.
+    /// What slices were cut under that may have to be read again.
     configs: BTreeMap<ConfigHash, CutOptions>,
     lanes: BTreeMap<SourceId, Lane>,
     /// Lanes that may have something to cut or to cut again.
@@ -60,6 +60,10 @@ pub struct FileFeed<D: Disk, F: Files> {
     /// The lane that was served last: the next ones come first.
     served: Option<SourceId>,
     given: HashMap<Ticket, Given>,
+    /// Lanes to which slices came back, by when these are to be read again.
+    due: BTreeSet<(Duration, SourceId)>,
+    /// Slices that came back and were not given away again.
+    back: usize,
     tickets: u64,
     buffers: Vec<Vec<u8>>,
     draining: bool,
@@ -146,6 +150,8 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             active: BTreeSet::new(),
             served: None,
             given: HashMap::new(),
+            due: BTreeSet::new(),
+            back: 0,
             tickets: 0,
             buffers: Vec::new(),
             draining: false,
@@ -221,7 +227,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
     /// A lane has something to do, perhaps.
     fn wake(&mut self, id: SourceId, now: Duration) {
         if let Some(lane) = self.lanes.get_mut(&id)
-            && lane.is_awake()
+            && lane.is_awake(now)
         {
             lane.since.get_or_insert(now);
             self.active.insert(id);
@@ -242,7 +248,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
 
     /// A source that will not come back is forgotten, unless something of it is in doubt.
     fn forget(&mut self, id: SourceId) -> Result<(), FeedError> {
-        let Some(lane) = self.lanes.get(&id).filter(|lane| lane.given == 0 && lane.in_doubt.is_empty()) else {
+        let Some(lane) = self.lanes.get(&id).filter(|lane| lane.given == 0 && lane.to_read_again() == 0) else {
             return Ok(());
         };
         if let Some(number) = lane.number {
@@ -262,12 +268,18 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
 
     /// How long nothing is due: zero if something is.
     fn patience(&self, now: Duration, wait: Duration) -> Duration {
-        if self.given.len() >= PLANNED_SLICES_MAX {
-            return wait;
+        let again = self.due.first().map_or(wait, |(due, _)| due.saturating_sub(now).min(wait));
+        if self.planned_slices() >= PLANNED_SLICES_MAX {
+            return again;
         }
-        let free = self.active.iter().map(|id| &self.lanes[id]).filter(|lane| lane.given < LANE_SLICES_MAX);
+        let free = self.active.iter().map(|id| &self.lanes[id]).filter(|lane| lane.planned_now() < LANE_SLICES_MAX);
         let due = |lane: &Lane| lane.due_in(now, self.options.slice_age, self.slice_bytes(), self.draining);
-        free.filter_map(due).min().map_or(wait, |due| due.min(wait))
+        free.filter_map(due).min().map_or(again, |due| due.min(again))
+    }
+
+    /// Slices that are planned and not done, but for those of an earlier run.
+    fn planned_slices(&self) -> usize {
+        self.given.len() + self.back
     }
 
     fn slice_bytes(&self) -> u64 {
@@ -279,12 +291,22 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
         Ticket(self.tickets)
     }
 
-    /// Reads slices in doubt again and gives them away.
+    /// Wakes the lanes to which slices came back that are to be read again by now.
+    fn wake_due(&mut self, now: Duration) {
+        while let Some(&(due, id)) = self.due.first().filter(|(due, _)| *due <= now) {
+            self.due.remove(&(due, id));
+            if self.lanes.get(&id).is_some_and(|lane| lane.is_awake(now)) {
+                self.active.insert(id);
+            }
+        }
+    }
+
+    /// Reads slices in doubt again, those that came back too, and gives them away.
     fn resend(&mut self, now: Duration, room: &mut Room, planned: &mut Vec<PlannedSlice>) {
         for id in self.turns() {
             loop {
                 let lane = self.lanes.get_mut(&id).expect("an active lane");
-                let Some(&journaled) = lane.in_doubt.front().filter(|_| lane.readable(now)) else { break };
+                let Some((journaled, since)) = lane.next_again(now).filter(|_| lane.readable(now)) else { break };
                 if room.is_full() {
                     return;
                 }
@@ -294,10 +316,10 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                 let lane = self.lanes.get_mut(&id).expect("an active lane");
                 match outcome {
                     Outcome::Cut { slice, .. } => {
-                        lane.in_doubt.pop_front();
-                        lane.given += 1;
+                        lane.gives_again(&journaled);
+                        self.back -= usize::from(since.is_some());
                         room.take(usize::try_from(slice.meta.end - slice.meta.start).unwrap_or(usize::MAX));
-                        self.give(id, *slice, journaled, true, now, planned);
+                        self.give(id, *slice, journaled, true, since.unwrap_or(now), planned);
                     }
                     Outcome::Later => break,
                     Outcome::Stop(why) => {
@@ -335,8 +357,8 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             loop {
                 let lane = self.lanes.get_mut(&id).expect("an active lane");
                 let due = lane.due_in(now, self.options.slice_age, options.slice_bytes as u64, false);
-                let full = lane.given + lane.cut_now >= LANE_SLICES_MAX
-                    || self.given.len() + candidates.len() >= PLANNED_SLICES_MAX;
+                let full = lane.planned_now() >= LANE_SLICES_MAX
+                    || self.given.len() + self.back + candidates.len() >= PLANNED_SLICES_MAX;
                 if room.is_full() || full {
                     break;
                 }
@@ -437,6 +459,7 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         for change in self.files.wait(self.patience(now, wait)) {
             self.take_in(change, now)?;
         }
+        self.wake_due(now);
         if room.is_full() {
             return Ok(());
         }
@@ -455,6 +478,15 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         self.journal.done(&journaled).map_err(journal_error)
     }
 
+    fn again(&mut self, ticket: Ticket, due: Duration) -> Result<(), FeedError> {
+        let Some(Given { id, journaled, since }) = self.given.remove(&ticket) else { return Ok(()) };
+        let lane = self.lanes.get_mut(&id).expect("a lane of which a slice was given away");
+        lane.takes_back(Back { journaled, since, due });
+        self.back += 1;
+        self.due.insert((due, id));
+        Ok(())
+    }
+
     fn reuse(&mut self, buffer: Vec<u8>) {
         if self.buffers.len() < BUFFERS_KEPT {
             self.buffers.push(buffer);
@@ -462,19 +494,15 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
     }
 
     fn in_doubt(&self) -> Vec<SliceId> {
-        self.lanes.values().flat_map(|lane| &lane.in_doubt).map(|journaled| journaled.slice).collect()
+        self.lanes.values().flat_map(Lane::all_to_read_again).map(|journaled| journaled.slice).collect()
     }
 
     fn settle(&mut self, stored: &dyn Fn(SliceId) -> bool) -> Result<(), FeedError> {
         for lane in self.lanes.values_mut() {
-            let mut left = std::collections::VecDeque::new();
-            for journaled in std::mem::take(&mut lane.in_doubt) {
-                match stored(journaled.slice) {
-                    true => self.journal.done(&journaled).map_err(journal_error)?,
-                    false => left.push_back(journaled),
-                }
+            for journaled in lane.in_doubt.iter().filter(|journaled| stored(journaled.slice)) {
+                self.journal.done(journaled).map_err(journal_error)?;
             }
-            lane.in_doubt = left;
+            lane.in_doubt.retain(|journaled| !stored(journaled.slice));
         }
         Ok(())
     }
@@ -483,6 +511,7 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         let cut = (self.options.cut_options)(config_text).map_err(|detail| FeedError::Refuse { detail })?;
         let hash = self.journal.keep_config(config_text).map_err(journal_error)?;
         self.config = Some((hash, cut));
+        self.configs.insert(hash, cut);
         Ok(hash)
     }
 

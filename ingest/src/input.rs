@@ -55,6 +55,11 @@ impl Input {
         }
     }
 
+    /// It can be read again from its start: it is a regular file.
+    pub(crate) fn repeatable(&self) -> bool {
+        self.stored_bytes().is_some()
+    }
+
     /// How much of its first `bytes` stored bytes the page cache has, of how many there are. `None` for what is no regular
     /// file, and where the system does not tell (Linux before 6.5, a file of somebody else).
     pub fn cached_bytes(&self, bytes: u64) -> Option<(u64, u64)> {

@@ -24,9 +24,9 @@ use crate::input::{Input, InputError};
 use crate::known::KnownSlices;
 use crate::progress::Progress;
 use crate::read::ReadMethod;
-use crate::reader::{Reader, ReaderOptions};
+use crate::reader::{Reader, ReaderOptions, again};
 use crate::retry::{RetryEnd, RetryPolicy, until_done};
-use crate::sink::{Attempts, LoadedSlice, Sink};
+use crate::sink::{Attempts, LoadedSlice, Sink, SinkError, Stored};
 use crate::turns::Turns;
 
 /// Bounds of a run.
@@ -85,7 +85,7 @@ pub fn run(
     let (used_send, used) = bounded(1 + SLICES_READ_AHEAD + options.workers);
     // As many as there can be batches with the sink or before it, so that all of them come back.
     let (stored_send, stored) = bounded(options.workers + SLICES_DECODED_QUEUED + options.inserts_in_flight);
-    let run = Run { decoder, sink, options, progress, stop, end: Mutex::new(None) };
+    let run = Run { inputs, decoder, sink, options, progress, stop, end: Mutex::new(None) };
 
     let input_errors = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -121,6 +121,7 @@ pub fn run(
 
 /// What the stages share.
 struct Run<'a> {
+    inputs: &'a [Input],
     decoder: &'a Decoder,
     sink: &'a dyn Sink,
     options: &'a PipelineOptions,
@@ -147,7 +148,7 @@ impl Run<'_> {
             let outcome = self.decoder.decode(&slice, &mut scratch);
             // The reader may have finished; then the buffer is simply freed.
             let _ = used.try_send(slice.bytes);
-            if decoded.send(LoadedSlice { meta, decoded: outcome }).is_err() {
+            if decoded.send(LoadedSlice::new(meta, outcome)).is_err() {
                 return;
             }
         }
@@ -158,19 +159,19 @@ impl Run<'_> {
     /// When every insert thread has ended for that reason the decoders' sends fail, they end, and so does the reader.
     fn insert(&self, decoded: &Receiver<LoadedSlice>, stored: &Sender<RecordBatch>) {
         let mut turns = Turns::new(decoded, self.options.retry.wait_max);
-        while let Some(turn) = turns.next(|| self.stop.load(Ordering::Relaxed)) {
-            let slice = &turn.what;
+        while let Some(mut turn) = turns.next(|| self.stop.load(Ordering::Relaxed)) {
             if self.end.lock().expect("no panic while ending").is_some() {
                 return;
             }
-            let what = format!("slice {} of {}", slice.meta.id, slice.meta.source);
+            let what = turn.what.meta.to_string();
             let on_retry = || {
                 self.progress.retries.fetch_add(1, Ordering::Relaxed);
             };
             let mut attempts = Attempts::new(!turn.waited().is_zero());
-            match until_done(self.options.retry, self.stop, &what, on_retry, || attempts.make(self.sink, slice)) {
+            let slice = &mut turn.what;
+            match until_done(self.options.retry, self.stop, &what, on_retry, || self.attempt(&mut attempts, slice)) {
                 Ok(became) => {
-                    self.progress.stored(slice, &became);
+                    self.progress.stored(&turn.what, &became);
                     // There is room for all; if the decoders have ended, the batch is simply freed.
                     let _ = stored.try_send(turn.what.decoded.batch);
                 }
@@ -192,6 +193,35 @@ impl Run<'_> {
                 }
             }
         }
+    }
+}
+
+impl Run<'_> {
+    /// An attempt to store a slice. Rows that the sink rejects become dead letters.
+    fn attempt(&self, attempts: &mut Attempts, slice: &mut LoadedSlice) -> Result<Stored, SinkError> {
+        match attempts.make(self.sink, slice) {
+            Err(SinkError::Isolate { detail }) if slice.rejected.is_empty() => {
+                self.reject(slice, &detail)?;
+                attempts.make(self.sink, slice)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Has the sink say which rows it rejects, and reads their records again.
+    fn reject(&self, slice: &mut LoadedSlice, detail: &str) -> Result<(), SinkError> {
+        let rows = self.sink.rejected(slice)?;
+        tracing::error!("{}: {} of its rows are rejected and become dead letters ({detail})", slice.meta, rows.len());
+        let read = ReaderOptions { cut: self.options.cut, read: self.options.read };
+        let bytes = again::read(self.inputs, &slice.meta, &read, self.stop).map_err(|why| SinkError::Pause {
+            detail: format!(
+                "{}: {} of its rows are rejected ({detail}), and their records cannot be made dead letters: {why}",
+                slice.meta,
+                rows.len()
+            ),
+        })?;
+        slice.rejected = self.decoder.dead_letters(&bytes, &rows);
+        Ok(())
     }
 }
 

@@ -22,6 +22,8 @@ use crate::known::KnownSlices;
 use crate::progress::Progress;
 use crate::read::{FileReaders, ReadMethod};
 
+pub(crate) mod again;
+
 /// How inputs are read.
 #[derive(Debug, Clone, Copy)]
 pub struct ReaderOptions {

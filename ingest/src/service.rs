@@ -12,20 +12,20 @@
 //!
 //! A feed that fails is dropped once all that it gave away has come back, and made again after a while.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 use longshore_core::decode::{Decoder, Scratch};
-use longshore_core::limits::{FEED_WAIT_MS, PLANNED_AT_ONCE, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
+use longshore_core::limits::{BEHIND_AWAY_MS, FEED_WAIT_MS, PLANNED_AT_ONCE, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
 use longshore_core::slice::SliceId;
 
 use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, Ticket};
 use crate::journal::ConfigHash;
 use crate::retry::{RetryPolicy, sleep_unless};
-use crate::sink::{Attempts, LoadedSlice, Sink, SinkError, Stored};
+use crate::sink::{Attempts, LoadedSlice, RejectedRow, Sink, SinkError, Stored};
 use crate::turns::Turns;
 
 mod board;
@@ -88,7 +88,8 @@ pub enum Ended {
 pub fn run(feeds: Vec<MakeFeed<'_>>, plans: &dyn Plans, options: &ServiceOptions, board: &Board) -> Ended {
     let (cut_send, cut) = bounded(SLICES_READ_AHEAD);
     let (decoded_send, decoded) = bounded(SLICES_DECODED_QUEUED);
-    let service = Service { plans, options, board, stopped_at: OnceLock::new(), begin: Instant::now() };
+    let rejected = Mutex::default();
+    let service = Service { plans, options, board, rejected, stopped_at: OnceLock::new(), begin: Instant::now() };
     let (backs_send, backs): (Vec<_>, Vec<_>) = feeds.iter().map(|_| unbounded()).unzip();
     std::thread::scope(|scope| {
         for _ in 0..options.workers {
@@ -138,6 +139,8 @@ enum Back {
     Buffer(Vec<u8>),
     /// A slice is stored.
     Stored(Ticket),
+    /// A slice is to be read again after a while.
+    Again(Ticket, Duration),
     /// A slice was given up: it is in doubt, or another engine's.
     Dropped,
 }
@@ -147,6 +150,8 @@ struct Service<'a> {
     plans: &'a dyn Plans,
     options: &'a ServiceOptions,
     board: &'a Board,
+    /// What the sinks have rejected of slices that are read again.
+    rejected: Mutex<HashMap<SliceId, Vec<RejectedRow>>>,
     /// When the wish for an end was first seen, by whichever thread.
     stopped_at: OnceLock<Instant>,
     begin: Instant,
@@ -211,8 +216,12 @@ impl Service<'_> {
                 0
             });
             let outcome = plan.decoder.decode(&what.slice, &mut scratches[at].1);
+            let rejected = match lock(&self.rejected).get(&what.meta.id) {
+                Some(rows) => plan.decoder.dead_letters(&what.slice, rows),
+                None => Vec::new(),
+            };
             let _ = backs[feed].send(Back::Buffer(what.slice.bytes));
-            let loaded = LoadedSlice { meta: what.meta, decoded: outcome };
+            let loaded = LoadedSlice { meta: what.meta, decoded: outcome, rejected };
             let item = Item { feed, ticket, config, in_doubt, lease, what: Ready { loaded, plan } };
             if decoded.send(item).is_err() {
                 return;
@@ -241,23 +250,33 @@ impl Service<'_> {
         let mut turns = Turns::new(decoded, self.options.retry.wait_max);
         while let Some(mut turn) = turns.next(|| self.aborted()) {
             let Item { feed, ticket, in_doubt, lease, what, .. } = &turn.what;
+            let (feed, ticket, id) = (*feed, *ticket, what.loaded.meta.id);
             let back = match self.store(what, *in_doubt, lease) {
                 Fate::Stored(became) => {
                     self.board.progress.stored(&what.loaded, &became);
-                    Back::Stored(*ticket)
+                    Back::Stored(ticket)
                 }
                 Fate::Behind(why) => {
                     if turn.waited() >= BEHIND_TOLD {
                         tracing::error!("{why}");
-                        self.board.slice_waits(what.loaded.meta.id, why);
+                        self.board.slice_waits(id, why);
                     }
                     turn.what.in_doubt = true;
-                    turns.later(turn);
-                    continue;
+                    if turns.later_or_back(turn).is_none() {
+                        continue;
+                    }
+                    Back::Again(ticket, BEHIND_AWAY)
+                }
+                Fate::Rejected(rows) => {
+                    lock(&self.rejected).insert(id, rows);
+                    Back::Again(ticket, Duration::ZERO)
                 }
                 Fate::Dropped => Back::Dropped,
             };
-            let _ = backs[*feed].send(back);
+            if matches!(back, Back::Stored(_) | Back::Dropped) {
+                lock(&self.rejected).remove(&id);
+            }
+            let _ = backs[feed].send(back);
         }
     }
 
@@ -275,22 +294,26 @@ impl Service<'_> {
                 Ok(became) => {
                     if let Some(since) = away_since {
                         let seconds = since.elapsed().as_secs_f64();
-                        tracing::info!(
-                            "slice {} of {}: stored after {seconds:.1} s",
-                            loaded.meta.id,
-                            loaded.meta.source
-                        );
+                        tracing::info!("{}: stored after {seconds:.1} s", loaded.meta);
                     }
                     return Fate::Stored(became);
                 }
                 Err(SinkError::Behind { detail }) => {
-                    return Fate::Behind(format!("slice {} of {}: {detail}", loaded.meta.id, loaded.meta.source));
+                    return Fate::Behind(format!("{}: {detail}", loaded.meta));
                 }
+                Err(SinkError::Isolate { detail }) => match plan.sink.rejected(loaded) {
+                    Ok(rows) => {
+                        let (meta, count) = (&loaded.meta, rows.len());
+                        tracing::error!("{meta}: {count} of its rows are rejected and become dead letters ({detail})");
+                        return Fate::Rejected(rows);
+                    }
+                    Err(error) => error,
+                },
                 Err(error) => error,
             };
             self.board.progress.retries.fetch_add(1, Ordering::Relaxed);
             away_since.get_or_insert_with(Instant::now);
-            let what = format!("slice {} of {}: {error}", loaded.meta.id, loaded.meta.source);
+            let what = format!("{}: {error}", loaded.meta);
             match error {
                 SinkError::Retry { .. } => {
                     pause.end();
@@ -325,6 +348,8 @@ enum Fate {
     Stored(Stored),
     /// Another slice has to be stored first; why.
     Behind(String),
+    /// The sink rejects some of its rows, whose records have to be read again.
+    Rejected(Vec<RejectedRow>),
     /// It is another engine's now, or time is over.
     Dropped,
 }
@@ -469,6 +494,10 @@ impl<'a> Running<'a> {
                     self.came_back();
                     self.feed.done(ticket)?;
                 }
+                Back::Again(ticket, wait) => {
+                    self.came_back();
+                    self.feed.again(ticket, self.service.begin.elapsed() + wait)?;
+                }
                 Back::Dropped => {
                     self.came_back();
                     all_stored = false;
@@ -487,7 +516,7 @@ impl<'a> Running<'a> {
             self.service.board.under_way.fetch_sub(1, Ordering::Relaxed);
         }
         while self.under_way > 0 {
-            if let Ok(Back::Stored(_) | Back::Dropped) = self.back.recv() {
+            if let Ok(Back::Stored(_) | Back::Again(..) | Back::Dropped) = self.back.recv() {
                 self.came_back();
             }
         }
@@ -501,6 +530,8 @@ impl<'a> Running<'a> {
 
 /// A slice that waits for another for longer than this is told of.
 const BEHIND_TOLD: Duration = Duration::from_secs(10);
+/// A slice that was given back because it waits for another is read again after this.
+const BEHIND_AWAY: Duration = Duration::from_millis(BEHIND_AWAY_MS);
 /// How often a wish for an end is looked for.
 const SLEEP_STEP: Duration = Duration::from_millis(20);
 /// How often a feed says how far it is.

@@ -1,7 +1,9 @@
 //! The boundary to whatever stores slices.
 
+use std::fmt;
 use std::sync::Arc;
 
+use longshore_core::dead_letter::{DeadLetter, Fault};
 use longshore_core::decode::DecodedSlice;
 use longshore_core::slice::SliceId;
 
@@ -22,6 +24,12 @@ pub struct SliceMeta {
     pub hash: u64,
 }
 
+impl fmt::Display for SliceMeta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "slice {} of {}", self.id, self.source)
+    }
+}
+
 /// A slice that is ready to be stored.
 #[derive(Debug, Clone)]
 pub struct LoadedSlice {
@@ -29,6 +37,15 @@ pub struct LoadedSlice {
     pub meta: SliceMeta,
     /// What became of it.
     pub decoded: DecodedSlice,
+    /// The records of rows in it that the sink has [rejected](Sink::rejected), by ascending row: they are to be dead letters.
+    pub rejected: Vec<DeadLetter>,
+}
+
+impl LoadedSlice {
+    /// A slice of which the sink has rejected nothing.
+    pub fn new(meta: SliceMeta, decoded: DecodedSlice) -> LoadedSlice {
+        LoadedSlice { meta, decoded, rejected: Vec::new() }
+    }
 }
 
 /// What became of a slice that is stored, where it is not what was decoded.
@@ -37,7 +54,13 @@ pub struct Stored {
     /// Rows that were left out because their events are stored already, by product. Not known of a slice that was whole
     /// before this attempt.
     pub duplicates: Vec<(Arc<str>, u64)>,
+    /// Rows that are dead letters because the sink rejected them, by product. Not known of a slice that was whole before
+    /// this attempt.
+    pub rejected: Vec<(Arc<str>, u64)>,
 }
+
+/// A row that a sink rejects, by its record's number in the slice, and why.
+pub type RejectedRow = (u32, Fault);
 
 /// Stores slices. [`write`](Sink::write) returns once rows, dead letters and ledger row are acknowledged.
 ///
@@ -50,6 +73,16 @@ pub trait Sink: Sync {
     /// What is there must not arrive twice; where the sink cannot tell, it is a [`SinkError::Pause`].
     fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         self.write(slice)
+    }
+
+    /// Finds the rows for whose sake the sink refuses a slice ([`SinkError::Isolate`]), in ascending order, at least one. They
+    /// are stored nowhere yet: their records have to be read again, and come with the slice as
+    /// [`rejected`](LoadedSlice::rejected) when it is resumed.
+    ///
+    /// # Errors
+    /// The sink is away, or it is no row's fault.
+    fn rejected(&self, slice: &LoadedSlice) -> Result<Vec<RejectedRow>, SinkError> {
+        Err(SinkError::Pause { detail: format!("which row of slice {} is rejected cannot be found", slice.meta.id) })
     }
 }
 
@@ -147,7 +180,7 @@ mod tests {
         let rows_by_product = Vec::new();
         let decoded = DecodedSlice { batch, dead: Vec::new(), records: 1, filtered: 0, duplicates: 0, rows_by_product };
         let (id, source) = (SliceId(1), Arc::from("app.log"));
-        LoadedSlice { meta: SliceMeta { id, source, source_id: 1, start: 0, end: 0, hash: 0 }, decoded }
+        LoadedSlice::new(SliceMeta { id, source, source_id: 1, start: 0, end: 0, hash: 0 }, decoded)
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Slices that have to wait for others to be stored first, and those that go ahead meanwhile.
 //!
 //! An insert thread that waited with such a slice might keep from the sink the very slice that is waited for. So it keeps
-//! the slice aside, takes the next one, and comes back to it. It keeps a few only: each is memory. A slice waits for slices
-//! that were claimed before it and are not stored, of which there are no more than there are insert threads; what an
-//! engine has claimed it sends again first when it starts anew, so that few are in front of it.
+//! the slice aside, takes the next one, and comes back to it. It keeps a few only: each is memory. Where all that it may
+//! keep waits and goes on waiting, the slice that is waited for may be one that finds no room: then [`later`](Turns::later)
+//! returns what waits, so that a service can give it back to where it comes from, and read it again.
 
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use longshore_core::limits::{BEHIND_WAIT_MS, SLICES_BEHIND_MAX};
+use longshore_core::limits::{BEHIND_BACK_MS, BEHIND_WAIT_MS, SLICES_BEHIND_MAX};
 
 use crate::retry::sleep_unless;
 
@@ -59,6 +59,16 @@ impl<'a, T> Turns<'a, T> {
             }
             sleep_unless(&hurry, left);
         }
+    }
+
+    /// Something has to wait. It is returned where it has waited for a while and keeps others from the last place.
+    pub(crate) fn later_or_back(&mut self, turn: Turn<T>) -> Option<T> {
+        let patient = turn.wait < Duration::from_millis(BEHIND_BACK_MS).min(self.wait_max);
+        if self.behind.len() + 1 >= SLICES_BEHIND_MAX && !patient {
+            return Some(turn.what);
+        }
+        self.later(turn);
+        None
     }
 
     /// Something has to wait.

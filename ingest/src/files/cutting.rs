@@ -173,9 +173,9 @@ impl<F: Files> Cutting<'_, F> {
 
     fn read(&mut self, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, Outcome> {
         self.files.read(SourceId(self.lane.source_id), at, bytes, into).map_err(|error| match error {
-            ReadError::Gone if self.lane.nothing_follows() && !self.lane.in_doubt.is_empty() => Outcome::Stop(format!(
+            ReadError::Gone if self.lane.nothing_follows() && self.lane.to_read_again() > 0 => Outcome::Stop(format!(
                 "it is gone with {} slices that were journaled and not acknowledged; put it, or a copy of it, back",
-                self.lane.in_doubt.len()
+                self.lane.to_read_again()
             )),
             // Until it is back.
             ReadError::Gone if self.lane.nothing_follows() => Outcome::Nothing { all_read: true },

@@ -38,6 +38,8 @@ pub(super) struct Lane {
     pub(super) long: Option<LongRecord>,
     /// Slices of an earlier run, to be read again, in order.
     pub(super) in_doubt: VecDeque<JournaledSlice>,
+    /// Slices that came back and are to be read again, in no order.
+    back: Vec<Back>,
     /// Slices that were given away and are not done.
     pub(super) given: usize,
     /// Slices that were cut and are not journaled.
@@ -50,11 +52,23 @@ pub(super) struct Lane {
     ending: bool,
     /// All that there will ever be was read, or its content is gone.
     ended: bool,
+    /// Its content is gone; why.
+    gone: Option<String>,
     /// Not read before this.
     retry_at: Option<Duration>,
     stopped: Option<String>,
     /// Its compressed data end in the middle of something: more of them may help.
     pub(super) cut_short: bool,
+}
+
+/// A slice that was given away and came back.
+#[derive(Debug)]
+pub(super) struct Back {
+    pub(super) journaled: JournaledSlice,
+    /// When its oldest record was there.
+    pub(super) since: Duration,
+    /// Not read again before this.
+    pub(super) due: Duration,
 }
 
 /// A record that is too long: its end is looked for from where the last look ended.
@@ -86,12 +100,14 @@ impl Lane {
             header: None,
             long: None,
             in_doubt: VecDeque::new(),
+            back: Vec::new(),
             given: 0,
             cut_now: 0,
             since: None,
             found: false,
             ending: false,
             ended: false,
+            gone: None,
             retry_at: None,
             stopped: None,
             cut_short: false,
@@ -113,7 +129,7 @@ impl Lane {
     pub(super) fn is_at(&mut self, compression: Compression, size: u64, position: Position) {
         (self.compression, self.size, self.found, self.ending) = (compression, size, true, false);
         // If it is not what it was, it stops again.
-        (self.stopped, self.cut_short) = (None, false);
+        (self.stopped, self.cut_short, self.gone) = (None, false, None);
         // The whole of a compressed file was read; of another one the position says it.
         if compression != Compression::Plain {
             self.stored = position.stored;
@@ -144,10 +160,51 @@ impl Lane {
     pub(super) fn end(&mut self, why: &str) {
         self.ended = true;
         self.since = None;
-        if !self.in_doubt.is_empty() {
-            let slices = self.in_doubt.len();
+        self.gone = Some(why.to_owned());
+        self.stop_if_unreadable();
+    }
+
+    /// A content that is gone, and of which something has to be read again, needs somebody.
+    fn stop_if_unreadable(&mut self) {
+        let slices = self.to_read_again();
+        if let Some(why) = self.gone.as_ref().filter(|_| slices > 0) {
             self.stop(format!("{why}; {slices} slices that were journaled and not acknowledged cannot be read again"));
         }
+    }
+
+    /// A slice that was given away comes back.
+    pub(super) fn takes_back(&mut self, slice: Back) {
+        self.given -= 1;
+        self.back.push(slice);
+        self.stop_if_unreadable();
+    }
+
+    /// Slices that are to be read again.
+    pub(super) fn to_read_again(&self) -> usize {
+        self.in_doubt.len() + self.back.len()
+    }
+
+    /// All of these.
+    pub(super) fn all_to_read_again(&self) -> impl Iterator<Item = &JournaledSlice> {
+        self.in_doubt.iter().chain(self.back.iter().map(|back| &back.journaled))
+    }
+
+    /// The one of them that is to be read next, and when its oldest record was there if that is known.
+    pub(super) fn next_again(&self, now: Duration) -> Option<(JournaledSlice, Option<Duration>)> {
+        let back = || self.back.iter().find(|back| back.due <= now).map(|back| (back.journaled, Some(back.since)));
+        self.in_doubt.front().map(|journaled| (*journaled, None)).or_else(back)
+    }
+
+    /// This one was read again and is given away.
+    pub(super) fn gives_again(&mut self, slice: &JournaledSlice) {
+        self.in_doubt.retain(|journaled| journaled.slice != slice.slice);
+        self.back.retain(|back| back.journaled.slice != slice.slice);
+        self.given += 1;
+    }
+
+    /// Slices that are planned and not done, but for those of an earlier run.
+    pub(super) fn planned_now(&self) -> usize {
+        self.given + self.back.len() + self.cut_now
     }
 
     /// Nothing more is read of it.
@@ -181,8 +238,9 @@ impl Lane {
     }
 
     /// There may be something to do.
-    pub(super) fn is_awake(&self) -> bool {
-        self.stopped.is_none() && (!self.in_doubt.is_empty() || (!self.ended && (self.unread() > 0 || self.ending)))
+    pub(super) fn is_awake(&self, now: Duration) -> bool {
+        let to_cut = !self.ended && (self.unread() > 0 || self.ending);
+        self.stopped.is_none() && (to_cut || self.next_again(now).is_some())
     }
 
     /// It can be read now.
@@ -211,7 +269,7 @@ impl Lane {
             return None;
         }
         let at = self.retry_at.map_or(Duration::ZERO, |at| at.saturating_sub(now));
-        if !self.in_doubt.is_empty() {
+        if self.next_again(now).is_some() {
             return Some(at);
         }
         if draining || self.ended {
@@ -249,23 +307,25 @@ impl Lane {
 
     /// It needs no attention any more.
     pub(super) fn over(&self) -> bool {
-        self.ended && self.given == 0 && self.in_doubt.is_empty() && self.stopped.is_none()
+        self.ended && self.given == 0 && self.to_read_again() == 0 && self.stopped.is_none()
     }
 
     /// How far it is, with what it has given away.
     pub(super) fn status(&self, now: Duration, held: Option<Held>) -> SourceStatus {
         let unread = if self.ended { 0 } else { self.unread() };
-        let in_doubt: u64 = self.in_doubt.iter().map(|slice| slice.end - slice.start).sum();
+        let again: u64 = self.all_to_read_again().map(|slice| slice.end - slice.start).sum();
         // What is in doubt was there before this run began, where the clock begins.
         let in_doubt_since = (!self.in_doubt.is_empty()).then_some(Duration::ZERO);
         let unread_since = self.since.filter(|_| unread > 0);
-        let oldest = [unread_since, held.map(|held| held.since), in_doubt_since].into_iter().flatten().min();
+        let back_since = self.back.iter().map(|back| back.since).min();
+        let since = [unread_since, held.map(|held| held.since), in_doubt_since, back_since];
+        let oldest = since.into_iter().flatten().min();
         SourceStatus {
             name: self.name.clone(),
-            lag_bytes: unread + in_doubt + held.map_or(0, |held| held.bytes),
+            lag_bytes: unread + again + held.map_or(0, |held| held.bytes),
             lag_records: None,
             lag: oldest.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
-            in_doubt: self.given + self.in_doubt.len(),
+            in_doubt: self.given + self.to_read_again(),
             stopped: self.stopped.clone(),
         }
     }

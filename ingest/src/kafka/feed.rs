@@ -313,6 +313,13 @@ impl<C: Consumer> Feed for KafkaFeed<C> {
         Ok(())
     }
 
+    fn again(&mut self, ticket: Ticket, _: Duration) -> Result<(), FeedError> {
+        match self.tickets.contains_key(&ticket) {
+            true => Err(self.end(FeedError::Retry { detail: "a slice is to be read again".to_owned() })),
+            false => Ok(()),
+        }
+    }
+
     fn in_doubt(&self) -> Vec<SliceId> {
         self.partitions.values().flat_map(Partition::in_doubt).collect()
     }

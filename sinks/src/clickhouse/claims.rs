@@ -24,10 +24,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::{ArrayRef, BooleanArray, FixedSizeBinaryArray, RecordBatch, UInt32Array, UInt64Array};
-use arrow_select::filter::filter_record_batch;
+use arrow_array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, UInt32Array, UInt64Array};
 use longshore_core::config::Config;
-use longshore_core::decode::DecodedSlice;
 use longshore_core::dedup::{EventKey, EventKeys};
 use longshore_core::slice::SliceId;
 use longshore_ingest::sink::{LoadedSlice, SinkError, Stored};
@@ -36,6 +34,7 @@ use super::check::{Difference, Found, Mend};
 use super::client::ClickHouse;
 use super::ddl::{BLOCK_NUMBERS, Table, claims_name};
 use super::error::{ClientError, Rows};
+use super::left_out::without;
 use super::resume::GENERATIONS_MAX;
 use super::sink::ClickHouseSink;
 use super::sql::quote_table;
@@ -88,8 +87,9 @@ impl<S: Store> ClickHouseSink<S> {
         if left_out.is_empty() {
             return Ok((Cow::Borrowed(slice), Stored::default()));
         }
-        let duplicates = claims.keys.count_by_product(batch, &left_out);
-        Ok((Cow::Owned(without(slice, &left_out, &duplicates)), Stored { duplicates }))
+        let (mut rest, duplicates) = without(slice, &left_out, &self.product);
+        rest.decoded.duplicates += left_out.len() as u64;
+        Ok((Cow::Owned(rest), Stored { duplicates, ..Stored::default() }))
     }
 
     /// Claims keys; the slice's own claim to one of them, which stands for all, and the claims of others.
@@ -183,27 +183,6 @@ fn earlier(own: &Claim, others: &[Claim], window: Duration) -> Result<BTreeMap<E
 fn awaited(earlier: &BTreeMap<EventKey, Vec<SliceId>>, whole: &HashSet<SliceId>) -> BTreeSet<SliceId> {
     let open = earlier.values().filter(|slices| slices.iter().all(|slice| !whole.contains(slice)));
     open.filter_map(|slices| slices.iter().min().copied()).collect()
-}
-
-/// The slice without these rows.
-fn without(slice: &LoadedSlice, rows: &[u32], duplicates: &[(Arc<str>, u64)]) -> LoadedSlice {
-    let decoded = &slice.decoded;
-    let mut keep = vec![true; decoded.batch.num_rows()];
-    rows.iter().for_each(|&row| keep[row as usize] = false);
-    let batch = filter_record_batch(&decoded.batch, &BooleanArray::from(keep)).expect("a flag for each row");
-    let mut rows_by_product = decoded.rows_by_product.clone();
-    for (product, rows) in &mut rows_by_product {
-        *rows -= duplicates.iter().find(|(other, _)| other == product).map_or(0, |(_, rows)| *rows);
-    }
-    let decoded = DecodedSlice {
-        batch,
-        dead: decoded.dead.clone(),
-        records: decoded.records,
-        filtered: decoded.filtered,
-        duplicates: decoded.duplicates + rows.len() as u64,
-        rows_by_product,
-    };
-    LoadedSlice { meta: slice.meta.clone(), decoded }
 }
 
 /// Claims of a slice, columns as in the table.

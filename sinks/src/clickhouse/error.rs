@@ -43,7 +43,14 @@ impl ServerException {
 
 impl fmt::Display for ServerException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (ClickHouse error {})", shorten(&self.message), self.code)
+        write!(f, "{} (ClickHouse error {})", shorten(self.without_values()), self.code)
+    }
+}
+
+impl ServerException {
+    /// The message without the values of a row that breaks a constraint: logs are read by people who must not see them.
+    pub(super) fn without_values(&self) -> &str {
+        self.message.split(" Column values:").next().unwrap_or_default()
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use longshore_core::config::Config;
-use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, Stored};
+use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, Stored};
 
 use super::client::ClickHouse;
 use super::error::Rows;
@@ -56,7 +56,7 @@ impl GuardedSink {
         Ok(())
     }
 
-    fn attempt(&self, send: impl FnOnce(&ClickHouseSink) -> Result<Stored, SinkError>) -> Result<Stored, SinkError> {
+    fn attempt<T>(&self, send: impl FnOnce(&ClickHouseSink) -> Result<T, SinkError>) -> Result<T, SinkError> {
         self.look()?;
         send(&self.sink).inspect_err(|error| {
             // A slice that waits for another one says nothing of the server.
@@ -74,5 +74,9 @@ impl Sink for GuardedSink {
 
     fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         self.attempt(|sink| sink.resume(slice))
+    }
+
+    fn rejected(&self, slice: &LoadedSlice) -> Result<Vec<RejectedRow>, SinkError> {
+        self.attempt(|sink| sink.rejected(slice))
     }
 }

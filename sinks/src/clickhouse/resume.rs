@@ -21,15 +21,15 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
-use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
-use arrow_select::filter::filter_record_batch;
 use longshore_ingest::sink::{LoadedSlice, SinkError};
 
 use super::counted::{Counted, Probe};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::partials::Partials;
+use super::rejected::rows_where;
 use super::sink::{ClickHouseSink, Kind, dead_letter_batch, ledger_batch};
 use super::store::{Day, Store};
 
@@ -38,15 +38,14 @@ use super::store::{Day, Store};
 pub(super) const GENERATIONS_MAX: u64 = 8;
 
 impl<S: Store> ClickHouseSink<S> {
-    /// Stores what is missing of a slice.
-    pub(super) fn complete(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
-        if self.is_whole(slice)? {
-            return Ok(());
-        }
+    /// Stores what is missing of a slice that is not whole. If some of its rows were rejected and are not in it any more, all
+    /// of its dead letters are stored.
+    pub(super) fn complete(&self, slice: &LoadedSlice, rejected: u64) -> Result<(), SinkError> {
         let days = days(&slice.decoded.batch, &self.time);
         let expected = count(&days);
         let before = self.stored_days(slice, &expected)?;
-        let letters = self.letters_stored(slice)?;
+        // Elsewhere dead letters come after the rollups, so that they tell of these.
+        let letters = rejected == 0 && self.letters_stored(slice, 0)?;
         if before.len() < expected.len() {
             if letters {
                 return Err(self.uncertain(slice, "its dead letters are there and some of its rows are not"));
@@ -69,16 +68,18 @@ impl<S: Store> ClickHouseSink<S> {
                 (None, _) => self.forbid_views(slice, &before)?,
             }
             self.deliver(slice, DEAD_LETTERS, Kind::DeadLetters, |_| {
-                let there = slice.decoded.dead.is_empty() || self.letters_stored(slice)?;
+                let there = slice.decoded.dead.is_empty() || self.letters_stored(slice, rejected)?;
                 Ok((!there).then(|| dead_letter_batch(slice)))
             })?;
         }
-        self.deliver(slice, LEDGER, Kind::Ledger, |_| Ok((!self.is_whole(slice)?).then(|| ledger_batch(slice))))
+        self.deliver(slice, LEDGER, Kind::Ledger, |_| {
+            Ok((!self.is_whole(slice)?).then(|| ledger_batch(slice, rejected)))
+        })
     }
 
     /// Sends what `missing` says is missing, under one token after the other, until it says that nothing is. It is told
     /// how often it was sent.
-    fn deliver(
+    pub(super) fn deliver(
         &self,
         slice: &LoadedSlice,
         table: &str,
@@ -133,6 +134,13 @@ impl<S: Store> ClickHouseSink<S> {
         })
     }
 
+    /// The rows of the days that are not there.
+    pub(super) fn missing_events(&self, slice: &LoadedSlice) -> Result<RecordBatch, SinkError> {
+        let days = days(&slice.decoded.batch, &self.time);
+        let stored = self.stored_days(slice, &count(&days))?;
+        Ok(rows_where(&slice.decoded.batch, days.iter().map(|day| !stored.contains(day))))
+    }
+
     pub(super) fn is_whole(&self, slice: &LoadedSlice) -> Result<bool, SinkError> {
         let id = slice.meta.id;
         Ok(self.ask(slice, |store| store.whole_slices(&[id]))?.contains(&id))
@@ -152,9 +160,9 @@ impl<S: Store> ClickHouseSink<S> {
         Ok(found.into_keys().collect())
     }
 
-    /// Whether its dead letters are there; it may have none.
-    fn letters_stored(&self, slice: &LoadedSlice) -> Result<bool, SinkError> {
-        let expected = slice.decoded.dead.len() as u64;
+    /// Whether its dead letters are there, with those of so many rejected rows; it may have none.
+    pub(super) fn letters_stored(&self, slice: &LoadedSlice, rejected: u64) -> Result<bool, SinkError> {
+        let expected = slice.decoded.dead.len() as u64 + rejected;
         let found = self.ask(slice, |store| store.dead_letters(slice.meta.id))?;
         match found {
             0 => Ok(false),
@@ -230,7 +238,11 @@ impl<S: Store> ClickHouseSink<S> {
         }
     }
 
-    fn ask<T>(&self, slice: &LoadedSlice, ask: impl FnOnce(&S) -> Result<T, ClientError>) -> Result<T, SinkError> {
+    pub(super) fn ask<T>(
+        &self,
+        slice: &LoadedSlice,
+        ask: impl FnOnce(&S) -> Result<T, ClientError>,
+    ) -> Result<T, SinkError> {
         let what = format!("asking `{}` what it has of slice {}", self.store().database(), slice.meta.id);
         ask(self.store()).map_err(|error| error.into_sink_error(&what, Rows::Ours))
     }
@@ -274,6 +286,5 @@ fn count(days: &[Day]) -> BTreeMap<Day, u64> {
 
 /// The rows of these days.
 fn only(batch: &RecordBatch, days: &[Day], wanted: &BTreeSet<Day>) -> RecordBatch {
-    let keep: BooleanArray = days.iter().map(|day| Some(wanted.contains(day))).collect();
-    filter_record_batch(batch, &keep).expect("a flag for each row")
+    rows_where(batch, days.iter().map(|day| wanted.contains(day)))
 }

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use longshore_core::config::{Config, FilledBy};
+use longshore_core::dead_letter::DeadLetter;
 use longshore_core::slice::SliceId;
 use longshore_ingest::known::KnownSlice;
-use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, SliceMeta, Stored};
+use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, SliceMeta, Stored};
 
 use super::claims::Claims;
 use super::client::ClickHouse;
@@ -56,6 +57,8 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) events: String,
     /// The column of the event time.
     pub(super) time: String,
+    /// The column of the product.
+    pub(super) product: String,
     /// What slices add to the rollups. Where ClickHouse fills them, it is sent only if that was cut off; none if there are
     /// no rollups, or the server keeps their states in a form of its own.
     pub(super) partials: Option<Arc<Partials>>,
@@ -100,6 +103,7 @@ impl<S: Store> ClickHouseSink<S> {
             store,
             events: config.table.name.clone(),
             time: config.table.time.clone(),
+            product: config.products.column_name().to_owned(),
             partials,
             probes: Probe::of(config).into(),
             claims: Claims::of(config).map(Arc::new),
@@ -170,7 +174,7 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             self.send_rollups(slice)?;
         }
         self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
-        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice))?;
+        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, 0))?;
         Ok(stored)
     }
 
@@ -180,18 +184,23 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             return self.write(slice);
         }
         // Its claims may be gone by now.
-        if self.claims.is_some() && self.is_whole(slice)? {
+        if self.is_whole(slice)? {
             return Ok(Stored::default());
         }
         let (slice, stored) = self.claim(slice)?;
-        self.complete(&slice)?;
-        Ok(stored)
+        let (slice, rejected) = self.set_aside(slice)?;
+        self.complete(&slice, rejected.iter().map(|(_, rows)| rows).sum())?;
+        Ok(Stored { rejected, ..stored })
+    }
+
+    fn rejected(&self, slice: &LoadedSlice) -> Result<Vec<RejectedRow>, SinkError> {
+        self.find_rejected(slice)
     }
 }
 
-/// The slice's dead letters, columns as in the dead-letter table.
+/// The slice's dead letters, those of rejected rows too, columns as in the dead-letter table.
 pub(super) fn dead_letter_batch(slice: &LoadedSlice) -> RecordBatch {
-    let dead = &slice.decoded.dead;
+    let dead: Vec<&DeadLetter> = slice.decoded.dead.iter().chain(&slice.rejected).collect();
     let slices = UInt64Array::from_value(slice.meta.id.0, dead.len());
     let source = StringArray::from_iter_values(std::iter::repeat_n(&*slice.meta.source, dead.len()));
     batch([
@@ -212,8 +221,8 @@ pub(super) fn dead_letter_batch(slice: &LoadedSlice) -> RecordBatch {
     ])
 }
 
-/// The slice's row of the ledger.
-pub(super) fn ledger_batch(slice: &LoadedSlice) -> RecordBatch {
+/// The slice's row of the ledger. So many rows are not in it any more because they were rejected.
+pub(super) fn ledger_batch(slice: &LoadedSlice, rejected: u64) -> RecordBatch {
     let SliceMeta { id, source, source_id, start, end, hash } = &slice.meta;
     let decoded = &slice.decoded;
     let count = |value: u64| Arc::new(UInt64Array::from_value(value, 1)) as ArrayRef;
@@ -227,7 +236,7 @@ pub(super) fn ledger_batch(slice: &LoadedSlice) -> RecordBatch {
         ("hash", count(*hash)),
         ("records", count(decoded.records)),
         ("loaded", count(decoded.batch.num_rows() as u64)),
-        ("dead", count(decoded.dead.len() as u64)),
+        ("dead", count(decoded.dead.len() as u64 + rejected)),
         ("filtered", count(decoded.filtered)),
         ("duplicates", count(decoded.duplicates)),
     ])

@@ -4,7 +4,7 @@
 //! A store keeps tables of rows, inserted under tokens. What it must do, and what it may do, is said at each method; a
 //! twin may do everything that is not ruled out there.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use arrow_array::RecordBatch;
 use longshore_core::dedup::EventKey;
@@ -67,6 +67,30 @@ pub trait Store: Send + Sync {
     /// The server is away or refuses.
     fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError>;
 
+    /// Makes a table whose columns and constraints are those of the events, and which keeps nothing; its name.
+    ///
+    /// # Errors
+    /// The server is away or refuses.
+    fn open_trial(&self, events: &str) -> Result<String, ClientError>;
+
+    /// Sees whether a trial takes these rows.
+    ///
+    /// # Errors
+    /// What the events would answer to them; the server is away or refuses.
+    fn try_rows(&self, trial: &str, rows: &RecordBatch) -> Result<(), ClientError>;
+
+    /// Drops a trial.
+    ///
+    /// # Errors
+    /// The server is away or refuses.
+    fn close_trial(&self, trial: &str) -> Result<(), ClientError>;
+
+    /// The records' numbers of a slice's dead letters that were rejected rows.
+    ///
+    /// # Errors
+    /// The server is away or refuses.
+    fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError>;
+
     /// The claims in a table to these keys: all of other slices, and of this one those to the first key at least.
     ///
     /// All claims of one insert have one block number, larger than that of any claim that could be seen when it was
@@ -113,6 +137,23 @@ impl Store for ClickHouse {
 
     fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
         ClickHouse::dead_letters(self, slice)
+    }
+
+    fn open_trial(&self, events: &str) -> Result<String, ClientError> {
+        ClickHouse::open_trial(self, events)
+    }
+
+    fn try_rows(&self, trial: &str, rows: &RecordBatch) -> Result<(), ClientError> {
+        // It keeps nothing, so that the token stands for nothing.
+        ClickHouse::insert(self, trial, trial, rows)
+    }
+
+    fn close_trial(&self, trial: &str) -> Result<(), ClientError> {
+        ClickHouse::close_trial(self, trial)
+    }
+
+    fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError> {
+        ClickHouse::rejected_rows(self, slice)
     }
 
     fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {

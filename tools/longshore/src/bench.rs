@@ -181,9 +181,8 @@ impl Bench<'_> {
     /// The sample as an insert takes it.
     fn decoded(&self, sample: &Sample) -> Vec<LoadedSlice> {
         let mut scratch = Scratch::new(self.decoder);
-        let decode = |slice: &longshore_ingest::cut::CutSlice| LoadedSlice {
-            meta: slice.meta.clone(),
-            decoded: self.decoder.decode(&slice.slice, &mut scratch),
+        let decode = |slice: &longshore_ingest::cut::CutSlice| {
+            LoadedSlice::new(slice.meta.clone(), self.decoder.decode(&slice.slice, &mut scratch))
         };
         sample.slices.iter().map(decode).collect()
     }

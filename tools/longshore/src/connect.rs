@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use longshore_core::config::{ClickHouseSpec, EmbeddedSpec, Secret, ServerSpec};
-use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, Stored};
+use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, Stored};
 use longshore_sinks::clickhouse::{ClickHouse, Connection, GuardedSink};
 use longshore_sinks::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
 
@@ -87,6 +87,10 @@ impl Sink for Watched<'_> {
 
     fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         self.sink.resume(slice).map_err(|error| self.judge(error))
+    }
+
+    fn rejected(&self, slice: &LoadedSlice) -> Result<Vec<RejectedRow>, SinkError> {
+        self.sink.rejected(slice).map_err(|error| self.judge(error))
     }
 }
 

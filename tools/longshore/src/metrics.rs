@@ -137,17 +137,20 @@ impl Stored {
     fn count(&self, source: &str, slice: &LoadedSlice, became: &sink::Stored) {
         let label = [("source", source.to_owned())];
         let decoded = &slice.decoded;
-        let duplicates = became.duplicates.iter().map(|(_, rows)| rows).sum::<u64>();
+        let [duplicates, rejected] =
+            [&became.duplicates, &became.rejected].map(|rows| rows.iter().map(|(_, rows)| rows).sum::<u64>());
         self.slices.get_or_create(&label).inc();
         self.bytes.get_or_create(&label).inc_by(slice.meta.end - slice.meta.start);
         self.records.get_or_create(&label).inc_by(decoded.records);
-        self.rows.get_or_create(&label).inc_by(decoded.batch.num_rows() as u64 - duplicates);
+        self.rows.get_or_create(&label).inc_by(decoded.batch.num_rows() as u64 - duplicates - rejected);
         self.duplicates.get_or_create(&label).inc_by(duplicates);
         self.filtered.get_or_create(&label).inc_by(decoded.filtered);
-        for letter in &decoded.dead {
-            let reason = letter.fault.reason.name().to_owned();
-            self.dead.get_or_create(&[("source", source.to_owned()), ("reason", reason)]).inc();
-        }
+        let dead = |reason: Reason, count| {
+            let reason = reason.name().to_owned();
+            self.dead.get_or_create(&[("source", source.to_owned()), ("reason", reason)]).inc_by(count);
+        };
+        decoded.dead.iter().for_each(|letter| dead(letter.fault.reason, 1));
+        dead(Reason::Rejected, rejected);
     }
 }
 
@@ -194,6 +197,10 @@ impl Sink for Counting {
     fn resume(&self, slice: &LoadedSlice) -> Result<sink::Stored, SinkError> {
         let begin = Instant::now();
         self.count(slice, begin, self.sink.resume(slice))
+    }
+
+    fn rejected(&self, slice: &LoadedSlice) -> Result<Vec<sink::RejectedRow>, SinkError> {
+        self.sink.rejected(slice)
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use longshore_core::dead_letter::Reason;
 use longshore_core::slice::SliceId;
 use longshore_ingest::journal::ConfigHash;
 
 use crate::answers::Answers;
 use crate::clickhouse::{LedgerRow, Row, Server, Table, events};
-use crate::records::{Common, Event, Fate, Placed, Record, Setup};
+use crate::records::{Common, Event, Fate, Placed, REFUSED_USER, Record, Setup};
 use crate::simulation::is_loaded;
 
 /// What a run wrote and planned.
@@ -59,9 +60,16 @@ impl fmt::Display for Findings {
 /// A dead letter as it must be: log, offset, reason and bytes.
 type Dead = (usize, u64, String, Vec<u8>);
 
+/// Slice and offset of a record.
+type Place = (u64, u64);
+
 /// What the tables must hold.
 #[derive(Default)]
 struct Expected {
+    /// Records whose rows the server rejected, by its dead letters. Whether it did depends on the constraint of the moment.
+    rejected: BTreeSet<Place>,
+    /// Numbers of their events.
+    rejected_numbers: BTreeSet<u64>,
     events: Vec<Event>,
     dead: Vec<Dead>,
     /// Numbers of the events, where copies of one count once.
@@ -74,7 +82,8 @@ struct Expected {
 pub(crate) fn check(server: &Server, books: &Books<'_>) -> Findings {
     let mut findings = Findings::default();
     let ledger: Vec<LedgerRow> = server.rows(Table::Ledger).into_iter().filter_map(ledger_row).collect();
-    let expected = expect(&ledger, books, &mut findings);
+    let rejected = server.rows(Table::DeadLetters).into_iter().filter_map(rejected_row).collect();
+    let expected = expect(&ledger, books, rejected, &mut findings);
     compare("event", &expected.events, &events(&server.rows(Table::Events)), &mut findings);
     let sources: BTreeMap<u64, u64> = ledger.iter().map(|row| (row.slice, row.source_id)).collect();
     let dead: Vec<Dead> =
@@ -105,6 +114,13 @@ fn ledger_row(row: Row) -> Option<LedgerRow> {
     }
 }
 
+fn rejected_row(row: Row) -> Option<Place> {
+    match row {
+        Row::Dead(dead) if dead.reason == Reason::Rejected.name() => Some((dead.slice, dead.offset)),
+        _ => None,
+    }
+}
+
 fn dead_row(row: Row, sources: &BTreeMap<u64, u64>, books: &Books<'_>) -> Option<Dead> {
     match row {
         Row::Dead(dead) => {
@@ -127,8 +143,8 @@ fn rows_by_slice(server: &Server) -> BTreeMap<u64, u64> {
 }
 
 /// Goes along each source: the ledger must cover it without gap or overlap, and says which config a record belongs to.
-fn expect(ledger: &[LedgerRow], books: &Books<'_>, findings: &mut Findings) -> Expected {
-    let mut expected = Expected::default();
+fn expect(ledger: &[LedgerRow], books: &Books<'_>, rejected: BTreeSet<Place>, findings: &mut Findings) -> Expected {
+    let mut expected = Expected { rejected, ..Expected::default() };
     for (log, records) in books.written.iter().enumerate() {
         let mut slices: Vec<&LedgerRow> = ledger.iter().filter(|row| (books.source)(row.source_id) == log).collect();
         slices.sort_by_key(|row| (row.start, row.end));
@@ -152,17 +168,33 @@ fn expect(ledger: &[LedgerRow], books: &Books<'_>, findings: &mut Findings) -> E
             findings.say(format!("the ledger goes to {end} of source {log}, which ends at {}", books.ends[log]));
         }
     }
+    // Of an event that was sent more than once and rejected there is one dead letter and no row.
+    let Expected { events, rejected_numbers, .. } = &mut expected;
+    events.retain(|event| !rejected_numbers.contains(&event.number));
     expected
 }
 
 impl Expected {
+    /// Whether the server rejected an event that stands there, and may have: the first of its copies, if it has any.
+    fn is_rejected(&mut self, event: &Event, place: Place) -> bool {
+        event.user == REFUSED_USER && self.rejected.contains(&place) && self.rejected_numbers.insert(event.number)
+    }
+
     fn add(&mut self, record: &Record, (log, offset): (usize, u64), slice: u64, books: &Books<'_>) {
         let hash = books.plans.get(&SliceId(slice));
         let is_of = |setup: &Setup| hash == Some(&ConfigHash::of(&setup.text(books.common)));
         let Some(setup) = Setup::ALL.into_iter().find(is_of) else { return };
+        let rejected = match &record.fate {
+            Fate::Event(event) if is_loaded(record, setup) => self.is_rejected(event, (slice, offset)),
+            Fate::Event(_) | Fate::Dead(_) => false,
+        };
         let counts = self.counts.entry(slice).or_default();
         counts[0] += 1;
         match &record.fate {
+            Fate::Event(_) if rejected => {
+                counts[2] += 1;
+                self.dead.push((log, offset, Reason::Rejected.name().to_owned(), record.line.clone().into_bytes()));
+            }
             Fate::Event(event) if is_loaded(record, setup) => {
                 counts[1] += 1;
                 if !books.common.dedup || self.numbers.insert(event.number) {

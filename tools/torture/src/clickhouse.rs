@@ -9,10 +9,11 @@
 mod rows;
 mod tables;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
+use longshore_core::dead_letter::Reason;
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
 use longshore_sinks::clickhouse::{Claim, ClientError, Counted, Day, Minutes, Probe, ServerException, Store};
@@ -21,12 +22,15 @@ pub use self::rows::{ClaimRow, DeadRow, LedgerRow, Row, Table};
 use self::tables::{Block, Tables, blocks, view};
 use crate::answers::{Answers, minute_of};
 use crate::env::{Call, Env, Life, lock};
-use crate::records::Event;
+use crate::records::{Event, REFUSED_USER};
 
 /// One insert in so many goes wrong.
 const FAULT_ONCE_IN: usize = 6;
 /// Codes that ask for patience: too many parts, memory, too many queries, a shutdown, time.
 const CODES: [u32; 5] = [252, 241, 202, 236, 159];
+
+/// ClickHouse's code for a row that breaks one.
+const VIOLATED_CONSTRAINT: u32 = 469;
 
 /// The server; clones are the same.
 #[derive(Debug, Clone)]
@@ -41,6 +45,8 @@ struct State {
     /// Inserts whose sender does not wait any more, and what of them is to be applied.
     under_way: Vec<VecDeque<Block>>,
     up: bool,
+    /// Events of [`REFUSED_USER`] are refused, and with them the inserts that they are in.
+    constrained: bool,
     by_views: bool,
     window: usize,
 }
@@ -56,7 +62,8 @@ impl State {
 impl Server {
     /// An empty one whose tables remember so many tokens each.
     pub fn new(env: Env, by_views: bool, window: usize) -> Server {
-        let state = State { tables: Tables::default(), under_way: Vec::new(), up: true, by_views, window };
+        let (tables, under_way) = (Tables::default(), Vec::new());
+        let state = State { tables, under_way, up: true, constrained: false, by_views, window };
         Server { env, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -68,6 +75,26 @@ impl Server {
     /// Whether its views fill the rollups.
     pub fn by_views(&self) -> bool {
         lock(&self.state).by_views
+    }
+
+    /// Somebody puts a constraint on the events, or takes it away.
+    pub fn constrain(&self, constrained: bool) {
+        self.env.note(format_args!("the events are constrained: {constrained}"));
+        lock(&self.state).constrained = constrained;
+    }
+
+    /// Whether it has one.
+    pub fn is_constrained(&self) -> bool {
+        lock(&self.state).constrained
+    }
+
+    /// What it says to rows that break a constraint.
+    fn refuse(&self, rows: &[Row]) -> Result<(), ClientError> {
+        let breaks = |row: &Row| matches!(row, Row::Event { event, .. } if event.user == REFUSED_USER);
+        match self.is_constrained() && rows.iter().any(breaks) {
+            true => Err(ClientError::Server(ServerException { code: VIOLATED_CONSTRAINT, message: "no".into() })),
+            false => Ok(()),
+        }
     }
 
     /// It dies: what is under way stays where it is.
@@ -243,13 +270,13 @@ fn answers(rows: impl Iterator<Item = Row>) -> Answers {
                 }
             }
             Row::Gmv(group, orders, amount, people) => {
-                let known: &mut std::collections::BTreeSet<u64> = buyers.entry(group.clone()).or_default();
+                let known: &mut BTreeSet<u64> = buyers.entry(group.clone()).or_default();
                 known.extend(people);
                 let gmv = answers.gmv.entry(group).or_default();
                 *gmv = (gmv.0 + orders, gmv.1 + amount, known.len() as u64);
             }
             Row::PvUv(group, pv, people) => {
-                let known: &mut std::collections::BTreeSet<u64> = visitors.entry(group.clone()).or_default();
+                let known: &mut BTreeSet<u64> = visitors.entry(group.clone()).or_default();
                 known.extend(people);
                 let views = answers.pv_uv.entry(group).or_default();
                 *views = (views.0 + pv, known.len() as u64);
@@ -288,16 +315,19 @@ impl Store for Connection {
         let table = Table::named(table).ok_or_else(unknown)?;
         let rows = rows::read(table, batch).map_err(ClientError::Invalid)?;
         let token = if self.tokens_removed { format!("{token}-{:x}", env.word()) } else { token.to_owned() };
-        let mut blocks = self.server.blocks(table, &token, rows);
+        let mut blocks = self.server.blocks(table, &token, rows.clone());
         match self.life.call() {
             Call::Never => Err(lost("the engine is dead")),
             Call::Made => {
                 env.note(format_args!("insert {token} into {}", table.name()));
+                if self.server.is_up() {
+                    self.server.refuse(&rows)?;
+                }
                 self.server.take(blocks)
             }
             Call::Last => {
                 env.note(format_args!("the engine dies in insert {token} into {}", table.name()));
-                if self.server.is_up() {
+                if self.server.is_up() && self.server.refuse(&rows).is_ok() {
                     let part = env.below(blocks.len() + 1);
                     self.server.apply(&mut blocks, part);
                     if env.once_in(2) {
@@ -347,6 +377,28 @@ impl Store for Connection {
         self.ask()?;
         let dead = self.server.rows(Table::DeadLetters);
         Ok(dead.iter().filter(|row| matches!(row, Row::Dead(dead) if dead.slice == slice.0)).count() as u64)
+    }
+
+    fn open_trial(&self, _events: &str) -> Result<String, ClientError> {
+        self.ask().map(|()| "trial".to_owned())
+    }
+
+    fn try_rows(&self, _trial: &str, rows: &RecordBatch) -> Result<(), ClientError> {
+        self.ask()?;
+        self.server.refuse(&rows::read(Table::Events, rows).map_err(ClientError::Invalid)?)
+    }
+
+    fn close_trial(&self, _trial: &str) -> Result<(), ClientError> {
+        self.ask()
+    }
+
+    fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError> {
+        self.ask()?;
+        let rejected = |row| match row {
+            Row::Dead(dead) if dead.slice == slice.0 && dead.reason == Reason::Rejected.name() => Some(dead.row),
+            _ => None,
+        };
+        Ok(self.server.rows(Table::DeadLetters).into_iter().filter_map(rejected).collect())
     }
 
     fn claims(&self, _table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {

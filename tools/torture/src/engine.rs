@@ -14,7 +14,7 @@ use longshore_ingest::files::{FileFeed, FileFeedOptions, known_sources};
 use longshore_ingest::journal::{ConfigHash, Journal, Machine, Options as JournalOptions};
 use longshore_ingest::kafka::KafkaOptions;
 use longshore_ingest::kafka::plan::CutRule;
-use longshore_ingest::sink::{Attempts, LoadedSlice, SinkError};
+use longshore_ingest::sink::{Attempts, LoadedSlice, RejectedRow, Sink as _, SinkError, Stored};
 use longshore_sinks::clickhouse::{ClickHouseSink, Store};
 
 use crate::clickhouse::{Connection, Server};
@@ -93,6 +93,8 @@ pub struct Engine<F> {
     processing: BTreeMap<ConfigHash, Processing>,
     config: ConfigHash,
     held: Vec<Held>,
+    /// What the sink rejected of slices that are read again.
+    rejected: BTreeMap<SliceId, Vec<RejectedRow>>,
     /// The ledger was asked about what is in doubt.
     settled: bool,
     bug: Option<Bug>,
@@ -159,6 +161,7 @@ impl<F: Feed> Engine<F> {
             processing: BTreeMap::new(),
             config,
             held: Vec::new(),
+            rejected: BTreeMap::new(),
             settled: false,
             bug,
         })
@@ -226,26 +229,21 @@ impl<F: Feed> Engine<F> {
             self.held.swap_remove(at);
             return Ok(());
         }
-        let Held { planned: PlannedSlice { slice, meta, config, in_doubt, .. }, attempts, .. } = &self.held[at];
-        let mut attempts = match self.bug {
-            Some(Bug::SentAgainBlindly) => Attempts::new(*in_doubt),
-            _ => *attempts,
-        };
-        self.env.note(format_args!("{attempts:?} of {}", meta.id));
-        let (config, meta, slice) = (*config, meta.clone(), slice.clone());
-        let processing = self.processing(config);
-        let decoded = processing.decoder.decode(&slice, &mut processing.scratch);
-        let loaded = LoadedSlice { meta, decoded };
-        let outcome = attempts.make(&processing.sink, &loaded);
-        self.held[at].attempts = attempts;
-        match outcome {
+        match self.attempt(at) {
             Ok(_) => {
                 let held = self.held.swap_remove(at);
+                self.rejected.remove(&held.planned.meta.id);
                 if self.bug != Some(Bug::DoneBeforeStored) {
                     self.feed.done(held.planned.ticket).map_err(|error| ended(&self.env, &error))?;
                 }
                 Ok(())
             }
+            // What it waits for may be what there is no room for.
+            Err(SinkError::Behind { .. }) if self.held.len() >= SLICES_MAX => {
+                self.give_back(at, now + Duration::from_secs(1 + self.env.below(5) as u64))
+            }
+            // Its records are needed once more.
+            Err(SinkError::Isolate { .. }) => self.give_back(at, now),
             Err(SinkError::Retry { .. } | SinkError::Behind { .. }) => {
                 self.held[at].retry_at = now + Duration::from_millis(1 + self.env.below(2_000) as u64);
                 Ok(())
@@ -257,6 +255,38 @@ impl<F: Feed> Engine<F> {
                 Ok(())
             }
         }
+    }
+
+    /// An attempt to store what is held there. Rows that are rejected are remembered, for when the slice is read again.
+    fn attempt(&mut self, at: usize) -> Result<Stored, SinkError> {
+        let Held { planned: PlannedSlice { slice, meta, config, in_doubt, .. }, attempts, .. } = &self.held[at];
+        let mut attempts = match self.bug {
+            Some(Bug::SentAgainBlindly) => Attempts::new(*in_doubt),
+            _ => *attempts,
+        };
+        self.env.note(format_args!("{attempts:?} of {}", meta.id));
+        let (config, meta, slice) = (*config, meta.clone(), slice.clone());
+        let rows = self.rejected.get(&meta.id).cloned().unwrap_or_default();
+        let processing = self.processing(config);
+        let decoded = processing.decoder.decode(&slice, &mut processing.scratch);
+        let rejected = processing.decoder.dead_letters(&slice, &rows);
+        let loaded = LoadedSlice { meta, decoded, rejected };
+        let mut outcome = attempts.make(&processing.sink, &loaded);
+        if let Err(SinkError::Isolate { .. }) = outcome {
+            match processing.sink.rejected(&loaded) {
+                Ok(rows) => drop(self.rejected.insert(loaded.meta.id, rows)),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        self.held[at].attempts = attempts;
+        outcome
+    }
+
+    /// What is held there is read again.
+    fn give_back(&mut self, at: usize, due: Duration) -> Result<(), Ended> {
+        let planned = self.held.swap_remove(at).planned;
+        self.env.note(format_args!("{} goes back to its feed", planned.meta.id));
+        self.feed.again(planned.ticket, due).map_err(|error| ended(&self.env, &error))
     }
 
     fn processing(&mut self, hash: ConfigHash) -> &mut Processing {

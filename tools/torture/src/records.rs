@@ -176,6 +176,8 @@ pub struct Placed {
 
 /// Milliseconds from 1970 to the first day of the events, the 14th of July 2026, 23:58: the day ends soon after.
 const FIRST_MS: i64 = 1_784_073_480_000;
+/// Whose events a constraint refuses while there is one.
+pub const REFUSED_USER: u64 = 7;
 /// A record of more bytes is too long.
 pub const LONG_BYTES: usize = 300;
 const MINUTE_MS: i64 = 60_000;

@@ -109,7 +109,8 @@ impl World {
                 let text = self.setup.text(self.common);
                 self.with_member(|engine| engine.reload(&text));
             }
-            40 if self.env.once_in(2) => self.die("the engine is killed"),
+            40 if self.env.once_in(2) => self.server.constrain(!self.server.is_constrained()),
+            40 => self.die("the engine is killed"),
             41 if self.env.once_in(2) => self.goes_away(),
             42 => self.hears_of_the_gone(),
             43 => {
@@ -135,13 +136,12 @@ impl World {
                 broker.produce(partition, nothing);
                 continue;
             }
-            let record = Record::generate(self.records, &self.env);
+            let mut record = Record::generate(self.records, &self.env);
             self.records += 1;
-            let mut payload = record.line.clone();
             if matches!(record.fate, Fate::Event(_)) && self.env.once_in(4) {
-                payload.insert_str(payload.len() - 1, "\r\n");
+                record.line.insert_str(record.line.len() - 1, "\r\n");
             }
-            broker.produce(partition, Some(payload.into_bytes()));
+            broker.produce(partition, Some(record.line.clone().into_bytes()));
             let end = broker.end(partition);
             self.written[partition].push(Placed { start: end - 1, end, record });
         }

@@ -111,15 +111,8 @@ pub(crate) fn decoded_slice(config: &Config, id: u64, lines: &str) -> LoadedSlic
 /// A slice of `source_id` 1 with this id and content.
 pub(crate) fn loaded_slice(id: u64, batch: RecordBatch, dead: Vec<DeadLetter>) -> LoadedSlice {
     let records = (batch.num_rows() + dead.len()) as u64;
-    LoadedSlice {
-        meta: SliceMeta {
-            id: SliceId(id),
-            source: Arc::from("app.log"),
-            source_id: 1,
-            start: id * 1000,
-            end: id * 1000 + 999,
-            hash: !id,
-        },
-        decoded: DecodedSlice { batch, dead, records, filtered: 0, duplicates: 0, rows_by_product: Vec::new() },
-    }
+    let (id, source, start) = (SliceId(id), Arc::from("app.log"), id * 1000);
+    let meta = SliceMeta { id, source, source_id: 1, start, end: start + 999, hash: !id.0 };
+    let decoded = DecodedSlice { batch, dead, records, filtered: 0, duplicates: 0, rows_by_product: Vec::new() };
+    LoadedSlice::new(meta, decoded)
 }

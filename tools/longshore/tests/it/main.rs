@@ -20,6 +20,7 @@ mod load;
 mod logs;
 mod metrics;
 mod preflight;
+mod rejected;
 mod reload;
 mod resume;
 mod rollups;

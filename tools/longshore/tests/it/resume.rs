@@ -1,7 +1,7 @@
 //! Slices that were left behind in part by an engine that died, long enough ago that ClickHouse has forgotten their
 //! tokens, are completed: once in the tables and once in every rollup.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -68,6 +68,22 @@ impl Store for Dying {
         Store::dead_letters(&self.inner, slice)
     }
 
+    fn open_trial(&self, events: &str) -> Result<String, ClientError> {
+        Store::open_trial(&self.inner, events)
+    }
+
+    fn try_rows(&self, trial: &str, rows: &RecordBatch) -> Result<(), ClientError> {
+        Store::try_rows(&self.inner, trial, rows)
+    }
+
+    fn close_trial(&self, trial: &str) -> Result<(), ClientError> {
+        Store::close_trial(&self.inner, trial)
+    }
+
+    fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError> {
+        Store::rejected_rows(&self.inner, slice)
+    }
+
     fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {
         Store::claims(&self.inner, table, slice, keys)
     }
@@ -107,7 +123,7 @@ fn die(shop: &Shop, slice: &LoadedSlice, inserts: usize) {
 }
 
 /// Has every table forget its tokens.
-fn forget(shop: &Shop) {
+pub(crate) fn forget(shop: &Shop) {
     let tables = "SELECT name FROM system.tables WHERE database = '{db}' AND engine LIKE '%MergeTree'";
     for table in shop.database.lines(tables) {
         for window in [0, 10_000] {
@@ -119,7 +135,7 @@ fn forget(shop: &Shop) {
 }
 
 /// A sink of an engine that was just started, which tries again while it is told to.
-fn resume(shop: &Shop, slice: &LoadedSlice) -> Result<(), SinkError> {
+pub(crate) fn resume(shop: &Shop, slice: &LoadedSlice) -> Result<(), SinkError> {
     let sink = ClickHouseSink::new(&shop.database.clickhouse, &shop.config, false).unwrap();
     for _ in 0..100 {
         match sink.resume(slice) {
