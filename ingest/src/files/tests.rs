@@ -178,6 +178,76 @@ fn slices_that_were_not_done_are_given_away_again_with_the_same_ids_and_before_a
     assert_eq!(text(&planned), "one\nthree\n");
 }
 
+#[test]
+fn a_slice_that_comes_back_is_read_again_once_it_is_due_and_its_file_goes_on_meanwhile() {
+    let mut case = Case::new(Framing::Lines);
+    case.append("a.log", "one\n");
+    let first = case.take(1);
+    let due = case.now + 1_000_000 * LONG;
+    case.feed().again(first[0].ticket, due).expect("taken back");
+    case.append("a.log", "two\n");
+    let second = case.take(1);
+    assert_eq!(text(&second), "two\n");
+    case.done(&second);
+    let status = case.status("a.log");
+    assert_eq!((status.in_doubt, status.lag_bytes, status.stopped), (1, 4, None));
+    case.now = due - 2 * LONG;
+    let mut early = Vec::new();
+    case.step(&mut early);
+    assert_eq!(text(&early), "");
+    let again = case.take(1);
+    assert_eq!((&again[0].meta, text(&again), case.now), (&first[0].meta, "one\n".to_owned(), due));
+    assert!(again[0].in_doubt && again[0].ticket != first[0].ticket);
+    // The ticket that it had says nothing any more.
+    case.done(&first);
+    assert_eq!(case.status("a.log").in_doubt, 1);
+    case.done(&again);
+    assert_eq!(case.status("a.log").in_doubt, 0);
+    case.start();
+    assert_eq!(case.feed().in_doubt(), []);
+}
+
+#[test]
+fn slices_come_back_as_often_as_they_must_and_are_in_doubt_after_a_restart() {
+    let mut case = Case::new(Framing::Lines);
+    let all = lines(500);
+    case.append("a.log", &all);
+    let mut planned = case.take(5);
+    let metas: Vec<_> = planned.iter().map(|slice| slice.meta.clone()).collect();
+    for _ in 0..3 {
+        let now = case.now;
+        planned.iter().for_each(|slice| case.feed().again(slice.ticket, now).expect("taken back"));
+        planned = case.take(5);
+        planned.sort_by_key(|slice| slice.meta.start);
+        assert_eq!(planned.iter().map(|slice| slice.meta.clone()).collect::<Vec<_>>(), metas);
+        assert_eq!(text(&planned), all);
+    }
+    case.feed().again(planned[2].ticket, Duration::MAX).expect("taken back");
+    case.done(&[planned.remove(4), planned.remove(1)]);
+    case.start();
+    assert_eq!(case.feed().in_doubt(), [metas[0].id, metas[2].id, metas[3].id]);
+}
+
+#[test]
+fn a_slice_that_comes_back_to_a_file_that_was_emptied_stops_it_and_says_so() {
+    let mut case = Case::new(Framing::Lines);
+    case.append("a.log", lines(50));
+    case.append("b.log", "good\n");
+    let mut planned = case.take(2);
+    planned.sort_by_key(|slice| slice.meta.end);
+    case.done(&planned[..1]);
+    fs::write(case.log("a.log"), "other\n").expect("written");
+    let other = case.take(1);
+    assert_eq!(text(&other), "other\n");
+    let now = case.now;
+    case.feed().again(planned[1].ticket, now).expect("taken back");
+    let all = case.feed().status(now);
+    let why = all.iter().find_map(|source| source.stopped.as_ref()).expect("it stopped");
+    assert!(why.ends_with("1 slices that were journaled and not acknowledged cannot be read again"), "{why}");
+    case.append("b.log", "more\n");
+    assert_eq!(text(&case.take(1)), "more\n");
+}
+
 /// The bytes of a slice in doubt are another's now. Sending them under its token would be dropped in silence, and sending
 /// them under another would store twice what was stored.
 #[test]

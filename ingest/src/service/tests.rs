@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use longshore_core::config::{self, Env};
+use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 
 use super::*;
 use crate::cut::{CutSlice, Of};
@@ -24,12 +25,27 @@ time = "ts"
 
 const HASH: ConfigHash = ConfigHash(7);
 
-/// Gives away slices of one record, `left` of them, and remembers which are done.
+/// Gives away slices of one record, `left` of them, and remembers which are done. A ticket is the slice's number and how
+/// often it was given away before.
 struct Endless {
     left: u64,
     given: u64,
+    /// Slices that came back, and when they are due.
+    back: Vec<(Ticket, Duration)>,
     done: Arc<Mutex<BTreeSet<u64>>>,
     draining: bool,
+}
+
+const AGAIN: u64 = 1 << 32;
+
+fn give(ticket: Ticket, since: Duration) -> PlannedSlice {
+    let name: Arc<str> = "endless".into();
+    let of = Of { name: &name, source_id: 1, header: None };
+    let number = ticket.0 % AGAIN;
+    let record = format!("{{\"ts\":{}}}\n", number % 10).into_bytes();
+    let CutSlice { slice, meta } = CutSlice::new(of, number * 9, record, None);
+    let (in_doubt, lease) = (ticket.0 >= AGAIN, Lease::forever());
+    PlannedSlice { slice, meta, config: HASH, in_doubt, ticket, lease, since }
 }
 
 impl Feed for Endless {
@@ -40,17 +56,17 @@ impl Feed for Endless {
         room: Room,
         planned: &mut Vec<PlannedSlice>,
     ) -> Result<(), FeedError> {
+        let due = self.back.iter().position(|(_, due)| *due <= now);
+        if let Some(at) = due.filter(|_| room.slices > 0) {
+            planned.push(give(self.back.swap_remove(at).0, now));
+            return Ok(());
+        }
         if self.left == 0 || self.draining {
             std::thread::sleep(wait);
             return Ok(());
         }
         for _ in 0..(room.slices as u64).min(self.left) {
-            let name: Arc<str> = "endless".into();
-            let of = Of { name: &name, source_id: 1, header: None };
-            let CutSlice { slice, meta } =
-                CutSlice::new(of, self.given * 9, format!("{{\"ts\":{}}}\n", self.given % 10).into_bytes(), None);
-            let (ticket, lease) = (Ticket(self.given), Lease::forever());
-            planned.push(PlannedSlice { slice, meta, config: HASH, in_doubt: false, ticket, lease, since: now });
+            planned.push(give(Ticket(self.given), now));
             self.given += 1;
             self.left -= 1;
         }
@@ -58,7 +74,12 @@ impl Feed for Endless {
     }
 
     fn done(&mut self, ticket: Ticket) -> Result<(), FeedError> {
-        assert!(lock(&self.done).insert(ticket.0), "{ticket:?} is done twice");
+        assert!(lock(&self.done).insert(ticket.0 % AGAIN), "{ticket:?} is done twice");
+        Ok(())
+    }
+
+    fn again(&mut self, ticket: Ticket, due: Duration) -> Result<(), FeedError> {
+        self.back.push((Ticket(ticket.0 + AGAIN), due));
         Ok(())
     }
 
@@ -176,8 +197,9 @@ fn serve_into(
         retry: RetryPolicy { wait_first: Duration::from_millis(1), wait_max: Duration::from_millis(4) },
         drain: Duration::from_millis(300),
     };
-    let make: MakeFeed<'_> =
-        Box::new(|| Ok(Box::new(Endless { left: slices, given: 0, done: done.clone(), draining: false })));
+    let make: MakeFeed<'_> = Box::new(|| {
+        Ok(Box::new(Endless { left: slices, given: 0, back: Vec::new(), done: done.clone(), draining: false }))
+    });
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !until(&board, &lock(&done)) {
@@ -231,6 +253,79 @@ fn paused_slices_are_those_that_wait_for_somebody_however_many_others_are_stored
 fn a_slice_that_waits_for_one_behind_it_lets_it_pass() {
     let (ended, done) = serve_into(Box::new(Backwards::default()), 60, |_, done| done.len() == 60);
     assert_eq!((ended, done), (Ended::Drained, (0..60).collect()));
+}
+
+/// Takes every slice only after the last of so many.
+struct LastFirst {
+    last: u64,
+    stored: Mutex<BTreeSet<u64>>,
+}
+
+impl Sink for LastFirst {
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
+        self.resume(slice)
+    }
+
+    fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
+        let (number, mut stored) = (slice.meta.start / 9, lock(&self.stored));
+        if number != self.last && !stored.contains(&self.last) {
+            return Err(SinkError::Behind { detail: "the last one first".into() });
+        }
+        assert!(stored.insert(number), "{number} is stored twice");
+        Ok(Stored::default())
+    }
+}
+
+/// All that a service can hold waits for a slice that has not been read yet.
+#[test]
+fn slices_that_wait_make_room_for_the_one_that_they_wait_for() {
+    let sink = LastFirst { last: 99, stored: Mutex::default() };
+    let (ended, done) = serve_into(Box::new(sink), 100, |_, done| done.len() == 100);
+    assert_eq!((ended, done), (Ended::Drained, (0..100).collect()));
+}
+
+/// Rejects the row of every third slice until its record comes with it.
+#[derive(Default)]
+struct Rejecting(Arc<Mutex<Vec<(u64, DeadLetter)>>>);
+
+impl Sink for Rejecting {
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
+        let number = slice.meta.start / 9;
+        match number.is_multiple_of(3) {
+            true => Err(SinkError::Isolate { detail: "no multiple of three".into() }),
+            false => Ok(Stored::default()),
+        }
+    }
+
+    fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
+        let [letter] = &slice.rejected[..] else { panic!("it is resumed for the sake of its rejected row") };
+        lock(&self.0).push((slice.meta.start / 9, letter.clone()));
+        Ok(Stored { rejected: vec![("shop".into(), 1)], ..Stored::default() })
+    }
+
+    fn rejected(&self, _: &LoadedSlice) -> Result<Vec<RejectedRow>, SinkError> {
+        Ok(vec![(0, Fault::new(Reason::Rejected, "no multiple of three"))])
+    }
+}
+
+#[test]
+fn rejected_rows_come_with_their_records_and_count_as_dead() {
+    let letters = Arc::new(Mutex::new(Vec::new()));
+    let counted = Mutex::new((0, 0));
+    let (ended, done) = serve_into(Box::new(Rejecting(letters.clone())), 30, |board, done| {
+        let progress = &board.progress;
+        *lock(&counted) = (progress.loaded.load(Ordering::Relaxed), progress.dead.load(Ordering::Relaxed));
+        done.len() == 30
+    });
+    assert_eq!((ended, done, *lock(&counted)), (Ended::Drained, (0..30).collect(), (20, 10)));
+    let mut letters = lock(&letters).clone();
+    letters.sort_by_key(|(number, _)| *number);
+    let wanted = (0..30).step_by(3).map(|number| {
+        let fault = Fault::new(Reason::Rejected, "no multiple of three");
+        let record = format!("{{\"ts\":{}}}", number % 10).into_bytes();
+        (number, DeadLetter { row: 0, offset: number * 9, length: 8, fault, record })
+    });
+    assert_eq!(letters, wanted.collect::<Vec<_>>());
 }
 
 /// A feed whose slices nobody takes is stepped all the same, and says how its sources are.
