@@ -113,6 +113,11 @@ pub trait Feed {
     /// A slice is stored, whole. Those that this feed does not own any more are ignored.
     fn done(&mut self, ticket: Ticket) -> Result<(), FeedError>;
 
+    /// Takes back a slice that was given away and is not stored, whose bytes nobody holds any more: it stays planned, and is
+    /// read again and given away again, in doubt and under another ticket, once the feed's clock has reached `due`. Meanwhile
+    /// its source goes on with others. One that this feed does not own any more is ignored.
+    fn again(&mut self, ticket: Ticket, due: Duration) -> Result<(), FeedError>;
+
     /// Takes back the memory of a slice that was decoded, to read the next one into.
     fn reuse(&mut self, buffer: Vec<u8>) {
         drop(buffer);

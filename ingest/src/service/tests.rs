@@ -62,6 +62,10 @@ impl Feed for Endless {
         Ok(())
     }
 
+    fn again(&mut self, _: Ticket, _: Duration) -> Result<(), FeedError> {
+        unreachable!("nothing is given back here")
+    }
+
     fn in_doubt(&self) -> Vec<SliceId> {
         Vec::new()
     }
