@@ -246,6 +246,13 @@ impl<F: Feed> Engine<F> {
                 }
                 Ok(())
             }
+            // What it waits for may be in the feed, and nothing more is taken of that.
+            Err(SinkError::Behind { .. }) if self.held.len() >= SLICES_MAX => {
+                let due = now + Duration::from_secs(1 + self.env.below(5) as u64);
+                let Held { planned, .. } = self.held.swap_remove(at);
+                self.env.note(format_args!("{} goes back", planned.meta.id));
+                self.feed.again(planned.ticket, due).map_err(|error| ended(&self.env, &error))
+            }
             Err(SinkError::Retry { .. } | SinkError::Behind { .. }) => {
                 self.held[at].retry_at = now + Duration::from_millis(1 + self.env.below(2_000) as u64);
                 Ok(())
