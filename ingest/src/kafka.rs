@@ -5,16 +5,21 @@
 //! [`plan`] of the next slices, each with its end, the config that it is processed under, and a hash of its bytes. A
 //! slice begins where the one before it ends, the first one at the offset.
 //!
-//! 1. A slice is cut by size, count or age, whichever comes first, so two engines would cut differently. Therefore it is
-//!    added to the plan and committed, synchronously, before it is given away. Nothing of it is stored before that.
+//! 1. A slice is cut by size, count, or by age once there is room to give it away, so two engines would cut differently.
+//!    Therefore it is added to the plan and committed, synchronously, before it is given away. Nothing of it is stored before
+//!    that.
 //! 2. When the first slices of a plan are done, the next commit moves the offset over them and leaves them out.
 //! 3. Whoever is assigned the partition reads offset and plan, which are one value, and cuts exactly these slices again
 //!    before any others. They are in doubt: the engine before may have stored them, partly or wholly. They have the same
 //!    ids, which are a hash of topic, partition and offsets, and the same bytes, which the plan's hash proves.
+//! 4. A slice that was given away may come back without being stored. It stays in the plan as it is and is in doubt again, as
+//!    if another engine had planned it: when it is due the consumer is sought to its start, it is read to its end and proven,
+//!    and then reading goes on where it was.
 //!
 //! # Why that is right
 //! *Every offset is in one slice.* The slices of which anything was stored were in a commit that the broker acknowledged.
-//! A commit only appends to the plan that its engine read or wrote last, or drops slices from its front that are done.
+//! A commit only appends to the plan that its engine read or wrote last, or drops slices from its front that are done; a
+//! slice that came back is neither. New slices go behind the plan's end, whatever is read again meanwhile.
 //! So if commits of one partition form one sequence, ends are never changed once acknowledged, and slices tile the
 //! partition. They form one sequence because at any time one engine's commits are accepted: the group's coordinator
 //! refuses those of an earlier generation, and an engine commits for a partition only between the assignment, when it

@@ -135,51 +135,63 @@ impl<C: Consumer> KafkaFeed<C> {
         polled.map_err(|error| self.end(error))
     }
 
-    /// Ends drafts that are old, and the largest if too much is held.
-    fn close_drafts(&mut self, now: Duration) {
-        let (rule, config) = (self.options.rule, self.config);
-        for partition in self.partitions.values_mut() {
-            let old = |since| now.saturating_sub(since) >= self.options.slice_age;
-            if partition.waiting_since().is_some_and(old) {
-                partition.close(rule, config);
+    /// Has slices that were taken back read again, those that are due, and reads on elsewhere where that is done.
+    fn read_again(&mut self, now: Duration) -> Result<(), FeedError> {
+        let mut failed = None;
+        for (at, partition) in &mut self.partitions {
+            if let Some(next) = partition.wake(now)
+                && let Err(error) = self.consumer.seek(at, next)
+            {
+                failed = Some(error);
             }
         }
-        if self.held_bytes() > self.options.held_bytes_max
-            && let Some(largest) = self
-                .partitions
-                .values_mut()
-                .filter(|partition| partition.waiting_since().is_some())
-                .max_by_key(|partition| partition.draft_bytes())
-        {
-            largest.close(rule, config);
-        }
+        failed.map_or(Ok(()), |error| Err(self.end(error)))
     }
 
     fn held_bytes(&self) -> usize {
         self.partitions.values().map(Partition::held_bytes).sum()
     }
 
-    /// Gives away a slice of each partition in turn, while there is room.
-    fn give(&mut self, mut room: Room, planned: &mut Vec<PlannedSlice>) -> Result<(), FeedError> {
-        let all: Vec<TopicPartition> = self.partitions.keys().cloned().collect();
-        loop {
-            let before = planned.len();
-            for at in &all {
-                if room.is_full() {
-                    return Ok(());
-                }
-                let Some(slice) = self.give_one(at)? else { continue };
-                room.take(slice.slice.bytes.len());
-                planned.push(slice);
-            }
-            if planned.len() == before {
-                return Ok(());
-            }
-        }
+    fn holds_too_much(&self) -> bool {
+        self.held_bytes() > self.options.held_bytes_max
     }
 
-    fn give_one(&mut self, at: &TopicPartition) -> Result<Option<PlannedSlice>, FeedError> {
+    /// The partition to give a slice away of. Its draft ends only then: as long as there is no room it grows, so that slices
+    /// are not the smaller the more partitions share a sink that is slow. If too much is held and nothing is due, the
+    /// largest draft has to go. `refused` are left out.
+    fn next(&self, now: Duration, refused: &[TopicPartition]) -> Option<TopicPartition> {
+        let is_old = |since| now.saturating_sub(since) >= self.options.slice_age;
+        let asked = || self.partitions.iter().filter(|(at, _)| !refused.contains(at));
+        let due = asked().filter_map(|(at, partition)| Some((partition.next_due(is_old)?, at))).min();
+        let largest = || {
+            let closable = asked().filter(|(_, partition)| partition.can_be_closed());
+            closable.max_by_key(|(_, partition)| partition.draft_bytes()).filter(|_| self.holds_too_much())
+        };
+        due.map(|(_, at)| at).or_else(|| largest().map(|(at, _)| at)).cloned()
+    }
+
+    /// Gives away slices while there is room.
+    fn give(&mut self, now: Duration, mut room: Room, planned: &mut Vec<PlannedSlice>) -> Result<(), FeedError> {
+        let mut refused = Vec::new();
+        while !room.is_full()
+            && let Some(at) = self.next(now, &refused)
+        {
+            let Some(slice) = self.give_one(&at, now)? else {
+                refused.push(at);
+                continue;
+            };
+            room.take(slice.slice.bytes.len());
+            planned.push(slice);
+        }
+        Ok(())
+    }
+
+    fn give_one(&mut self, at: &TopicPartition, now: Duration) -> Result<Option<PlannedSlice>, FeedError> {
+        let (rule, config) = (self.options.rule, self.config);
         let partition = self.partitions.get_mut(at).expect("nothing is polled while slices are given away");
+        if partition.can_be_closed() {
+            partition.close(rule, config);
+        }
         let Ok(commit) = partition.plan_next() else { return Ok(None) };
         let in_doubt = commit.is_none();
         if let Some(commit) = commit
@@ -192,7 +204,7 @@ impl<C: Consumer> KafkaFeed<C> {
         let ticket = Ticket(self.tickets_given);
         self.tickets.insert(ticket, at.clone());
         let partition = self.partitions.get_mut(at).expect("it was there");
-        Ok(Some(partition.give(ticket, in_doubt)))
+        Ok(Some(partition.give(ticket, in_doubt, now)))
     }
 
     fn commit_progress(&mut self) -> Result<(), FeedError> {
@@ -240,19 +252,19 @@ impl<C: Consumer> KafkaFeed<C> {
     }
 
     fn set_pauses(&mut self) -> Result<(), FeedError> {
-        let full = self.held_bytes() > self.options.held_bytes_max;
+        let full = self.holds_too_much();
         // What is read again has to be read to its end; one partition does, whatever is held.
-        let nothing_ready = self.partitions.values().all(|partition| partition.ready() == 0);
+        let nothing_ready = self.partitions.values().all(|partition| partition.next_due(|_| false).is_none());
         let exempt = self
             .partitions
             .iter()
             .filter(|(_, partition)| nothing_ready && partition.reads_again())
-            .max_by_key(|(_, partition)| partition.draft_bytes())
+            .max_by_key(|(_, partition)| partition.again_bytes())
             .map(|(at, _)| at.clone());
         let mut failed = None;
         for (at, partition) in &mut self.partitions {
             let held = full && exempt.as_ref() != Some(at);
-            let paused = self.draining || partition.stopped.is_some() || partition.ready() > 0 || held;
+            let paused = self.draining || partition.stopped.is_some() || partition.has_enough() || held;
             if paused == partition.paused {
                 continue;
             }
@@ -296,11 +308,13 @@ impl<C: Consumer> Feed for KafkaFeed<C> {
     ) -> Result<(), FeedError> {
         self.check()?;
         self.check_term()?;
-        let waits = room.slices == 0 || self.partitions.values().all(|partition| partition.ready() == 0);
+        if !self.draining {
+            self.read_again(now)?;
+        }
+        let waits = room.is_full() || self.draining || self.next(now, &[]).is_none();
         self.poll(now, if waits { wait } else { Duration::ZERO })?;
         if !self.draining {
-            self.close_drafts(now);
-            self.give(room, planned)?;
+            self.give(now, room, planned)?;
         }
         self.commit_progress()?;
         self.set_pauses()
@@ -313,11 +327,11 @@ impl<C: Consumer> Feed for KafkaFeed<C> {
         Ok(())
     }
 
-    fn again(&mut self, ticket: Ticket, _: Duration) -> Result<(), FeedError> {
-        match self.tickets.contains_key(&ticket) {
-            true => Err(self.end(FeedError::Retry { detail: "a slice is to be read again".to_owned() })),
-            false => Ok(()),
+    fn again(&mut self, ticket: Ticket, due: Duration) -> Result<(), FeedError> {
+        if let Some(partition) = self.tickets.remove(&ticket).and_then(|at| self.partitions.get_mut(&at)) {
+            partition.again(ticket, due);
         }
+        Ok(())
     }
 
     fn in_doubt(&self) -> Vec<SliceId> {
@@ -326,15 +340,8 @@ impl<C: Consumer> Feed for KafkaFeed<C> {
 
     fn settle(&mut self, stored: &dyn Fn(SliceId) -> bool) -> Result<(), FeedError> {
         self.check()?;
-        let mut failed = None;
-        for (at, partition) in &mut self.partitions {
-            if let Some(next) = partition.settle(stored)
-                && let Err(error) = self.consumer.seek(at, next)
-            {
-                failed = Some(error);
-            }
-        }
-        failed.map_or(Ok(()), |error| Err(self.end(error)))
+        self.partitions.values_mut().for_each(|partition| partition.settle(stored));
+        Ok(())
     }
 
     fn set_config(&mut self, config_text: &str) -> Result<ConfigHash, FeedError> {

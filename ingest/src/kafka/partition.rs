@@ -1,4 +1,9 @@
-//! One partition: messages in, slices out. Knows the plan, and cuts what is planned again before anything else.
+//! One partition: messages in, slices out. Knows the plan, and reads what is in doubt again before anything else.
+//!
+//! There are two drafts: of the slice behind the plan, which grows until it is given away or full, and of a planned slice
+//! that is read again. Whenever such a one is to be read, or was, reading goes on elsewhere: where says
+//! [`wake`](Partition::wake). The draft behind the plan is kept meanwhile, so that slices which go back again and again do not
+//! keep new ones from being cut.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,11 +23,15 @@ use crate::sink::SliceMeta;
 /// How far a planned slice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Planned by an earlier member, not read again yet.
+    /// Planned by an earlier member, or given away and taken back: it has to be read again.
     InDoubt,
-    /// The same, read again.
+    /// It was read, and is not given away.
     Read,
     Given(Ticket),
+    /// Taken back, and in doubt from then on.
+    Back {
+        due: Duration,
+    },
     Done,
 }
 
@@ -32,6 +41,15 @@ struct Entry {
     planned: PlannedEnd,
     id: SliceId,
     state: State,
+    /// When its first message came, if it came to this member.
+    since: Option<Duration>,
+}
+
+impl Entry {
+    /// Whether it is neither stored nor with somebody who stores it.
+    fn is_here(&self) -> bool {
+        !matches!(self.state, State::Given(_) | State::Done)
+    }
 }
 
 /// A partition that this member owns.
@@ -46,9 +64,18 @@ pub(super) struct Partition {
     committed: u64,
     /// The plan: slices from `committed` on, without gaps.
     entries: VecDeque<Entry>,
+    /// The slice behind the plan and what is ready.
     draft: Draft,
-    /// Whole slices in order; those in doubt first.
+    /// When the slice before it was given away: until then nothing more was read, so that its age counts from here.
+    growing_since: Duration,
+    /// A slice of the plan that is being read again.
+    again: Option<Draft>,
+    /// Whole slices; those in doubt first, the others in order.
     ready: VecDeque<(Draft, CutRule, ConfigHash)>,
+    /// What comes next has this offset at least.
+    position: u64,
+    /// Where reading has to go on instead; what comes until it does is not wanted.
+    sought: Option<u64>,
     pub(super) stopped: Option<String>,
     pub(super) paused: bool,
     /// The partition's end as far as it is known.
@@ -69,45 +96,44 @@ impl Partition {
             .into_iter()
             .map(|planned| {
                 let id = slice_id(&at, start, planned.end, planned.hash);
-                let entry = Entry { start, planned, id, state: State::InDoubt };
+                let entry = Entry { start, planned, id, state: State::InDoubt, since: None };
                 start = planned.end;
                 entry
             })
             .collect();
         let name: Arc<str> = at.to_string().into();
-        Partition {
+        let mut partition = Partition {
             source_id: xxh3_64(name.as_bytes()),
             name,
             revoked: Arc::default(),
             term,
             committed,
             entries,
-            draft: Draft::at(&at, committed),
+            draft: Draft::at(&at, start),
+            growing_since: Duration::ZERO,
+            again: None,
             ready: VecDeque::new(),
+            position: committed,
+            sought: None,
             stopped,
             paused: false,
             log_end: committed,
             at,
-        }
+        };
+        partition.go_on();
+        partition
     }
 
     /// Takes a message. Wrong are bytes that are not what was planned; the partition stops.
     pub(super) fn message(&mut self, message: &Message<'_>, now: Duration, cutting: Cutting) {
-        let offset = message.offset;
-        self.log_end = self.log_end.max(offset + 1);
-        if self.stopped.is_some() {
+        self.log_end = self.log_end.max(message.offset + 1);
+        // Of what is passed over as well: reading may not have to go on elsewhere after all.
+        self.position = message.offset + 1;
+        if self.stopped.is_some() || self.sought.is_some() {
             return;
         }
-        if let Some(index) = self.first_in_doubt() {
-            let PlannedEnd { end, rule, .. } = self.entries[index].planned;
-            if offset >= end {
-                return self.stop_changed(index, format!("the next message behind {} is {offset}", self.draft.next));
-            }
-            self.draft.add(message, rule, now);
-            if offset + 1 == end {
-                self.close_again(index);
-            }
-            return;
+        if self.again.is_some() {
+            return self.message_again(message, now);
         }
         if !self.draft.has_room_for(message, cutting) {
             self.close(cutting.rule, cutting.config);
@@ -118,40 +144,84 @@ impl Partition {
         }
     }
 
+    /// A message of the slice that is read again.
+    fn message_again(&mut self, message: &Message<'_>, now: Duration) {
+        let Some(draft) = &mut self.again else { return };
+        let index = self.entries.iter().position(|entry| entry.start == draft.start).expect("it is in the plan");
+        let PlannedEnd { end, rule, .. } = self.entries[index].planned;
+        if message.offset >= end {
+            let what = format!("the next message behind {} is {}", draft.next, message.offset);
+            return self.stop_changed(index, what);
+        }
+        draft.add(message, rule, now);
+        if message.offset + 1 == end {
+            self.close_again(index);
+        }
+    }
+
     /// Nothing is behind `offset` for now.
     pub(super) fn end(&mut self, offset: u64) {
         self.log_end = self.log_end.max(offset);
-        let Some(index) = self.first_in_doubt().filter(|_| self.stopped.is_none()) else { return };
+        if self.stopped.is_some() || self.sought.is_some() {
+            return;
+        }
+        let Some(draft) = &self.again else { return };
+        let index = self.entries.iter().position(|entry| entry.start == draft.start).expect("it is in the plan");
         if offset < self.entries[index].planned.end {
             self.stop_changed(index, format!("the partition ends at {offset}"));
         }
     }
 
-    fn first_in_doubt(&self) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.state == State::InDoubt)
-    }
-
     /// A planned slice was read again.
     fn close_again(&mut self, index: usize) {
-        let PlannedEnd { end, config, rule, hash } = self.entries[index].planned;
-        let found = self.draft.hash();
+        let Entry { planned: PlannedEnd { config, rule, hash, .. }, since, .. } = self.entries[index];
+        let mut draft = self.again.take().expect("it was read");
+        let found = draft.hash();
         if found != hash {
             return self.stop_changed(index, format!("its hash is {found:016x} and was {hash:016x}"));
         }
         self.entries[index].state = State::Read;
-        let next = self.entries.get(index + 1).map_or(end, |entry| entry.start);
-        self.ready.push_back((std::mem::replace(&mut self.draft, Draft::at(&self.at, next)), rule, config));
+        draft.since = since.unwrap_or(draft.since);
+        let behind = self.ready.iter().take_while(|(draft, ..)| self.is_planned(draft)).count();
+        self.ready.insert(behind, (draft, rule, config));
+        self.go_on();
+    }
+
+    /// Chooses what is read next: the first slice in doubt, or what is behind the plan.
+    fn go_on(&mut self) {
+        let in_doubt = self.entries.iter().find(|entry| entry.state == State::InDoubt).map(|entry| entry.start);
+        self.again = in_doubt.map(|start| Draft::at(&self.at, start));
+        let next = in_doubt.unwrap_or(self.draft.next);
+        self.sought = (next != self.position).then_some(next);
+    }
+
+    /// Where to read on, if that is elsewhere: slices that were taken back may be due.
+    pub(super) fn wake(&mut self, now: Duration) -> Option<u64> {
+        if self.stopped.is_some() {
+            return None;
+        }
+        for entry in &mut self.entries {
+            if matches!(entry.state, State::Back { due } if due <= now) {
+                entry.state = State::InDoubt;
+            }
+        }
+        if self.again.is_none() {
+            self.go_on();
+        }
+        let next = self.sought.take()?;
+        self.position = next;
+        Some(next)
     }
 
     fn stop_changed(&mut self, index: usize, what: String) {
         let Entry { start, planned, id, .. } = &self.entries[index];
-        self.stopped = Some(format!(
-            "{}: slice {id}, offsets {start} to {}, was begun and cannot be read again ({what}): its messages expired or \
+        let why = format!(
+            "slice {id}, offsets {start} to {}, was begun and cannot be read again ({what}): its messages expired or \
              were compacted, or the topic was made anew; what of it is stored stays. To go on without the rest, stop all \
              engines of the group and reset the group's offset of this partition to {}",
-            self.name, planned.end, planned.end
-        ));
-        self.draft = Draft::at(&self.at, self.draft.start);
+            planned.end, planned.end
+        );
+        self.stop(why);
     }
 
     /// It cannot be read on. What was given away may still be stored.
@@ -159,58 +229,94 @@ impl Partition {
         if self.stopped.is_none() {
             self.stopped = Some(format!("{}: {why}", self.name));
             self.draft = Draft::at(&self.at, self.draft.start);
+            self.again = None;
         }
     }
 
-    /// Ends the draft, if there is something in it that no plan asks for. It was made by that rule, and is processed under
-    /// that config.
+    /// Ends the draft behind the plan, if there is something in it. It was made by that rule, and is processed under that
+    /// config.
     pub(super) fn close(&mut self, rule: CutRule, config: ConfigHash) {
-        if self.draft.is_empty() || self.stopped.is_some() || self.first_in_doubt().is_some() {
+        if self.draft.is_empty() || self.stopped.is_some() {
             return;
         }
         let next = self.draft.next;
         self.ready.push_back((std::mem::replace(&mut self.draft, Draft::at(&self.at, next)), rule, config));
     }
 
-    /// When the draft's first message came, if it is to be ended by age.
-    pub(super) fn waiting_since(&self) -> Option<Duration> {
-        (!self.draft.is_empty() && self.first_in_doubt().is_none()).then_some(self.draft.since)
+    /// Whether a slice is in the plan.
+    fn is_planned(&self, draft: &Draft) -> bool {
+        self.entries.back().is_some_and(|last| draft.start < last.planned.end)
     }
 
-    /// Whether the draft cannot be ended before its planned end is read.
+    /// Whether the plan takes one more slice.
+    fn plan_has_room(&self) -> bool {
+        self.entries.len() - self.done_in_front() < longshore_core::limits::KAFKA_PLAN_SLICES_MAX
+    }
+
+    /// The slice that could be given away now, if it is whole, or began at a time that is old: those in doubt come first,
+    /// then those that have waited longest.
+    pub(super) fn next_due(&self, is_old: impl Fn(Duration) -> bool) -> Option<Turn> {
+        match self.ready.front() {
+            Some((draft, ..)) if self.is_planned(draft) => Some(Turn { is_new: false, since: draft.since }),
+            Some((draft, ..)) => self.plan_has_room().then_some(Turn { is_new: true, since: draft.since }),
+            None if self.can_be_closed() && is_old(self.draft.since.max(self.growing_since)) => {
+                Some(Turn { is_new: true, since: self.draft.since })
+            }
+            None => None,
+        }
+    }
+
+    /// Whether the draft behind the plan could be given away, were it ended now.
+    pub(super) fn can_be_closed(&self) -> bool {
+        self.ready.is_empty() && !self.draft.is_empty() && self.plan_has_room()
+    }
+
+    /// Whether a planned slice is being read again, which cannot be given away before its end is read.
     pub(super) fn reads_again(&self) -> bool {
-        self.stopped.is_none() && self.first_in_doubt().is_some()
+        self.again.is_some()
     }
 
-    /// Slices that wait to be given away.
-    pub(super) fn ready(&self) -> usize {
-        self.ready.len()
+    /// Whether what is whole is to be given away before more is read. A slice of a plan that is full cannot be, until those
+    /// in doubt are read again.
+    pub(super) fn has_enough(&self) -> bool {
+        !self.ready.is_empty() && (self.again.is_none() || self.next_due(|_| false).is_some())
+    }
+
+    /// When the first message came of those that were not given away.
+    pub(super) fn waiting_since(&self) -> Option<Duration> {
+        let drafts = self.ready.iter().map(|(draft, ..)| draft).chain(&self.again).chain([&self.draft]);
+        drafts.filter(|draft| !draft.is_empty()).map(|draft| draft.since).min()
     }
 
     /// Bytes held.
     pub(super) fn held_bytes(&self) -> usize {
-        self.ready.iter().map(|(draft, ..)| draft.held_bytes()).sum::<usize>() + self.draft.held_bytes()
+        let drafts = self.ready.iter().map(|(draft, ..)| draft).chain(&self.again).chain([&self.draft]);
+        drafts.map(Draft::held_bytes).sum()
     }
 
-    /// Bytes of the draft.
+    /// Bytes of the draft behind the plan.
     pub(super) fn draft_bytes(&self) -> usize {
-        self.draft.bytes.len()
+        self.draft.held_bytes()
+    }
+
+    /// Bytes of what is read again.
+    pub(super) fn again_bytes(&self) -> usize {
+        self.again.as_ref().map_or(0, Draft::held_bytes)
     }
 
     /// What must be committed before the next ready slice is given away: nothing if it is planned already. `Err` if there
     /// is no next one, or no room for it in the plan.
     pub(super) fn plan_next(&mut self) -> Result<Option<(u64, String)>, ()> {
         let Some((draft, rule, config)) = self.ready.front() else { return Err(()) };
-        if self.entries.iter().any(|entry| entry.start == draft.start) {
+        if self.is_planned(draft) {
             return Ok(None);
         }
-        let done = self.done_in_front();
-        if self.entries.len() - done >= longshore_core::limits::KAFKA_PLAN_SLICES_MAX {
+        if !self.plan_has_room() {
             return Err(());
         }
         let planned = PlannedEnd { end: draft.next, config: *config, rule: *rule, hash: draft.hash() };
         let id = slice_id(&self.at, draft.start, draft.next, planned.hash);
-        self.entries.push_back(Entry { start: draft.start, planned, id, state: State::Read });
+        self.entries.push_back(Entry { start: draft.start, planned, id, state: State::Read, since: None });
         Ok(Some(self.commit_text()))
     }
 
@@ -220,10 +326,14 @@ impl Partition {
     }
 
     /// The next ready slice, whose plan is committed.
-    pub(super) fn give(&mut self, ticket: Ticket, in_doubt: bool) -> PlannedSlice {
+    pub(super) fn give(&mut self, ticket: Ticket, in_doubt: bool, now: Duration) -> PlannedSlice {
         let (draft, ..) = self.ready.pop_front().expect("a slice was planned");
+        if !in_doubt {
+            self.growing_since = now;
+        }
         let entry = self.entries.iter_mut().find(|entry| entry.start == draft.start).expect("it is in the plan");
         entry.state = State::Given(ticket);
+        entry.since = Some(draft.since);
         let (id, hash) = (entry.id, entry.planned.hash);
         let meta = SliceMeta {
             id,
@@ -253,29 +363,31 @@ impl Partition {
         }
     }
 
-    /// Slices of an earlier member that were not given away.
-    pub(super) fn in_doubt(&self) -> impl Iterator<Item = SliceId> + '_ {
-        self.entries.iter().filter(|entry| entry.state == State::InDoubt).map(|entry| entry.id)
+    /// A slice is taken back, and read again once it is due.
+    pub(super) fn again(&mut self, ticket: Ticket, due: Duration) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.state == State::Given(ticket)) {
+            entry.state = State::Back { due };
+        }
     }
 
-    /// Takes those that are stored as done. Returns where to read on, if that is elsewhere now.
-    pub(super) fn settle(&mut self, stored: &dyn Fn(SliceId) -> bool) -> Option<u64> {
+    /// Planned slices that are here: neither given away nor done.
+    pub(super) fn in_doubt(&self) -> impl Iterator<Item = SliceId> + '_ {
+        self.entries.iter().filter(|entry| entry.is_here()).map(|entry| entry.id)
+    }
+
+    /// Takes those that are stored as done.
+    pub(super) fn settle(&mut self, stored: &dyn Fn(SliceId) -> bool) {
         if self.stopped.is_some() {
-            return None;
+            return;
         }
-        // Only from the front: what lies between is read again in any case, and storing it again changes nothing.
-        let mut moved = None;
-        for entry in self.entries.iter_mut().filter(|entry| entry.state == State::InDoubt) {
-            if !stored(entry.id) {
-                break;
-            }
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_here() && stored(entry.id)) {
             entry.state = State::Done;
-            moved = Some(entry.planned.end);
+            self.ready.retain(|(draft, ..)| draft.start != entry.start);
+            self.again.take_if(|draft| draft.start == entry.start);
         }
-        if let Some(next) = moved {
-            self.draft = Draft::at(&self.at, next);
+        if self.again.is_none() {
+            self.go_on();
         }
-        moved
     }
 
     fn done_in_front(&self) -> usize {
@@ -319,6 +431,15 @@ impl Partition {
     pub(super) fn planned(&self) -> usize {
         self.entries.iter().filter(|entry| entry.state != State::Done).count()
     }
+}
+
+/// When a slice is given away, compared with others: the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Turn {
+    /// It is not planned yet.
+    is_new: bool,
+    /// When its first message came.
+    since: Duration,
 }
 
 /// A function of what any engine sees alike. The bytes belong to it, since a topic that is made anew begins at offset 0

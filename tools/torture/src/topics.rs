@@ -55,7 +55,7 @@ struct World {
 /// Runs a seed.
 pub(crate) fn simulate(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
-    let common = Common { by_views: env.once_in(3), dedup: false };
+    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2) };
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
     let mut world = World {
         bug: options.bug,
@@ -130,21 +130,31 @@ impl World {
     fn produce(&mut self) {
         let partition = self.env.below(PARTITIONS);
         for _ in 0..self.env.below(6) {
-            let mut broker = self.broker.borrow_mut();
             if self.env.once_in(10) {
                 let nothing = if self.env.once_in(2) { None } else { Some(Vec::new()) };
-                broker.produce(partition, nothing);
+                self.broker.borrow_mut().produce(partition, nothing);
                 continue;
             }
-            let mut record = Record::generate(self.records, &self.env);
+            let mut record = self.copy().unwrap_or_else(|| Record::generate(self.records, &self.env));
             self.records += 1;
             if matches!(record.fate, Fate::Event(_)) && self.env.once_in(4) {
                 record.line.insert_str(record.line.len() - 1, "\r\n");
             }
+            let mut broker = self.broker.borrow_mut();
             broker.produce(partition, Some(record.line.clone().into_bytes()));
             let end = broker.end(partition);
             self.written[partition].push(Placed { start: end - 1, end, record });
         }
+    }
+
+    /// In some runs now and then an event that was sent before, to whatever partition.
+    fn copy(&self) -> Option<Record> {
+        if !self.common.dedup || !self.env.once_in(4) {
+            return None;
+        }
+        let sent = &self.written[self.env.below(PARTITIONS)];
+        let record = (!sent.is_empty()).then(|| sent[self.env.below(sent.len())].record.clone())?;
+        matches!(record.fate, Fate::Event(_)).then_some(record)
     }
 
     /// Lets an engine do something; sometimes starts another one first.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::dead_letter::Fault;
 use crate::limits::{DEAD_LETTER_DETAIL_BYTES, DEAD_LETTER_HEAD_BYTES, SLICE_RECORDS_MAX};
 use crate::slice::Tail;
 
@@ -311,4 +312,26 @@ fn a_time_that_no_minute_holds_is_dead_only_as_the_event_time() {
     assert_eq!(faults, [(2, Reason::TypeMismatch), (3, Reason::TypeMismatch)]);
     let detail = &decoded.dead[0].fault.detail;
     assert!(detail.starts_with("the number -1 cannot be the event time, which is from 1970-01-01 to"), "{detail}");
+}
+
+/// The records of rows that were decoded, as the dead letters that they become when a sink rejects them.
+#[test]
+fn rows_become_dead_letters_with_their_bytes_and_places() {
+    let fault = |what: &str| Fault::new(Reason::Rejected, what);
+    let good = |name: &str| format!("{{\"ts\": 1700000000, \"name\": \"{name}\", \"p\": \"z\"}}");
+    let lines = format!("{}\r\n\n{}\nnot JSON\n{}", good("a"), good("b"), good("c"));
+    let text = decoder(COLUMNS);
+    let letters = text.dead_letters(&slice(100, lines.clone()), &[(0, fault("one")), (3, fault("two"))]);
+    let place = 100 + lines.find(&good("c")).unwrap() as u64;
+    let letter = |row, offset, name: &str, what: &str| DeadLetter {
+        row,
+        offset,
+        length: good(name).len() as u64,
+        fault: fault(what),
+        record: good(name).into_bytes(),
+    };
+    assert_eq!(letters, [letter(0, 100, "a", "one"), letter(3, place, "c", "two")]);
+    // Behind a byte order mark, which is no part of the record.
+    let marked = text.dead_letters(&slice(0, format!("\u{feff}{}\n", good("a"))), &[(0, fault("one"))]);
+    assert_eq!(marked, [letter(0, 3, "a", "one")]);
 }

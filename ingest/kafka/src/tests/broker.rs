@@ -100,9 +100,14 @@ impl Engine {
         Engine { feed, given: Vec::new(), begun: Instant::now() }
     }
 
+    /// The feed's clock.
+    pub(super) fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     pub(super) fn step(&mut self) -> Result<(), FeedError> {
         let room = Room { slices: 8, bytes: 1 << 20 };
-        self.feed.step(self.begun.elapsed(), Duration::from_millis(20), room, &mut self.given)
+        self.feed.step(self.now(), Duration::from_millis(20), room, &mut self.given)
     }
 
     /// Steps until this holds.
@@ -162,6 +167,13 @@ impl Table {
         let slice = (meta.end, meta.id.0, planned.slice.bytes.clone());
         let before = self.slices.insert((meta.source.to_string(), meta.start), slice.clone());
         assert!(before.is_none_or(|before| before == slice), "another slice begins at {}", meta.start);
+    }
+
+    /// Messages of a partition that slices cover, with gaps or not.
+    pub(super) fn messages(&self, partition: usize) -> u64 {
+        let source = format!("kafka:t/{partition}");
+        let slices = self.slices.iter().filter(|((of, _), _)| *of == source);
+        slices.map(|((_, start), (end, ..))| end - start).sum()
     }
 
     /// The records of a partition, whose slices follow each other from 0 on without gaps.

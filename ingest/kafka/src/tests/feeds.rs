@@ -58,6 +58,47 @@ fn what_a_member_planned_and_did_not_store_is_cut_again_by_the_next_one() {
     assert!(after.given.iter().all(|slice| slice.in_doubt));
 }
 
+/// librdkafka fetches ahead: what it has when it is sought elsewhere must not be taken for what is there.
+#[test]
+fn slices_that_go_back_are_read_again_while_messages_flow() {
+    let broker = Broker::new(2);
+    let mut engine = Engine::join(&broker.spec("back"), 400);
+    let mut table = Table::default();
+    let (mut went_back, mut came_again) = (std::collections::BTreeMap::new(), 0);
+    for round in 0..40 {
+        (0..2).for_each(|partition| put(&broker, partition, round * 100..(round + 1) * 100));
+        engine.step().unwrap();
+        for planned in std::mem::take(&mut engine.given) {
+            let (id, bytes) = (planned.meta.id, planned.slice.bytes.clone());
+            match went_back.remove(&id) {
+                Some(before) => {
+                    assert_eq!(before, bytes);
+                    assert!(planned.in_doubt);
+                    came_again += 1;
+                    engine.given.push(planned);
+                }
+                // Most of them, in no order.
+                None if id.0 % 4 != 0 => {
+                    let due = engine.now() + std::time::Duration::from_millis(id.0 % 300);
+                    engine.feed.again(planned.ticket, due).unwrap();
+                    went_back.insert(id, bytes);
+                }
+                None => engine.given.push(planned),
+            }
+        }
+        engine.store(&mut table);
+    }
+    assert!(came_again > 0);
+    let begun = std::time::Instant::now();
+    while (0..2).any(|partition| table.messages(partition) < 4_000) {
+        engine.step().unwrap();
+        engine.store(&mut table);
+        assert!(begun.elapsed().as_secs() < 120, "{:?}", engine.feed.status(engine.now()));
+    }
+    engine.feed.close().unwrap();
+    (0..2).for_each(|partition| assert_eq!(table.records(partition), numbered(partition, 0..4_000)));
+}
+
 /// One joins, one leaves, one goes without a word: slices follow each other all the same.
 #[test]
 fn members_come_and_go_and_slices_follow_each_other() {
