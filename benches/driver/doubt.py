@@ -8,6 +8,7 @@ import json
 import pathlib
 import shutil
 import statistics
+import sys
 import tempfile
 import types
 
@@ -53,6 +54,7 @@ class Doubt:
             proxy.watch()
             with Run(self.bench, config, metrics_port) as run:
                 seconds.append(first_insert(run, proxy))
+                print(f"start {len(seconds)}: first insert after {seconds[-1]:.2f} s", file=sys.stderr, flush=True)
                 # All but the last are killed here, a few slices further.
                 if len(seconds) == 1 and self.bench.quick or len(seconds) == STARTS:
                     stored = run.wait_for("nothing is in doubt", STORED_SECONDS_MAX, self.is_done)

@@ -15,7 +15,8 @@ from inputs import MEASURES, Inputs
 # Everything that is waited for comes long before this, or not at all.
 STOP_SECONDS_MAX = 90
 START_SECONDS_MAX = 120
-LOOK_SECONDS = 0.1
+# Each look costs the engine some milliseconds where it follows thousands of files.
+LOOK_SECONDS = 0.5
 # The files are in folders, since a feed plans at most 4,096 slices at once: `service doubt` takes one folder a feed.
 FOLDERS = ("a", "b", "c")
 # Nothing of a file that is there is waited for longer than a service may be told to.

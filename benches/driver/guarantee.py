@@ -10,6 +10,7 @@ import math
 import pathlib
 import shutil
 import statistics
+import sys
 import tempfile
 from dataclasses import dataclass
 
@@ -72,6 +73,7 @@ class Guarantee:
             for turn in range(self.bench.rounds):
                 for way in order(turn):
                     runs[way].append(self.load(way, data / f"{way.name}-{turn}"))
+                    tell(way, turn, runs[way][-1])
                 check_same(runs)
             journal = self.journal(data / "journal")
         finally:
@@ -127,6 +129,11 @@ class Guarantee:
             Measured("service/journal/slice", 1e3 * median, unit="ms a slice, its sync included"),
             Measured("service/journal/share", share, unit="% of the load's seconds, if it hid behind nothing"),
         ]
+
+
+def tell(way, turn, run):
+    """A line a run, since all of them take minutes."""
+    print(f"round {turn + 1}: {way.name} {run.seconds:.2f} s, {run.cpu_seconds:.2f} CPU s", file=sys.stderr, flush=True)
 
 
 def order(turn):
