@@ -167,26 +167,31 @@ def shares(runs, way, figure):
     return [1 - figure(without) / figure(whole) for whole, without in pairs]
 
 
+FIGURES = {"wall": lambda run: run.seconds, "cpu": lambda run: run.cpu_seconds,
+           "server cpu": lambda run: run.server_cpu_seconds}
+
+
 def compared(runs):
     """The rows of all ways."""
-    figures = {"wall": lambda run: run.seconds, "cpu": lambda run: run.cpu_seconds,
-               "server cpu": lambda run: run.server_cpu_seconds}
-    rows = [Measured("service/load/wall", statistics.median(run.seconds for run in runs[WHOLE]), unit="s")]
-    for name, figure in list(figures.items())[:2]:
-        lost = shares(runs, BARE, figure)
-        label = "service/guarantee" if name == "wall" else f"service/guarantee/{name}"
-        rows.append(Measured(label, 100 * statistics.median(lost), unit="% of throughput" if name == "wall" else "% of CPU"))
-        rows += surely(label, lost)
+    rows = whole_guarantee(runs)
     for way in SINGLE:
-        part = way.without[0]
-        for name, figure in figures.items():
-            rows.append(Measured(f"service/{part}/{name}", 100 * statistics.median(shares(runs, way, figure)), unit="%"))
-    for name, figure in figures.items():
-        rows.append(Measured(f"service/fsync/{name}", median_times(runs, WHOLE, NO_FSYNC, figure),
-                             unit="times that of fsync = false"))
-    for name, figure in figures.items():
-        rows.append(Measured(f"service/dedup/{name}", median_times(runs, DEDUP, WHOLE, figure),
-                             unit="times that without [dedup]"))
+        for name, figure in FIGURES.items():
+            lost = 100 * statistics.median(shares(runs, way, figure))
+            rows.append(Measured(f"service/{way.without[0]}/{name}", lost, unit="% less without it"))
+    for label, way, other, unit in (("fsync", WHOLE, NO_FSYNC, "times that of fsync = false"),
+                                    ("dedup", DEDUP, WHOLE, "times that without [dedup]")):
+        rows += [Measured(f"service/{label}/{name}", median_times(runs, way, other, figure), unit=unit)
+                 for name, figure in FIGURES.items()]
+    return rows
+
+
+def whole_guarantee(runs):
+    """All parts together: of the throughput, which has a target, and of CPU."""
+    rows = [Measured("service/load/wall", statistics.median(run.seconds for run in runs[WHOLE]), unit="s")]
+    for label, name, unit in (("service/guarantee", "wall", "% of throughput"),
+                              ("service/guarantee/cpu", "cpu", "% of CPU")):
+        lost = shares(runs, BARE, FIGURES[name])
+        rows += [Measured(label, 100 * statistics.median(lost), unit=unit), *surely(label, lost)]
     return rows
 
 
@@ -198,7 +203,8 @@ def surely(label, lost):
         return []
     # From a ratio of times back to a share of the whole.
     ends = {"at least": interval.low, "at most": interval.high}
-    return [Measured(f"{label}, {which}", 100 * end / (1 + end), unit="% with 99 % confidence") for which, end in ends.items()]
+    return [Measured(f"{label}, {which}", 100 * end / (1 + end), unit="% with 99 % confidence")
+            for which, end in ends.items()]
 
 
 def median_times(runs, way, other, figure):
