@@ -145,8 +145,14 @@ def run_and_count(command):
     """Runs a load to its end: its summary, its seconds, and the CPU seconds of all its threads."""
     start = time.monotonic()
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE)
-    out = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        out = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        # A bench that is told to end leaves no load behind.
+        process.kill()
+        process.wait()
+        raise
     seconds = time.monotonic() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stdout.close()
