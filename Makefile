@@ -6,10 +6,12 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .PHONY: help demo explore test lint clickhouse build torture
-.PHONY: bench bench-micro bench-python bench-compare bench-compare-check bench-programs bench-peers
+.PHONY: bench bench-service bench-micro bench-python bench-compare bench-compare-check bench-programs bench-peers
 
 # Parts of `make bench`: parse, engine, load.
 BENCH ?= parse,engine,load
+# Parts of `make bench-service`: guarantee, doubt, files.
+SERVICE ?= guarantee,doubt,files
 # Seeds of `make torture`.
 SEEDS ?= 10000
 # Faults of real processes in `make torture`.
@@ -32,6 +34,7 @@ test: clickhouse ## Run every test
 	cd benches/driver && $(PYTHON) -m unittest --quiet
 	$(CARGO) build --locked -p longshore -p loggen -p longshore-benches
 	$(PYTHON) benches/driver/bench.py --quick --no-peers --profile debug
+	$(PYTHON) benches/driver/service.py --quick --profile debug
 
 torture: clickhouse ## Let everything die, in simulation (SEEDS=10000) and in earnest (FAULTS=200); is a record lost or doubled?
 	$(CARGO) build --release --locked -p longshore -p longshore-torture -p longshore-brokers
@@ -45,6 +48,9 @@ lint: ## Formatting and clippy, warnings as errors
 
 bench: clickhouse bench-programs bench-peers ## Every target against its rival; BENCH=parse for a part
 	$(PYTHON) benches/driver/bench.py --parts $(BENCH)
+
+bench-service: clickhouse bench-programs ## What the guarantee costs, starts after a crash, many small files; SERVICE=doubt for a part
+	$(PYTHON) benches/driver/service.py --parts $(SERVICE)
 
 bench-micro: ## The core's parts one by one, with criterion
 	$(CARGO) bench --locked -p longshore-benches

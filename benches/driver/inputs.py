@@ -23,9 +23,11 @@ MEASURES = {
 class Inputs:
     """Files of one kind, what a load of them must answer, and the config to load them with."""
 
-    def __init__(self, bench, name, records, sealed, rollups):
+    def __init__(self, bench, name, records, sealed, rollups, repeated=True):
         self.name = name
-        self.folder = bench.folder / "load" / str(records)
+        # Whether some records repeat earlier ones, as loggen has it unless told otherwise.
+        self.repeated = repeated
+        self.folder = bench.folder / "load" / (str(records) if repeated else f"{records}-unique")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.records = records
         self.sealed = sealed
@@ -43,8 +45,9 @@ class Inputs:
         whole = self.folder / f"{self.kind}.partial"
         shutil.rmtree(self.expected, ignore_errors=True)
         seal = [*SEALED, "--keyring", self.keyring] if self.sealed else []
-        bench.run([bench.loggen, "--records", self.records, "--seed", 1, "--broken-rate", 0, *seal, "--products-file",
-                   self.folder / "products.csv", "--expect", self.expected, "--out", whole])
+        unique = [] if self.repeated else ["--duplicate-rate", 0]
+        bench.run([bench.loggen, "--records", self.records, "--seed", 1, "--broken-rate", 0, *unique, *seal,
+                   "--products-file", self.folder / "products.csv", "--expect", self.expected, "--out", whole])
         split(whole, self.files)
         whole.unlink()
         # Megabytes that no bench asks for.

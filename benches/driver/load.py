@@ -102,9 +102,8 @@ class Load:
             config = kind.config(server)
             self.bench.run([self.bench.longshore, "schema", "--quiet", "--apply", "-c", config])
             command = [self.bench.longshore, "load", "--quiet", "--json", "-c", config, *kind.files]
-            cpu, start = server.cpu_seconds(), time.monotonic()
-            summary, engine_cpu = run_and_count(command)
-            seconds = time.monotonic() - start
+            cpu = server.cpu_seconds()
+            summary, seconds, engine_cpu = run_and_count(command)
             cpu_seconds = server.cpu_seconds() - cpu + engine_cpu
             quiet = server.await_quiet() and server.cpu_seconds() - cpu + engine_cpu
             check_summary(kind, summary)
@@ -143,15 +142,23 @@ class Load:
 
 
 def run_and_count(command):
-    """Runs a load to its end: its summary, and the CPU seconds of all its threads."""
+    """Runs a load to its end: its summary, its seconds, and the CPU seconds of all its threads."""
+    start = time.monotonic()
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE)
-    out = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        out = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        # A bench that is told to end leaves no load behind.
+        process.kill()
+        process.wait()
+        raise
+    seconds = time.monotonic() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stdout.close()
     if process.returncode != 0:
-        raise Failed(f"longshore load ended with {process.returncode}: {out.decode()[:600]}")
-    return json.loads(out), usage.ru_utime + usage.ru_stime
+        raise Failed(f"{' '.join(map(str, command))} ended with {process.returncode}: {out.decode()[:600]}")
+    return json.loads(out), seconds, usage.ru_utime + usage.ru_stime
 
 
 def check_summary(kind, summary):

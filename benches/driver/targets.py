@@ -66,5 +66,9 @@ TARGETS = [
            cause="runs of one reader differ by a tenth: it was 0.90 and 1.09 within ten minutes"),
     Target("engine/alone", "GB/s a core", value_min=1,
            cause="bringing the sorted rows to their places, bound by memory, and first touches of it"),
+    Target("service/guarantee", "% of throughput", value_max=3),
+    Target("service/first-insert", "s", value_max=2),
+    Target("service/idle/memory", "MiB more than for one file", value_max=64),
+    Target("service/idle/cpu", "% of a core", value_max=1),
 ]
 BY_NAME = {target.name: target for target in TARGETS}

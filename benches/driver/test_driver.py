@@ -1,18 +1,23 @@
 """Tests of the drivers' arithmetic: verdicts, intervals, the table. The measurements themselves are run small by
-`bench.py --quick`."""
+`bench.py --quick` and `service.py --quick`."""
+import dataclasses
 import json
 import math
 import pathlib
 import random
 import tempfile
+import tomllib
 import unittest
 
 import compare
+import follow
+import guarantee
 import inputs
 import link_layouts
 import parse
 import report
 import stats
+import watching_proxy
 from contestant import Failed, median_ratio, pass_rate
 from report import Absent, Measured
 from targets import TARGETS
@@ -150,6 +155,68 @@ class Splitting(unittest.TestCase):
             self.assertEqual(b"".join(contents), whole.read_bytes())
             for content in contents:
                 self.assertTrue(content.endswith(b"\n") and len(content) > 4_000)
+
+
+class GuaranteeCosts(unittest.TestCase):
+    @staticmethod
+    def runs(seconds):
+        return [guarantee.Run(one, one, one, 32, ("rows",)) for one in seconds]
+
+    def test_a_share_is_of_the_throughput_and_of_the_same_round(self):
+        runs = {guarantee.WHOLE: self.runs([4.0, 8.0]), guarantee.BARE: self.runs([3.0, 8.0])}
+        self.assertEqual(guarantee.shares(runs, guarantee.BARE, lambda run: run.seconds), [0.25, 0.0])
+
+    def test_the_interval_holds_the_share_and_few_rounds_have_none(self):
+        noise = random.Random(2)
+        lost = [0.03 + noise.gauss(0, 0.01) for _ in range(12)]
+        low, high = (row.value for row in guarantee.surely("x", lost))
+        self.assertTrue(1 < low < 3 < high < 5, (low, high))
+        self.assertEqual(guarantee.surely("x", lost[:5]), [])
+
+    def test_the_pair_with_a_target_is_in_every_round_and_takes_turns(self):
+        orders = [guarantee.order(turn) for turn in range(guarantee.ROUNDS_OTHERS + 2)]
+        self.assertEqual(sorted(way.name for way in orders[0]), sorted(way.name for way in guarantee.WAYS))
+        self.assertEqual(orders[0][:2], orders[1][:2][::-1])
+        self.assertEqual(len(orders[-1]), 2)
+
+    def test_ways_that_stored_other_rows_are_an_error(self):
+        runs = {guarantee.WHOLE: self.runs([1.0]), guarantee.BARE: self.runs([1.0])}
+        guarantee.check_same(runs)
+        runs[guarantee.BARE] = [dataclasses.replace(one, slices=33) for one in runs[guarantee.BARE]]
+        with self.assertRaises(Failed):
+            guarantee.check_same(runs)
+
+
+class Following(unittest.TestCase):
+    TEXT = 'version = 1\n[products]\ncolumn = "product"\ndictionary = "a.csv"\nunknown = "default"\n[clickhouse]\nurl = "u"\n'
+
+    def test_a_service_has_a_journal_sources_and_what_was_asked_for(self):
+        text = follow.service_config(self.TEXT, pathlib.Path("/x"), ["/y/*.log"], 9464, fsync=False, dedup=("ts", "id"))
+        config = tomllib.loads(text)
+        self.assertEqual(config["clickhouse"], {"url": "u", "fsync": False})
+        self.assertEqual(config["run"], {"journal": "/x/journal", "slice_age": "100ms", "metrics": "127.0.0.1:9464"})
+        self.assertEqual(config["dedup"], {"key": ["ts", "id"]})
+        self.assertEqual(config["source"], [{"name": "app", "paths": ["/y/*.log"]}])
+        plain = tomllib.loads(follow.service_config(self.TEXT, pathlib.Path("/x"), ["/y"]))
+        self.assertEqual((plain["clickhouse"], "dedup" in plain), ({"url": "u"}, False))
+
+    def test_without_a_dictionary_every_product_is_known(self):
+        self.assertEqual(tomllib.loads(follow.without_dictionary(self.TEXT))["products"], {"column": "product"})
+
+    def test_metrics_of_one_name_are_summed(self):
+        text = "# HELP x y\nlongshore_records_total{source=\"a b\"} 3\nlongshore_records_total{source=\"b\"} 4\nup 1\n# EOF\n"
+        self.assertEqual(follow.sums_by_name(text), {"longshore_records_total": 7.0, "up": 1.0})
+
+    def test_memory_is_in_mebibytes(self):
+        self.assertEqual(follow.memory_mebibytes("VmHWM:\t 9 kB\nVmRSS:\t    2048 kB\n", "VmRSS"), 2.0)
+        with self.assertRaises(Failed):
+            follow.memory_mebibytes("VmHWM:\t 9 kB\n", "VmRSS")
+
+    def test_an_insert_is_seen_though_it_comes_in_pieces(self):
+        search = watching_proxy.Search()
+        self.assertFalse(search.finds(b"POST /?query=SELECT+1 HTTP/1.1\r\nPOST /?query=INSE"))
+        self.assertTrue(search.finds(b"RT+INTO+%60longshore%60"))
+        self.assertFalse(watching_proxy.Search().finds(b"event = 'InsertQuery'"))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,6 @@ pub fn run(config: &Config, decoder: &Decoder, inputs: &[Input], read: ReadMetho
     Ok(EngineRun { totals, encoded_bytes: sink.encoded_bytes.into_inner(), seconds, cpu_seconds })
 }
 
-fn default_workers() -> usize {
+pub(crate) fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_DEFAULT_MAX)
 }

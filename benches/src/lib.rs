@@ -7,7 +7,9 @@
 pub mod answer;
 pub mod case;
 pub mod clock;
+pub mod doubt;
 pub mod engine;
 pub mod rng;
+pub mod service;
 pub mod shapes;
 pub mod twin;

@@ -459,6 +459,31 @@ fn few_files_stay_open_and_unread_ones_that_were_deleted_do() {
     });
 }
 
+/// Beside names of runs of standard input, this is all that the engine asks the time of day for: whether a file changed so
+/// lately that its times may stay as they are when it changes again.
+#[test]
+fn a_clock_that_is_set_back_and_forth_hides_no_change_and_makes_none_up() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let clocks: [fn() -> SystemTime; 4] =
+        [|| SystemTime::now() - DAY, || SystemTime::now() + DAY, || SystemTime::UNIX_EPOCH, SystemTime::now];
+    each(|case| {
+        case.append("a.log", FIRST);
+        let id = case.found();
+        let mut size = FIRST.len() as u64;
+        for clock in clocks {
+            case.follower.now = clock;
+            assert_eq!(told(case), [""; 0]);
+            case.append("a.log", "more\n");
+            assert_eq!(told(case), [format!("grew {}", size + 5)]);
+            assert_eq!(case.read(id, size, size + 5), "more\n");
+            size += 5;
+        }
+        // Other content of the same length.
+        fs::write(case.path("a.log"), "x".repeat(size as usize)).expect("written");
+        assert_eq!(told(case), ["rewritten a.log 0"]);
+    });
+}
+
 #[test]
 fn heads_of_files_that_did_not_change_are_not_read() {
     each(|case| {

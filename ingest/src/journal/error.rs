@@ -110,7 +110,8 @@ pub enum OpenError {
     /// It belongs to another machine.
     #[error(
         "the journal {} belongs to machine {found}, this is {this}; two machines must never run one journal: run the \
-         engine there, or, once no engine can run there any more, let this machine adopt the journal",
+         engine there, or, once no engine can run there any more, take that machine's name: `machine` under [run], the \
+         same as in its config, or what stands in its /etc/machine-id",
         dir.display()
     )]
     OtherMachine {

@@ -1,5 +1,6 @@
 //! `torture`: runs the simulation, or kills real processes.
 
+mod mounts;
 mod real;
 
 use std::process::ExitCode;

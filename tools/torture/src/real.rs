@@ -12,6 +12,8 @@ use longshore_core::limits::INSERTS_IN_FLIGHT;
 use longshore_sinks::embedded::EmbeddedOptions;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::mounts;
+
 /// What both runs of real processes are told.
 #[derive(Debug, clap::Args)]
 struct Common {
@@ -120,6 +122,7 @@ fn told(outcome: Outcome<bool>) -> bool {
 }
 
 fn torture(args: &Args) -> Outcome<bool> {
+    mounts::enter()?;
     let place = Place::of(&args.common)?;
     let options = Options {
         target: Target::Own(EmbeddedOptions::new(place.engine.clone())),

@@ -15,6 +15,7 @@ mod embedded;
 mod fetch;
 mod filling;
 mod formats;
+mod journals;
 mod kinds;
 mod load;
 mod logs;

@@ -1,13 +1,16 @@
 //! `longshore run` over real files and a real ClickHouse: killed with no warning, stopped, started again, while the log
 //! grows and is rotated. Whatever happened, every record is in the tables once.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::process::{await_that, catches, kill};
+use crate::support::service;
 use crate::support::shared::Site;
 
 /// What a test waits for happens well before this, or not at all.
@@ -169,4 +172,36 @@ fn a_half_written_line_waits_for_its_rest_over_a_restart() {
     wait_for(&site, 100);
     assert_eq!(service.stop(), 0);
     assert_exact(&site, 100);
+}
+
+/// Nothing is forbidden to root, so that the engine is somebody else's there.
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn a_folder_that_may_not_be_read_is_named_and_followed_once_it_may_be() {
+    let site = Site::new("run_denied");
+    let set = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let (shut, open) = (logs(&site), site.path("open"));
+    std::fs::create_dir(&open).unwrap();
+    append(&shut.join("app.log"), &records(0, 100));
+    append(&open.join("app.log"), &records(100, 150));
+    let config = with_tables(&site, &format!("[[source]]\npaths = [\"logs/*.log\", \"open/*.log\"]\n{CONFIG}"));
+    let mut command = site.command();
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+        // It makes its journal there.
+        set(site.folder.path(), 0o777);
+    }
+    set(&shut, 0o000);
+    let service = service::Service::start(command, &config);
+    let said = service.await_line("is not followed", 1);
+    set(&shut, 0o755);
+    for part in ["logs", "Permission denied", "let the user that Longshore runs as read the file and enter its folders"]
+    {
+        assert!(said.contains(part), "no `{part}` in: {said}");
+    }
+    // The other folder is followed meanwhile, and this one from the next scan on.
+    wait_for(&site, 150);
+    assert_eq!(service.stop(), 0);
+    assert_exact(&site, 150);
 }
