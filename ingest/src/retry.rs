@@ -61,9 +61,12 @@ pub fn until_done<T>(
                     RetryEnd::Behind(detail)
                 });
             }
-            Err(SinkError::Pause { detail } | SinkError::Isolate { detail } | SinkError::Refuse { detail }) => {
-                return Err(RetryEnd::Fatal(detail));
-            }
+            Err(
+                SinkError::Pause { detail }
+                | SinkError::Stuck { detail }
+                | SinkError::Isolate { detail }
+                | SinkError::Refuse { detail },
+            ) => return Err(RetryEnd::Fatal(detail)),
             Err(SinkError::Retry { detail }) => detail,
         };
         if stop.load(Ordering::Relaxed) {

@@ -267,6 +267,16 @@ impl Service<'_> {
                     }
                     Back::Again(ticket, BEHIND_AWAY)
                 }
+                Fate::Stuck(why) => {
+                    let wait = self.options.retry.wait_max;
+                    tracing::error!("paused: {why}; nothing is lost, others go ahead, it is tried again in {wait:.0?}");
+                    self.board.slice_waits(id, why);
+                    turn.what.in_doubt = true;
+                    if turns.aside_or_back(turn).is_none() {
+                        continue;
+                    }
+                    Back::Again(ticket, wait)
+                }
                 Fate::Rejected(rows) => {
                     lock(&self.rejected).insert(id, rows);
                     Back::Again(ticket, Duration::ZERO)
@@ -301,12 +311,14 @@ impl Service<'_> {
                 Err(SinkError::Behind { detail }) => {
                     return Fate::Behind(format!("{}: {detail}", loaded.meta));
                 }
+                Err(SinkError::Stuck { detail }) => return Fate::Stuck(format!("{}: {detail}", loaded.meta)),
                 Err(SinkError::Isolate { detail }) => match plan.sink.rejected(loaded) {
                     Ok(rows) => {
                         let (meta, count) = (&loaded.meta, rows.len());
                         tracing::error!("{meta}: {count} of its rows are rejected and become dead letters ({detail})");
                         return Fate::Rejected(rows);
                     }
+                    Err(SinkError::Stuck { detail }) => return Fate::Stuck(format!("{}: {detail}", loaded.meta)),
                     Err(error) => error,
                 },
                 Err(error) => error,
@@ -322,6 +334,7 @@ impl Service<'_> {
                 SinkError::Pause { .. }
                 | SinkError::Isolate { .. }
                 | SinkError::Refuse { .. }
+                | SinkError::Stuck { .. }
                 | SinkError::Behind { .. } => {
                     wait = policy.wait_max;
                     self.pause(&pause, &what);
@@ -348,6 +361,8 @@ enum Fate {
     Stored(Stored),
     /// Another slice has to be stored first; why.
     Behind(String),
+    /// Somebody has to look at it; why.
+    Stuck(String),
     /// The sink rejects some of its rows, whose records have to be read again.
     Rejected(Vec<RejectedRow>),
     /// It is another engine's now, or time is over.

@@ -82,7 +82,7 @@ pub trait Sink: Sync {
     /// # Errors
     /// The sink is away, or it is no row's fault.
     fn rejected(&self, slice: &LoadedSlice) -> Result<Vec<RejectedRow>, SinkError> {
-        Err(SinkError::Pause { detail: format!("which row of slice {} is rejected cannot be found", slice.meta.id) })
+        Err(SinkError::Stuck { detail: format!("which row of slice {} is rejected cannot be found", slice.meta.id) })
     }
 }
 
@@ -129,6 +129,12 @@ pub enum SinkError {
     /// Somebody has to change something in the sink or the config; then the same slice can be written.
     #[error("{detail}")]
     Pause {
+        /// What happened and what to do, one or two sentences.
+        detail: String,
+    },
+    /// Somebody has to look at this slice, or at what it meets; others may go ahead, and this one is resumed after a while.
+    #[error("{detail}")]
+    Stuck {
         /// What happened and what to do, one or two sentences.
         detail: String,
     },

@@ -61,20 +61,37 @@ impl<'a, T> Turns<'a, T> {
         }
     }
 
-    /// Something has to wait. It is returned where it has waited for a while and keeps others from the last place.
+    /// Something has to wait for others. It is returned where it has waited for a while and keeps others from the last place.
     pub(crate) fn later_or_back(&mut self, turn: Turn<T>) -> Option<T> {
         let patient = turn.wait < Duration::from_millis(BEHIND_BACK_MS).min(self.wait_max);
-        if self.behind.len() + 1 >= SLICES_BEHIND_MAX && !patient {
+        if self.is_last_place() && !patient {
             return Some(turn.what);
         }
         self.later(turn);
         None
     }
 
-    /// Something has to wait.
+    /// Something has to wait for somebody, and others need not. It is returned if it would keep them from the last place.
+    pub(crate) fn aside_or_back(&mut self, turn: Turn<T>) -> Option<T> {
+        if self.is_last_place() {
+            return Some(turn.what);
+        }
+        self.after(turn, self.wait_max);
+        None
+    }
+
+    /// Something has to wait for others.
     pub(crate) fn later(&mut self, turn: Turn<T>) {
         let wait = (turn.wait * 2).max(Duration::from_millis(BEHIND_WAIT_MS)).min(self.wait_max);
+        self.after(turn, wait);
+    }
+
+    fn after(&mut self, turn: Turn<T>, wait: Duration) {
         self.behind.push(Turn { what: turn.what, due: Instant::now() + wait, wait });
+    }
+
+    fn is_last_place(&self) -> bool {
+        self.behind.len() + 1 >= SLICES_BEHIND_MAX
     }
 }
 

@@ -1,6 +1,6 @@
 //! ClickHouse without what a [`Without`] names.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use arrow_array::RecordBatch;
 use longshore_core::column::layout::{ROW_COLUMN, SLICE_COLUMN};
@@ -65,6 +65,22 @@ impl Store for Partial {
 
     fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
         Store::dead_letters(&self.clickhouse, slice)
+    }
+
+    fn open_trial(&self, events: &str) -> Result<String, ClientError> {
+        Store::open_trial(&self.clickhouse, events)
+    }
+
+    fn try_rows(&self, trial: &str, rows: &RecordBatch) -> Result<(), ClientError> {
+        Store::try_rows(&self.clickhouse, trial, rows)
+    }
+
+    fn close_trial(&self, trial: &str) -> Result<(), ClientError> {
+        Store::close_trial(&self.clickhouse, trial)
+    }
+
+    fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError> {
+        Store::rejected_rows(&self.clickhouse, slice)
     }
 
     fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {

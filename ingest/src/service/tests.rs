@@ -84,7 +84,7 @@ impl Feed for Endless {
     }
 
     fn in_doubt(&self) -> Vec<SliceId> {
-        Vec::new()
+        self.back.iter().map(|(ticket, _)| give(*ticket, Duration::ZERO).meta.id).collect()
     }
 
     fn settle(&mut self, _: &dyn Fn(SliceId) -> bool) -> Result<(), FeedError> {
@@ -282,6 +282,31 @@ fn slices_that_wait_make_room_for_the_one_that_they_wait_for() {
     let sink = LastFirst { last: 99, stored: Mutex::default() };
     let (ended, done) = serve_into(Box::new(sink), 100, |_, done| done.len() == 100);
     assert_eq!((ended, done), (Ended::Drained, (0..100).collect()));
+}
+
+/// Nobody knows what of every slice but each tenth is stored.
+struct Lost;
+
+impl Sink for Lost {
+    fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
+        match (slice.meta.start / 9).is_multiple_of(10) {
+            true => Ok(Stored::default()),
+            false => Err(SinkError::Stuck { detail: "look at it".into() }),
+        }
+    }
+}
+
+#[test]
+fn slices_that_somebody_has_to_look_at_do_not_stop_the_others() {
+    let tenths: BTreeSet<u64> = (0..500).step_by(10).collect();
+    let said = Mutex::new(Vec::new());
+    let (ended, done) = serve_into(Box::new(Lost), 500, |board, done| {
+        *lock(&said) = board.paused();
+        done.len() == 50
+    });
+    assert_eq!((ended, done), (Ended::InDoubt, tenths));
+    let said = lock(&said);
+    assert!(said.len() > 100 && said.iter().all(|why| why.ends_with("of endless: look at it")), "{}", said.len());
 }
 
 /// Rejects the row of every third slice until its record comes with it.

@@ -155,7 +155,7 @@ impl<S: Store> ClickHouseSink<S> {
 
     fn judgement(&self, claims: &Claims, slice: &LoadedSlice, why: &str) -> SinkError {
         let table = quote_table(self.store().database(), &claims.table);
-        SinkError::Pause {
+        SinkError::Stuck {
             detail: format!("whose the events of slice {} are cannot be told from {table}: {why}", slice.meta.id),
         }
     }

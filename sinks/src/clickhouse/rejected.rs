@@ -118,7 +118,7 @@ impl<S: Store> ClickHouseSink<S> {
 
     fn at_a_loss(&self, slice: &LoadedSlice, why: &str) -> SinkError {
         let table = quote_table(self.store().database(), &self.events);
-        SinkError::Pause {
+        SinkError::Stuck {
             detail: format!(
                 "ClickHouse rejects rows of slice {} of {}, and {why}: that is no broken row but a table, a constraint or a \
                  view that does not fit the data. Look at SHOW CREATE TABLE {table} and the views behind it, or filter such \

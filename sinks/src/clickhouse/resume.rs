@@ -249,7 +249,7 @@ impl<S: Store> ClickHouseSink<S> {
 
     fn uncertain(&self, slice: &LoadedSlice, why: &str) -> SinkError {
         let (id, source, database) = (slice.meta.id, &slice.meta.source, self.store().database());
-        SinkError::Pause {
+        SinkError::Stuck {
             detail: format!(
                 "slice {id} of {source} was being stored when something died, and sending it again may count it twice: \
                  {why}. Look at the rows of `{database}`.`{}` with _slice = {} and at the rollups of their minutes; once \

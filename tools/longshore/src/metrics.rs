@@ -176,7 +176,7 @@ impl Counting {
             Err(error) => {
                 let kind = match error {
                     SinkError::Retry { .. } => KINDS[0],
-                    SinkError::Pause { .. } => KINDS[1],
+                    SinkError::Pause { .. } | SinkError::Stuck { .. } => KINDS[1],
                     SinkError::Isolate { .. } => KINDS[2],
                     SinkError::Refuse { .. } => KINDS[3],
                     SinkError::Behind { .. } => KINDS[4],

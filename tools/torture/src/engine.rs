@@ -242,6 +242,11 @@ impl<F: Feed> Engine<F> {
             Err(SinkError::Behind { .. }) if self.held.len() >= SLICES_MAX => {
                 self.give_back(at, now + Duration::from_secs(1 + self.env.below(5) as u64))
             }
+            // Somebody would have to look, and others go ahead.
+            Err(SinkError::Stuck { detail }) if self.held.len() >= SLICES_MAX => {
+                self.env.note(format_args!("stuck: {detail}"));
+                self.give_back(at, now + Duration::from_secs(15))
+            }
             // Its records are needed once more.
             Err(SinkError::Isolate { .. }) => self.give_back(at, now),
             Err(SinkError::Retry { .. } | SinkError::Behind { .. }) => {

@@ -75,6 +75,7 @@ fn told(error: &SinkError) -> (&'static str, &str) {
         SinkError::Retry { detail } => ("retry", detail),
         SinkError::Behind { detail } => ("behind", detail),
         SinkError::Pause { detail } => ("pause", detail),
+        SinkError::Stuck { detail } => ("stuck", detail),
         SinkError::Isolate { detail } => ("isolate", detail),
         SinkError::Refuse { detail } => ("refuse", detail),
     }

@@ -190,14 +190,14 @@ fn a_table_that_rejects_everything_is_nobodys_row() {
     let slice = loaded_slice(1, batch(1, &many), Vec::new());
     shop.database.execute("ALTER TABLE {db}.events ADD CONSTRAINT none CHECK event = ''");
     let error = shop.sink.rejected(&slice).unwrap_err();
-    assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("all of its 40 rows")), "{error:?}");
+    assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("all of its 40 rows")), "{error:?}");
     let many: Vec<Row> =
         (0..1_000).map(|n| view(if n % 2 == 0 { "10:00:00.000" } else { "11:00:00.000" }, "web", "ann")).collect();
     let slice = loaded_slice(2, batch(2, &many), Vec::new());
     shop.database.execute("ALTER TABLE {db}.events DROP CONSTRAINT none");
     shop.database.execute("ALTER TABLE {db}.events ADD CONSTRAINT half CHECK toHour(ts, 'UTC') = 10");
     let error = shop.sink.rejected(&slice).unwrap_err();
-    assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("more than 256 rows")), "{error:?}");
+    assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("more than 256 rows")), "{error:?}");
     assert_eq!(shop.database.lines("SELECT count() FROM {db}.dead_letters"), ["0"]);
 }
 
@@ -213,5 +213,5 @@ fn what_a_view_rejects_is_nobodys_row() {
     let error = shop.sink.write(&slice(1)).unwrap_err();
     assert!(matches!(&error, SinkError::Isolate { .. }), "{error:?}");
     let error = shop.sink.rejected(&slice(1)).unwrap_err();
-    assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("takes each of its rows")), "{error:?}");
+    assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("takes each of its rows")), "{error:?}");
 }

@@ -242,7 +242,7 @@ fn what_cannot_be_told_pauses_and_says_why() {
     );
     let error = resume(&shop, &slice(1)).unwrap_err();
     assert!(
-        matches!(&error, SinkError::Pause { detail }
+        matches!(&error, SinkError::Stuck { detail }
         if detail.contains("slice 0000000000000001 of app.log") && detail.contains("`pv_uv_minutes`")),
         "{error:?}"
     );
@@ -251,7 +251,7 @@ fn what_cannot_be_told_pauses_and_says_why() {
     die(&shop, &slice(1), 1);
     shop.database.execute("ALTER TABLE {db}.events DELETE WHERE _row = 1 SETTINGS mutations_sync = 2");
     let error = resume(&shop, &slice(1)).unwrap_err();
-    assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("not all and not none")), "{error:?}");
+    assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("not all and not none")), "{error:?}");
 }
 
 /// Stores the slice's events as an insert that only so many of the views came to see.
@@ -310,7 +310,7 @@ fn a_rollup_that_counted_rows_that_are_not_there_is_nothing_to_add_to() {
     die(&shop, &slice(1), 1);
     shop.database.execute("TRUNCATE TABLE {db}.events");
     let error = resume(&shop, &slice(1)).unwrap_err();
-    assert!(matches!(&error, SinkError::Pause { detail } if detail.contains("has counted rows of it")), "{error:?}");
+    assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("has counted rows of it")), "{error:?}");
 }
 
 /// A server that is killed between writing a token and the rows behind it remembers the token alone. The same is had by
