@@ -87,9 +87,9 @@ impl Partition {
     pub(super) fn new(assigned: Assigned, term: Term) -> Self {
         let Assigned { partition: at, committed, start } = assigned;
         let (committed, metadata) = committed.unwrap_or((start, String::new()));
-        let (planned, stopped) = match plan::decode(committed, &metadata) {
+        let (planned, refused) = match plan::decode(committed, &metadata) {
             Ok(planned) => (planned, None),
-            Err(error) => (Vec::new(), Some(format!("{at}, offset {committed}: {error}"))),
+            Err(error) => (Vec::new(), Some(format!("offset {committed}: {error}"))),
         };
         let mut start = committed;
         let entries = planned
@@ -115,12 +115,15 @@ impl Partition {
             ready: VecDeque::new(),
             position: committed,
             sought: None,
-            stopped,
+            stopped: None,
             paused: false,
             log_end: committed,
             at,
         };
         partition.go_on();
+        if let Some(why) = refused {
+            partition.stop(why);
+        }
         partition
     }
 
@@ -227,6 +230,7 @@ impl Partition {
     /// It cannot be read on. What was given away may still be stored.
     pub(super) fn stop(&mut self, why: String) {
         if self.stopped.is_none() {
+            tracing::error!("{}: {why}; nothing more is read of it, the other partitions go on", self.name);
             self.stopped = Some(format!("{}: {why}", self.name));
             self.draft = Draft::at(&self.at, self.draft.start);
             self.again = None;

@@ -30,12 +30,15 @@ pub struct Into {
     pub rate: Option<u32>,
 }
 
-/// Sends records, compressed, and waits until all are acknowledged. Record `n` has the key `n`, in digits, and a header
-/// `source` that says `fill`. Returns how many there were.
+/// Sends records, or tombstones, compressed, and waits until all are acknowledged. Record `n` has the key `n`, in digits, and
+/// a header `source` that says `fill`. Returns how many there were.
 ///
 /// # Errors
 /// A record was not acknowledged, for which the cluster must have been down meanwhile.
-pub fn fill<'a>(into: &Into, records: impl Iterator<Item = &'a [u8]>) -> Result<u64, Error> {
+pub fn fill<'a, R>(into: &Into, records: impl Iterator<Item = R>) -> Result<u64, Error>
+where
+    R: std::convert::Into<Option<&'a [u8]>>,
+{
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &into.addresses).set("compression.codec", "zstd");
     config.set("linger.ms", "20").set("batch.size", "1000000").set("message.max.bytes", "20000000");
@@ -50,7 +53,7 @@ pub fn fill<'a>(into: &Into, records: impl Iterator<Item = &'a [u8]>) -> Result<
             let due = Duration::from_secs_f64(sent as f64 / f64::from(rate));
             std::thread::sleep(due.saturating_sub(begun.elapsed()));
         }
-        send(&producer, into, sent, record)?;
+        send(&producer, into, sent, record.into())?;
         sent += 1;
         if sent.is_multiple_of(256) {
             producer.poll(Duration::ZERO);
@@ -62,17 +65,17 @@ pub fn fill<'a>(into: &Into, records: impl Iterator<Item = &'a [u8]>) -> Result<
     Ok(sent)
 }
 
-fn send(producer: &BaseProducer<Failures>, into: &Into, number: u64, record: &[u8]) -> Result<(), Error> {
+fn send(producer: &BaseProducer<Failures>, into: &Into, number: u64, payload: Option<&[u8]>) -> Result<(), Error> {
     let key = number.to_string();
     let number = i64::try_from(number).expect("nobody sends so many");
     loop {
         let headers = OwnedHeaders::new().insert(Header { key: "source", value: Some("fill") });
-        let record = BaseRecord::to(&into.topic)
+        let record = BaseRecord::<_, [u8]>::to(&into.topic)
             .partition(i32::try_from(number % i64::from(into.partitions)).expect("it is less than the partitions"))
             .key(&key)
             .headers(headers)
-            .timestamp(into.time + number)
-            .payload(record);
+            .timestamp(into.time + number);
+        let record = if let Some(payload) = payload { record.payload(payload) } else { record };
         match producer.send(record) {
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {

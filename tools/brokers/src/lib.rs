@@ -9,6 +9,7 @@
 //! and no log-in, and asked for a time it answers with the end of the partition. Producers should not send again what was
 //! not acknowledged: the mock takes it twice.
 
+pub mod drain;
 pub mod fill;
 
 use std::time::Duration;

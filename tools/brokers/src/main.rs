@@ -1,7 +1,7 @@
 //! `brokers`: a Kafka cluster for tests, as a process of its own.
 //!
 //! It writes the brokers' addresses to standard output, one line. Then it reads commands from standard input, one a line,
-//! and answers each with a line: `ok`, `ok` and a number, or `error:` and why. It ends with its standard input, or with
+//! and answers each with a line: `ok`, `ok` and numbers, or `error:` and why. It ends with its standard input, or with
 //! whoever started it.
 
 use std::io::{BufRead, Write, stdin, stdout};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
 use longshore_brokers::Cluster;
+use longshore_brokers::drain::{Drained, drain};
 use longshore_brokers::fill::{Into, check_whole, fill};
 
 /// A Kafka cluster for tests on loopback, in memory.
@@ -18,6 +19,7 @@ use longshore_brokers::fill::{Into, check_whole, fill};
 /// Commands on standard input, each answered with a line:
 ///   topic NAME PARTITIONS          make a topic
 ///   fill NAME FILE [RATE]          send a file's lines, record n to partition n % partitions with the key n
+///   drain NAME                     read a topic to its end and throw it away: answers messages and seconds
 ///   down | up                      break all connections and take none, until it is up again
 ///   delay MS                       every answer takes so long
 ///   fail REQUEST ANSWER TIMES      such as: fail OffsetCommit NOT_COORDINATOR 3
@@ -69,6 +71,7 @@ fn obey(cluster: &Cluster, topics: &mut Vec<(String, i32)>, words: &[&str]) -> R
         ["topic", name, partitions] => make(cluster, topics, name, partitions)?,
         ["fill", topic, file] => return fill_from(cluster, topics, topic, file, None),
         ["fill", topic, file, rate] => return fill_from(cluster, topics, topic, file, Some(rate.parse()?)),
+        ["drain", topic] => return drain_all(cluster, topics, topic),
         ["down"] => cluster.down()?,
         ["up"] => cluster.up()?,
         ["delay", ms] => cluster.delay(Duration::from_millis(ms.parse()?))?,
@@ -86,6 +89,16 @@ fn make(cluster: &Cluster, topics: &mut Vec<(String, i32)>, name: &str, partitio
     Ok(())
 }
 
+fn find(topics: &[(String, i32)], topic: &str) -> Result<(String, i32)> {
+    topics.iter().find(|(name, _)| name == topic).cloned().ok_or_else(|| anyhow!("there is no topic {topic:?}"))
+}
+
+fn drain_all(cluster: &Cluster, topics: &[(String, i32)], topic: &str) -> Result<String> {
+    let (topic, partitions) = find(topics, topic)?;
+    let Drained { messages, took } = drain(&cluster.addresses(), &topic, partitions)?;
+    Ok(format!("ok {messages} {:.3}", took.as_secs_f64()))
+}
+
 fn fill_from(
     cluster: &Cluster,
     topics: &[(String, i32)],
@@ -93,8 +106,7 @@ fn fill_from(
     file: &str,
     rate: Option<u32>,
 ) -> Result<String> {
-    let (topic, partitions) =
-        topics.iter().find(|(name, _)| name == topic).ok_or_else(|| anyhow!("there is no topic {topic:?}"))?.clone();
+    let (topic, partitions) = find(topics, topic)?;
     let into = Into { addresses: cluster.addresses(), topic, partitions, time: TIME, rate };
     let bytes = std::fs::read(Path::new(file)).with_context(|| file.to_owned())?;
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());

@@ -4,6 +4,7 @@
 mod access_log;
 mod away;
 mod bad_input;
+mod bad_topics;
 mod bench;
 mod chaos;
 mod command;
