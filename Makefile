@@ -10,8 +10,8 @@ PYTHON ?= python3
 
 # Parts of `make bench`: parse, engine, load.
 BENCH ?= parse,engine,load
-# Parts of `make bench-service`: guarantee, doubt, files.
-SERVICE ?= guarantee,doubt,files
+# Parts of `make bench-service`: guarantee, doubt, files, topics.
+SERVICE ?= guarantee,doubt,files,topics
 # Seeds of `make torture`.
 SEEDS ?= 10000
 # Faults of real processes in `make torture`.
@@ -32,7 +32,7 @@ test: clickhouse ## Run every test
 	$(CARGO) test --workspace --locked
 	cd tools/verify && $(PYTHON) -m unittest --quiet
 	cd benches/driver && $(PYTHON) -m unittest --quiet
-	$(CARGO) build --locked -p longshore -p loggen -p longshore-benches
+	$(CARGO) build --locked -p longshore -p loggen -p longshore-benches -p longshore-brokers
 	$(PYTHON) benches/driver/bench.py --quick --no-peers --profile debug
 	$(PYTHON) benches/driver/service.py --quick --profile debug
 
@@ -49,7 +49,8 @@ lint: ## Formatting and clippy, warnings as errors
 bench: clickhouse bench-programs bench-peers ## Every target against its rival; BENCH=parse for a part
 	$(PYTHON) benches/driver/bench.py --parts $(BENCH)
 
-bench-service: clickhouse bench-programs ## What the guarantee costs, starts after a crash, many small files; SERVICE=doubt for a part
+bench-service: clickhouse bench-programs ## What the guarantee costs, starts after a crash, small files, topics; SERVICE=doubt for a part
+	$(CARGO) build --release --locked -p longshore-brokers
 	$(PYTHON) benches/driver/service.py --parts $(SERVICE)
 
 bench-micro: ## The core's parts one by one, with criterion

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Measures `longshore run`: what its guarantee costs, how it starts after a crash, and many small files.
+"""Measures `longshore run`: what its guarantee costs, how it starts after a crash, many small files, and topics.
 
-    service.py [--parts guarantee,doubt,files] [--quick] [--rounds N] [--no-write] [--profile NAME]
+    service.py [--parts guarantee,doubt,files,topics] [--quick] [--rounds N] [--no-write] [--profile NAME]
 
 `make bench-service` builds what it needs and calls this. A part is a class that is made of a `Bench` and has `measure`,
 which gives rows of the table; a further one stands in `PARTS`, and its targets in `targets.py`.
@@ -14,8 +14,9 @@ from bench import main
 from doubt import Doubt
 from guarantee import Guarantee
 from many_files import ManyFiles
+from topics import Topics
 
-PARTS = {"guarantee": Guarantee, "doubt": Doubt, "files": ManyFiles}
+PARTS = {"guarantee": Guarantee, "doubt": Doubt, "files": ManyFiles, "topics": Topics}
 # A share of 3 % is looked for; fewer than nine rounds cannot be 99 % sure of one.
 ROUNDS = 9
 

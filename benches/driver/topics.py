@@ -1,14 +1,10 @@
-#!/usr/bin/env python3
 """Topics to table against files to table: the same records through `longshore run`, in turns.
-
-    topics.py [--quick] [--rounds N] [--profile NAME]
 
 The brokers are librdkafka's mock, on the same cores. A rate counts from the first slice that is stored to the last, by
 the ledger, without the first one's records: a new group waits three seconds for further members, and a service that
 starts has its tables to look at, neither of which is throughput. The least of both rivals counts: the same records from
 files, and a client that reads the topic and throws it away, which is what brokers and client can do at most.
 """
-import argparse
 import os
 import pathlib
 import shutil
@@ -20,8 +16,6 @@ import tempfile
 import time
 
 import clickhouse
-import report
-from bench import Bench
 from contestant import Failed, median_ratio
 from inputs import Inputs
 from load import RECORDS
@@ -30,6 +24,8 @@ from report import Measured
 # A partition of the mock keeps 5 MiB, compressed.
 PARTITIONS = 64
 SECONDS_MAX = 300
+# A ratio to be told from 70 % needs no more.
+ROUNDS_MAX = 5
 # Variable of the server's password.
 PASSWORD = "LONGSHORE_BENCH_PASSWORD"
 LOOK_SECONDS = 0.1
@@ -83,7 +79,7 @@ class Topics:
         runs = {"topics": [], "files": [], "drain": []}
         try:
             with Brokers(brokers, self.inputs.files) as cluster:
-                for turn in range(self.bench.rounds):
+                for turn in range(min(self.bench.rounds, ROUNDS_MAX)):
                     contestants = [("topics", self.from_topic), ("files", self.from_files)]
                     for name, rate in contestants if turn % 2 == 0 else reversed(contestants):
                         folder = data / f"{name}-{turn}"
@@ -159,24 +155,5 @@ name = "app"
             "SELECT sum(records) - argMin(records, finished_at), (max(finished_at) - min(finished_at))::Float64, count() "
             "FROM longshore.ledger"))
         print(f"{slices:.0f} slices, {records / seconds:,.0f} records/s", file=sys.stderr)
-        return records / seconds
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--quick", action="store_true", help="a few thousand records")
-    parser.add_argument("--rounds", type=int, help="turns of each")
-    parser.add_argument("--profile", default="release", help="folder of the programs under target/")
-    arguments = parser.parse_args()
-    arguments.no_peers = True
-    bench = Bench(arguments)
-    try:
-        print(report.table(report.rows(Topics(bench).measure())))
-    except Failed as failed:
-        print(f"topics: {failed}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        # A quick run may have one slice.
+        return max(records, 1) / max(seconds, 0.001)
