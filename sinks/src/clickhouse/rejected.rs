@@ -38,11 +38,14 @@ impl<S: Store> ClickHouseSink<S> {
     /// The rows for whose sake the slice is refused.
     pub(super) fn find_rejected(&self, slice: &LoadedSlice) -> Result<Vec<RejectedRow>, SinkError> {
         let (slice, _) = self.claim(slice)?;
-        if !self.ask(&slice, |store| store.rejected_rows(slice.meta.id))?.is_empty() {
+        let batch = match self.stores_again() {
+            true => slice.decoded.batch.clone(),
+            false => self.missing_events(&slice)?,
+        };
+        if !self.stores_again() && !self.ask(&slice, |store| store.rejected_rows(slice.meta.id))?.is_empty() {
             let detail = "rows of it that ClickHouse rejected were set aside before, and now it rejects others";
             return Err(self.at_a_loss(&slice, detail));
         }
-        let batch = self.missing_events(&slice)?;
         let what = format!("trying rows of slice {} in `{}`", slice.meta.id, self.store().database());
         let failed = |error: ClientError| error.into_sink_error(&what, Rows::Ours);
         let trial = self.store().open_trial(&self.events).map_err(failed)?;
@@ -97,14 +100,34 @@ impl<S: Store> ClickHouseSink<S> {
     ) -> Result<(Cow<'s, LoadedSlice>, ByProduct), SinkError> {
         let mut rows = self.ask(&slice, |store| store.rejected_rows(slice.meta.id))?;
         if rows.is_empty() {
-            rows = slice.rejected.iter().map(|letter| letter.row).collect();
-            if rows.is_empty() {
+            if slice.rejected.is_empty() {
                 return Ok((slice, Vec::new()));
             }
+            rows = slice.rejected.iter().map(|letter| letter.row).collect();
             let letters = slice.rejected.len() as u64;
             self.deliver(&slice, DEAD_LETTERS, Kind::DeadLetters, |_| {
                 Ok((!self.letters_stored(&slice, letters)?).then(|| dead_letter_batch(&slice)))
             })?;
+        }
+        self.leave_out(slice, &rows)
+    }
+
+    /// The slice without the rows that it says itself were rejected, for a run whose tokens nobody else has.
+    pub(super) fn without_rejected<'s>(
+        &self,
+        slice: Cow<'s, LoadedSlice>,
+    ) -> Result<(Cow<'s, LoadedSlice>, ByProduct), SinkError> {
+        let rows = slice.rejected.iter().map(|letter| letter.row).collect();
+        self.leave_out(slice, &rows)
+    }
+
+    fn leave_out<'s>(
+        &self,
+        slice: Cow<'s, LoadedSlice>,
+        rows: &BTreeSet<u32>,
+    ) -> Result<(Cow<'s, LoadedSlice>, ByProduct), SinkError> {
+        if rows.is_empty() {
+            return Ok((slice, Vec::new()));
         }
         let numbers = row_numbers(&slice.decoded.batch);
         let places: Vec<u32> = (0..).zip(&numbers).filter(|(_, row)| rows.contains(row)).map(|(at, _)| at).collect();

@@ -120,6 +120,11 @@ impl<S: Store> ClickHouseSink<S> {
         self
     }
 
+    /// Slices are stored again on purpose: tokens of a run of its own are nobody else's, and what is there says nothing.
+    pub(super) fn stores_again(&self) -> bool {
+        !self.run.is_empty()
+    }
+
     /// The number of a token that nobody has used.
     pub(super) fn unused(&self) -> u64 {
         self.unused.fetch_add(1, Ordering::Relaxed)
@@ -166,6 +171,7 @@ impl<S: Store> ClickHouseSink<S> {
 impl<S: Store> Sink for ClickHouseSink<S> {
     fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         let (slice, stored) = self.claim(slice)?;
+        let (slice, rejected) = self.without_rejected(slice)?;
         let slice = &*slice;
         let id = slice.meta.id;
         let events = &slice.decoded.batch;
@@ -174,13 +180,12 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             self.send_rollups(slice)?;
         }
         self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
-        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, 0))?;
-        Ok(stored)
+        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
+        Ok(Stored { rejected, ..stored })
     }
 
     fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
-        // Tokens of a run of its own are nobody else's.
-        if !self.run.is_empty() {
+        if self.stores_again() {
             return self.write(slice);
         }
         // Its claims may be gone by now.
