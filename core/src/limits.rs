@@ -207,6 +207,8 @@ pub const BEHIND_WAIT_MS: u64 = 50;
 pub const BEHIND_BACK_MS: u64 = 1_000;
 /// Milliseconds after which a slice that was given back is read again.
 pub const BEHIND_AWAY_MS: u64 = 5_000;
+/// Longest such time, which doubles whenever a slice is given back again.
+pub const AWAY_MS_MAX: u64 = 120_000;
 
 /// Rows of a slice that may be rejected by what it is stored in, one by one. Where there are more, or all of a larger slice
 /// are, it is not a row's fault.

@@ -64,6 +64,8 @@ pub struct FileFeed<D: Disk, F: Files> {
     due: BTreeSet<(Duration, SourceId)>,
     /// Slices that came back and were not given away again.
     back: usize,
+    /// These come before what is new, in this step.
+    back_first: bool,
     tickets: u64,
     buffers: Vec<Vec<u8>>,
     draining: bool,
@@ -152,6 +154,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             given: HashMap::new(),
             due: BTreeSet::new(),
             back: 0,
+            back_first: false,
             tickets: 0,
             buffers: Vec::new(),
             draining: false,
@@ -301,12 +304,16 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
         }
     }
 
-    /// Reads slices in doubt again, those that came back too, and gives them away.
-    fn resend(&mut self, now: Duration, room: &mut Room, planned: &mut Vec<PlannedSlice>) {
+    /// Reads slices again and gives them away: those of an earlier run, or those that came `back`.
+    fn resend(&mut self, back: bool, now: Duration, room: &mut Room, planned: &mut Vec<PlannedSlice>) {
         for id in self.turns() {
             loop {
                 let lane = self.lanes.get_mut(&id).expect("an active lane");
-                let Some((journaled, since)) = lane.next_again(now).filter(|_| lane.readable(now)) else { break };
+                let next = match back {
+                    true => lane.next_back(now).map(|back| (back.journaled, back.since)),
+                    false => lane.next_in_doubt().map(|journaled| (*journaled, now)),
+                };
+                let Some((journaled, since)) = next.filter(|_| lane.readable(now)) else { break };
                 if room.is_full() {
                     return;
                 }
@@ -317,9 +324,9 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                 match outcome {
                     Outcome::Cut { slice, .. } => {
                         lane.gives_again(&journaled);
-                        self.back -= usize::from(since.is_some());
+                        self.back -= usize::from(back);
                         room.take(usize::try_from(slice.meta.end - slice.meta.start).unwrap_or(usize::MAX));
-                        self.give(id, *slice, journaled, true, since.unwrap_or(now), planned);
+                        self.give(id, *slice, journaled, true, since, planned);
                     }
                     Outcome::Later => break,
                     Outcome::Stop(why) => {
@@ -356,7 +363,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
         for id in self.turns() {
             loop {
                 let lane = self.lanes.get_mut(&id).expect("an active lane");
-                let due = lane.due_in(now, self.options.slice_age, options.slice_bytes as u64, false);
+                let due = lane.cut_due_in(now, self.options.slice_age, options.slice_bytes as u64);
                 let full = lane.planned_now() >= LANE_SLICES_MAX
                     || self.given.len() + self.back + candidates.len() >= PLANNED_SLICES_MAX;
                 if room.is_full() || full {
@@ -376,7 +383,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                         candidates.push(Candidate { id, cut: *slice, records, stored, since });
                     }
                     Outcome::Nothing { all_read } => {
-                        self.rest(id, all_read);
+                        self.rest(id, all_read, now);
                         break;
                     }
                     Outcome::Later => break,
@@ -392,9 +399,12 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
     }
 
     /// A lane has nothing more to cut for now.
-    fn rest(&mut self, id: SourceId, all_read: bool) {
-        self.active.remove(&id);
-        self.lanes.get_mut(&id).expect("an active lane").rest(all_read);
+    fn rest(&mut self, id: SourceId, all_read: bool, now: Duration) {
+        let lane = self.lanes.get_mut(&id).expect("an active lane");
+        lane.rest(all_read);
+        if !lane.reads_again(now) {
+            self.active.remove(&id);
+        }
     }
 
     /// Journals what was cut, all with one sync, and gives it away.
@@ -463,12 +473,20 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         if room.is_full() {
             return Ok(());
         }
-        self.resend(now, &mut room, planned);
-        if self.draining {
-            return Ok(());
+        self.resend(false, now, &mut room, planned);
+        // What came back may come back again and again. It and what is new take turns, so that neither waits for the other.
+        self.back_first = !self.back_first;
+        if self.back_first {
+            self.resend(true, now, &mut room, planned);
         }
-        let candidates = self.cut(now, &mut room);
-        self.plan(candidates, now, planned)
+        if !self.draining {
+            let candidates = self.cut(now, &mut room);
+            self.plan(candidates, now, planned)?;
+        }
+        if !self.back_first {
+            self.resend(true, now, &mut room, planned);
+        }
+        Ok(())
     }
 
     fn done(&mut self, ticket: Ticket) -> Result<(), FeedError> {

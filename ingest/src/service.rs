@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 use longshore_core::decode::{Decoder, Scratch};
-use longshore_core::limits::{BEHIND_AWAY_MS, FEED_WAIT_MS, PLANNED_AT_ONCE, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
+use longshore_core::limits::{
+    AWAY_MS_MAX, BEHIND_AWAY_MS, FEED_WAIT_MS, PLANNED_AT_ONCE, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD,
+};
 use longshore_core::slice::SliceId;
 
 use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, Ticket};
@@ -88,8 +90,8 @@ pub enum Ended {
 pub fn run(feeds: Vec<MakeFeed<'_>>, plans: &dyn Plans, options: &ServiceOptions, board: &Board) -> Ended {
     let (cut_send, cut) = bounded(SLICES_READ_AHEAD);
     let (decoded_send, decoded) = bounded(SLICES_DECODED_QUEUED);
-    let rejected = Mutex::default();
-    let service = Service { plans, options, board, rejected, stopped_at: OnceLock::new(), begin: Instant::now() };
+    let (rejected, away) = Default::default();
+    let service = Service { plans, options, board, rejected, away, stopped_at: OnceLock::new(), begin: Instant::now() };
     let (backs_send, backs): (Vec<_>, Vec<_>) = feeds.iter().map(|_| unbounded()).unzip();
     std::thread::scope(|scope| {
         for _ in 0..options.workers {
@@ -152,6 +154,8 @@ struct Service<'a> {
     board: &'a Board,
     /// What the sinks have rejected of slices that are read again.
     rejected: Mutex<HashMap<SliceId, Vec<RejectedRow>>>,
+    /// How long slices that were given back were left alone the last time.
+    away: Mutex<HashMap<SliceId, Duration>>,
     /// When the wish for an end was first seen, by whichever thread.
     stopped_at: OnceLock<Instant>,
     begin: Instant,
@@ -265,7 +269,7 @@ impl Service<'_> {
                     if turns.later_or_back(turn).is_none() {
                         continue;
                     }
-                    Back::Again(ticket, BEHIND_AWAY)
+                    Back::Again(ticket, self.leave_alone(id, BEHIND_AWAY))
                 }
                 Fate::Stuck(why) => {
                     let wait = self.options.retry.wait_max;
@@ -275,7 +279,7 @@ impl Service<'_> {
                     if turns.aside_or_back(turn).is_none() {
                         continue;
                     }
-                    Back::Again(ticket, wait)
+                    Back::Again(ticket, self.leave_alone(id, wait))
                 }
                 Fate::Rejected(rows) => {
                     lock(&self.rejected).insert(id, rows);
@@ -285,9 +289,18 @@ impl Service<'_> {
             };
             if matches!(back, Back::Stored(_) | Back::Dropped) {
                 lock(&self.rejected).remove(&id);
+                lock(&self.away).remove(&id);
             }
             let _ = backs[feed].send(back);
         }
+    }
+
+    /// For how long a slice is given back: the double each time, so that many of them leave time for others.
+    fn leave_alone(&self, slice: SliceId, first: Duration) -> Duration {
+        let mut away = lock(&self.away);
+        let wait = away.get(&slice).map_or(first, |last| (*last * 2).min(AWAY_MAX.max(first)));
+        away.insert(slice, wait);
+        wait
     }
 
     /// Stores a slice, however long it takes, unless it has to wait for another one.
@@ -547,6 +560,8 @@ impl<'a> Running<'a> {
 const BEHIND_TOLD: Duration = Duration::from_secs(10);
 /// A slice that was given back because it waits for another is read again after this.
 const BEHIND_AWAY: Duration = Duration::from_millis(BEHIND_AWAY_MS);
+/// Longest time for which a slice is given back.
+const AWAY_MAX: Duration = Duration::from_millis(AWAY_MS_MAX);
 /// How often a wish for an end is looked for.
 const SLEEP_STEP: Duration = Duration::from_millis(20);
 /// How often a feed says how far it is.

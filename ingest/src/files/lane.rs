@@ -189,10 +189,19 @@ impl Lane {
         self.in_doubt.iter().chain(self.back.iter().map(|back| &back.journaled))
     }
 
-    /// The one of them that is to be read next, and when its oldest record was there if that is known.
-    pub(super) fn next_again(&self, now: Duration) -> Option<(JournaledSlice, Option<Duration>)> {
-        let back = || self.back.iter().find(|back| back.due <= now).map(|back| (back.journaled, Some(back.since)));
-        self.in_doubt.front().map(|journaled| (*journaled, None)).or_else(back)
+    /// Those of an earlier run that come next.
+    pub(super) fn next_in_doubt(&self) -> Option<&JournaledSlice> {
+        self.in_doubt.front()
+    }
+
+    /// One that came back and is due.
+    pub(super) fn next_back(&self, now: Duration) -> Option<&Back> {
+        self.back.iter().find(|back| back.due <= now)
+    }
+
+    /// Something is to be read again now.
+    pub(super) fn reads_again(&self, now: Duration) -> bool {
+        !self.in_doubt.is_empty() || self.next_back(now).is_some()
     }
 
     /// This one was read again and is given away.
@@ -240,7 +249,7 @@ impl Lane {
     /// There may be something to do.
     pub(super) fn is_awake(&self, now: Duration) -> bool {
         let to_cut = !self.ended && (self.unread() > 0 || self.ending);
-        self.stopped.is_none() && (to_cut || self.next_again(now).is_some())
+        self.stopped.is_none() && (to_cut || self.reads_again(now))
     }
 
     /// It can be read now.
@@ -257,7 +266,7 @@ impl Lane {
         self.size.saturating_sub(cut)
     }
 
-    /// How long until something is to be cut; `None` if that is not known.
+    /// How long until something is to be cut or read again; `None` if that is not known.
     pub(super) fn due_in(
         &self,
         now: Duration,
@@ -265,14 +274,15 @@ impl Lane {
         slice_bytes: u64,
         draining: bool,
     ) -> Option<Duration> {
-        if self.stopped.is_some() || !self.found {
-            return None;
+        if self.reads_again(now) && self.stopped.is_none() && self.found {
+            return Some(self.readable_in(now));
         }
-        let at = self.retry_at.map_or(Duration::ZERO, |at| at.saturating_sub(now));
-        if self.next_again(now).is_some() {
-            return Some(at);
-        }
-        if draining || self.ended {
+        if draining { None } else { self.cut_due_in(now, slice_age, slice_bytes) }
+    }
+
+    /// How long until something is to be cut; `None` if that is not known.
+    pub(super) fn cut_due_in(&self, now: Duration, slice_age: Duration, slice_bytes: u64) -> Option<Duration> {
+        if self.stopped.is_some() || !self.found || self.ended {
             return None;
         }
         let whole = self.is_whole() || self.ending;
@@ -280,7 +290,11 @@ impl Lane {
             true => Duration::ZERO,
             false => (self.since? + slice_age).saturating_sub(now),
         };
-        Some(age.max(at))
+        Some(age.max(self.readable_in(now)))
+    }
+
+    fn readable_in(&self, now: Duration) -> Duration {
+        self.retry_at.map_or(Duration::ZERO, |at| at.saturating_sub(now))
     }
 
     /// A slice up to `end` was cut.

@@ -32,6 +32,7 @@ struct Endless {
     given: u64,
     /// Slices that came back, and when they are due.
     back: Vec<(Ticket, Duration)>,
+    back_first: bool,
     done: Arc<Mutex<BTreeSet<u64>>>,
     draining: bool,
 }
@@ -57,7 +58,8 @@ impl Feed for Endless {
         planned: &mut Vec<PlannedSlice>,
     ) -> Result<(), FeedError> {
         let due = self.back.iter().position(|(_, due)| *due <= now);
-        if let Some(at) = due.filter(|_| room.slices > 0) {
+        self.back_first = !self.back_first || self.left == 0;
+        if let Some(at) = due.filter(|_| room.slices > 0 && self.back_first) {
             planned.push(give(self.back.swap_remove(at).0, now));
             return Ok(());
         }
@@ -198,7 +200,14 @@ fn serve_into(
         drain: Duration::from_millis(300),
     };
     let make: MakeFeed<'_> = Box::new(|| {
-        Ok(Box::new(Endless { left: slices, given: 0, back: Vec::new(), done: done.clone(), draining: false }))
+        Ok(Box::new(Endless {
+            left: slices,
+            given: 0,
+            back: Vec::new(),
+            back_first: false,
+            done: done.clone(),
+            draining: false,
+        }))
     });
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| {
