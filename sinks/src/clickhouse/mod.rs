@@ -18,6 +18,7 @@
 //!
 //! What is stored is known to ClickHouse alone: nothing here keeps state between calls but for a cache of known users.
 
+mod acknowledged;
 mod apply;
 mod check;
 mod claims;

@@ -14,6 +14,7 @@ use longshore_core::slice::SliceId;
 use longshore_ingest::known::KnownSlice;
 use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, SliceMeta, Stored};
 
+use super::acknowledged::Acknowledged;
 use super::claims::Claims;
 use super::client::ClickHouse;
 use super::counted::Probe;
@@ -64,6 +65,8 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) partials: Option<Arc<Partials>>,
     /// For each rollup, how to find out what it has counted.
     pub(super) probes: Arc<[Option<Probe>]>,
+    /// Rollups that have acknowledged slices which are not whole yet.
+    pub(super) counted: Arc<Acknowledged>,
     /// If an event that is sent twice counts once.
     pub(super) claims: Option<Arc<Claims>>,
     /// ClickHouse fills the rollups itself.
@@ -106,6 +109,7 @@ impl<S: Store> ClickHouseSink<S> {
             product: config.products.column_name().to_owned(),
             partials,
             probes: Probe::of(config).into(),
+            counted: Arc::new(Acknowledged::of(config)),
             claims: Claims::of(config).map(Arc::new),
             by_views: config.clickhouse.rollups == FilledBy::Views && !config.rollups.is_empty(),
             run: String::new(),
@@ -160,9 +164,10 @@ impl<S: Store> ClickHouseSink<S> {
     /// What the slice adds to each rollup, in the order of the config.
     pub(super) fn send_rollups(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
-        for insert in partials.inserts(&slice.decoded.batch) {
-            self.insert(partials.table(&insert), Kind::Rollup, slice.meta.id, &insert.rows)?;
-            partials.acknowledge(&insert);
+        for (rollup, insert) in partials.inserts(&slice.decoded.batch).iter().enumerate() {
+            self.insert(partials.table(insert), Kind::Rollup, slice.meta.id, &insert.rows)?;
+            self.counted.add(slice.meta.id, rollup);
+            partials.acknowledge(insert);
         }
         Ok(())
     }
@@ -176,11 +181,13 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let id = slice.meta.id;
         let events = &slice.decoded.batch;
         self.insert(&self.events, Kind::Events, id, events)?;
-        if !self.by_views {
-            self.send_rollups(slice)?;
+        match self.by_views {
+            true => (0..self.probes.len()).for_each(|rollup| self.counted.add(id, rollup)),
+            false => self.send_rollups(slice)?,
         }
         self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
+        self.counted.forget(id);
         Ok(Stored { rejected, ..stored })
     }
 
@@ -189,12 +196,15 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             return self.write(slice);
         }
         // Its claims may be gone by now.
+        let id = slice.meta.id;
         if self.is_whole(slice)? {
+            self.counted.forget(id);
             return Ok(Stored::default());
         }
         let (slice, stored) = self.claim(slice)?;
         let (slice, rejected) = self.set_aside(slice)?;
         self.complete(&slice, rejected.iter().map(|(_, rows)| rows).sum())?;
+        self.counted.forget(id);
         Ok(Stored { rejected, ..stored })
     }
 

@@ -254,6 +254,23 @@ fn what_cannot_be_told_pauses_and_says_why() {
     assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("not all and not none")), "{error:?}");
 }
 
+/// Two slices that add the same, of which one is counted: the totals do not tell which, but the engine that was told does.
+#[test]
+fn what_was_acknowledged_to_an_engine_it_does_not_ask_for() {
+    let shop = Shop::new("twins");
+    let engine = ClickHouseSink::unchecked(Dying::after(&shop.database.clickhouse, 5), &shop.config);
+    engine.write(&slice(1)).unwrap_err();
+    engine.store().lives.store(1, Ordering::Relaxed);
+    engine.write(&slice(2)).unwrap_err();
+    forget(&shop);
+    let error = resume(&shop, &slice(1)).unwrap_err();
+    assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("add the same")), "{error:?}");
+    engine.store().lives.store(usize::MAX, Ordering::Relaxed);
+    assert_eq!(engine.resume(&slice(1)).map(drop), Ok(()));
+    resume(&shop, &slice(2)).unwrap();
+    assert_slices(&shop, 2, "both are whole");
+}
+
 /// Stores the slice's events as an insert that only so many of the views came to see.
 fn cut_off_views(shop: &Shop, slice: &LoadedSlice, seen: usize) {
     let away = &["new_users_mv", "gmv_mv", "pv_uv_mv", "requests_by_ip_mv"][seen..];
