@@ -138,6 +138,13 @@ pub const KAFKA_PLAN_BYTES_MAX: usize = 4 << 10;
 
 /// Slices' worth of bytes that a source of topics holds before they are given away: past it nothing more is read.
 pub const KAFKA_SLICES_HELD: usize = 3;
+/// Partitions of a source of topics that are read at once when half of what it may hold is held.
+pub const KAFKA_GROWING: usize = 4;
+/// Milliseconds without a message after which a partition does not make its slice larger any more.
+pub const KAFKA_QUIET_MS: u64 = 100;
+/// Milliseconds that a broker waits for messages before it says that there are none: one that a fetch waits for keeps those
+/// waiting that are read on meanwhile.
+pub const KAFKA_FETCH_WAIT_MS: u64 = 50;
 /// Partitions that one source of topics may have.
 pub const KAFKA_PARTITIONS_MAX: usize = 4_096;
 /// Bytes that are fetched ahead, all partitions of a source's topics together, as far as the bounds of one allow.
@@ -148,6 +155,8 @@ pub const KAFKA_PREFETCH_PARTITION_BYTES: (usize, usize) = (256 << 10, 8 << 20);
 pub const KAFKA_POLL_MESSAGES: usize = 4_096;
 /// Bytes of a partition's messages that are told at once; the last message may exceed it.
 pub const KAFKA_POLL_BYTES: usize = 1 << 20;
+/// Bytes of all partitions' messages that are told at once; the last partition may exceed it.
+pub const KAFKA_POLL_ALL_BYTES: usize = 8 << 20;
 /// Milliseconds after which a group gives the partitions of a member that it does not hear from to others.
 pub const KAFKA_SESSION_MS: u64 = 15_000;
 /// Milliseconds for which a broker's answer is waited for.
@@ -251,6 +260,7 @@ const _: () = assert!(
     "whatever a journal may hold can be read back"
 );
 const _: () = assert!(FOLLOW_HEAD_BYTES_MIN < FOLLOW_HEAD_BYTES && FOLLOW_HEAD_BYTES <= u16::MAX as usize);
+const _: () = assert!(KAFKA_FETCH_WAIT_MS < KAFKA_QUIET_MS, "a fetch that is under way is waited for");
 const _: () = assert!(FOLLOW_HANDLES_MAX <= 512, "half of the 1,024 descriptors that a process usually has");
 const _: () = assert!(FOLLOW_FILES_MAX + FOLLOW_ENDED_MAX <= JOURNAL_SOURCES_MAX, "a journal has room for all sources");
 const _: () = assert!(

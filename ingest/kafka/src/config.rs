@@ -1,7 +1,9 @@
 //! The properties of the client, from the config.
 
 use longshore_core::config::{KafkaSpec, SaslMechanism};
-use longshore_core::limits::{KAFKA_PREFETCH_BYTES, KAFKA_PREFETCH_PARTITION_BYTES, KAFKA_SESSION_MS};
+use longshore_core::limits::{
+    KAFKA_FETCH_WAIT_MS, KAFKA_PREFETCH_BYTES, KAFKA_PREFETCH_PARTITION_BYTES, KAFKA_SESSION_MS,
+};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 /// What the guarantee rests on; the config refuses to change these. See the [crate](crate).
@@ -26,12 +28,16 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
     // How soon a topic's new partitions are found.
     ("topic.metadata.refresh.interval.ms", "60000"),
-    ("fetch.queue.backoff.ms", "20"),
     ("reconnect.backoff.max.ms", "2000"),
     ("socket.keepalive.enable", "true"),
     ("socket.timeout.ms", "20000"),
     ("log.connection.close", "false"),
 ];
+
+/// Least and most of `fetch.queue.backoff.ms`.
+const FETCH_BACKOFF_MS: (usize, usize) = (2, 20);
+/// Partitions for each of its milliseconds.
+const PARTITIONS_A_MS: usize = 32;
 
 /// The properties for a consumer that shares so many partitions with others.
 pub(crate) fn client(spec: &KafkaSpec, partitions: usize) -> ClientConfig {
@@ -40,6 +46,10 @@ pub(crate) fn client(spec: &KafkaSpec, partitions: usize) -> ClientConfig {
     config.set("group.id", spec.group.as_str());
     config.set("session.timeout.ms", KAFKA_SESSION_MS.to_string());
     set_all(&mut config, DEFAULTS.iter().copied());
+    config.set("fetch.wait.max.ms", KAFKA_FETCH_WAIT_MS.to_string());
+    // How soon more is fetched of a partition whose queue was full. Each that waits costs a look then.
+    let (soonest, latest) = FETCH_BACKOFF_MS;
+    config.set("fetch.queue.backoff.ms", (partitions / PARTITIONS_A_MS).clamp(soonest, latest).to_string());
     // Each partition has a queue of its own, so that one can wait while others are read.
     let (least, most) = KAFKA_PREFETCH_PARTITION_BYTES;
     let queue_bytes = (KAFKA_PREFETCH_BYTES / partitions.max(1)).clamp(least, most);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use longshore_core::config::KafkaSpec;
-use longshore_core::limits::{KAFKA_POLL_BYTES, KAFKA_POLL_MESSAGES};
+use longshore_core::limits::{KAFKA_POLL_ALL_BYTES, KAFKA_POLL_BYTES, KAFKA_POLL_MESSAGES};
 use longshore_ingest::feed::{FeedError, Term};
 use longshore_ingest::kafka::{Assigned, CommitError, Consumer, Event, Message, TopicPartition};
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -39,6 +39,8 @@ pub struct RdConsumer {
 struct Member {
     pulse: Pulse,
     owned: BTreeMap<TopicPartition, Owned>,
+    /// The partition that reading stopped behind.
+    read_last: Option<TopicPartition>,
     consumer: Arc<BaseConsumer<Context>>,
 }
 
@@ -50,6 +52,57 @@ struct Owned {
     /// The feed wants nothing of it for now. What comes meanwhile waits in its queue, which is bounded.
     paused: bool,
     stopped: bool,
+}
+
+impl Owned {
+    /// Messages and ends, some of them: how many events, and bytes.
+    fn read(
+        &mut self,
+        at: &TopicPartition,
+        consumer: &BaseConsumer<Context>,
+        event: &mut dyn FnMut(Event<'_>),
+    ) -> (usize, usize) {
+        let (mut told, mut bytes) = (0, 0);
+        for _ in 0..KAFKA_POLL_MESSAGES {
+            let error = match self.queue.poll(Duration::ZERO) {
+                None => break,
+                Some(Ok(message)) => {
+                    let offset = message.offset().unsigned_abs();
+                    // What was sought past may still come.
+                    if offset >= self.next {
+                        self.next = offset + 1;
+                        let (payload, headers) = (message.payload(), headers(&message));
+                        bytes += payload.map_or(0, <[u8]>::len);
+                        event(Event::Message(Message {
+                            partition: at,
+                            offset,
+                            timestamp: message.timestamp().to_millis(),
+                            key: message.key(),
+                            headers: &headers,
+                            payload,
+                        }));
+                        told += 1;
+                    }
+                    if bytes >= KAFKA_POLL_BYTES {
+                        break;
+                    }
+                    continue;
+                }
+                Some(Err(error)) => error,
+            };
+            told += 1;
+            if matches!(error, KafkaError::PartitionEOF(_)) {
+                event(Event::End(at, self.next));
+            } else if let Some(why) = stops(consumer, at, self.next, &error) {
+                self.stopped = true;
+                event(Event::Stopped(at, why));
+                break;
+            } else {
+                tracing::warn!("{at}: {error}; librdkafka tries again, nothing is lost");
+            }
+        }
+        (told, bytes)
+    }
 }
 
 impl RdConsumer {
@@ -71,7 +124,7 @@ impl RdConsumer {
         let term = Term::lasting(session);
         let pulse = Pulse::begin(&consumer, term.clone(), session, waking(&wake.0))
             .map_err(|error| FeedError::Retry { detail: format!("kafka: no thread could be started: {error}") })?;
-        let member = Some(Member { pulse, owned: BTreeMap::new(), consumer });
+        let member = Some(Member { pulse, owned: BTreeMap::new(), read_last: None, consumer });
         Ok(RdConsumer { spec: spec.clone(), term, member, wake, keeps_metadata: false })
     }
 
@@ -152,49 +205,21 @@ impl RdConsumer {
         }
     }
 
-    /// Messages and ends of the partitions that are not paused, some of each.
+    /// Messages and ends of the partitions that are not paused, some of each; of those that it does not come to first the
+    /// next time.
     fn read(&mut self, event: &mut dyn FnMut(Event<'_>)) -> Result<usize, FeedError> {
-        let Member { owned, consumer, .. } = self.member.as_mut().ok_or_else(gone)?;
-        let mut told = 0;
-        for (at, owned) in owned.iter_mut().filter(|(_, owned)| !owned.paused && !owned.stopped) {
-            let mut bytes = 0;
-            for _ in 0..KAFKA_POLL_MESSAGES {
-                let error = match owned.queue.poll(Duration::ZERO) {
-                    None => break,
-                    Some(Ok(message)) => {
-                        let offset = message.offset().unsigned_abs();
-                        // What was sought past may still come.
-                        if offset >= owned.next {
-                            owned.next = offset + 1;
-                            let (payload, headers) = (message.payload(), headers(&message));
-                            bytes += payload.map_or(0, <[u8]>::len);
-                            event(Event::Message(Message {
-                                partition: at,
-                                offset,
-                                timestamp: message.timestamp().to_millis(),
-                                key: message.key(),
-                                headers: &headers,
-                                payload,
-                            }));
-                            told += 1;
-                        }
-                        if bytes >= KAFKA_POLL_BYTES {
-                            break;
-                        }
-                        continue;
-                    }
-                    Some(Err(error)) => error,
-                };
-                told += 1;
-                if matches!(error, KafkaError::PartitionEOF(_)) {
-                    event(Event::End(at, owned.next));
-                } else if let Some(why) = stops(consumer, at, owned.next, &error) {
-                    owned.stopped = true;
-                    event(Event::Stopped(at, why));
-                    break;
-                } else {
-                    tracing::warn!("{at}: {error}; librdkafka tries again, nothing is lost");
-                }
+        let Member { owned, consumer, read_last, .. } = self.member.as_mut().ok_or_else(gone)?;
+        let behind = |at: &TopicPartition| read_last.as_ref().is_some_and(|last| at > last);
+        let mut order: Vec<_> = owned.iter_mut().filter(|(_, owned)| !owned.paused && !owned.stopped).collect();
+        let first = order.iter().position(|(at, _)| behind(at)).unwrap_or(0);
+        order.rotate_left(first);
+        let (mut told, mut bytes) = (0, 0);
+        for (at, owned) in order {
+            let (events, of) = owned.read(at, consumer, event);
+            (told, bytes) = (told + events, bytes + of);
+            if bytes >= KAFKA_POLL_ALL_BYTES {
+                *read_last = Some(at.clone());
+                break;
             }
         }
         Ok(told)
@@ -301,7 +326,7 @@ impl Consumer for RdConsumer {
 
     fn leave(&mut self) {
         self.term.end();
-        if let Some(Member { pulse, owned, consumer }) = self.member.take() {
+        if let Some(Member { pulse, owned, consumer, .. }) = self.member.take() {
             consumer.context().leave();
             drop(pulse);
             drop(owned);

@@ -1,19 +1,22 @@
 //! The feed over a group's partitions: reads, plans, gives away, commits what is done. See the [module](super).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
 use longshore_core::config::{Config, KafkaSpec};
-use longshore_core::limits::{KAFKA_SLICES_HELD, SLICE_RECORDS_MAX};
+use longshore_core::limits::{KAFKA_GROWING, KAFKA_SLICES_HELD, SLICE_RECORDS_MAX};
 use longshore_core::slice::SliceId;
 
 use super::draft::Cutting;
-use super::partition::Partition;
+use super::partition::{Ages, Partition};
 use super::plan::CutRule;
 use super::port::{CommitError, Consumer, Event, TopicPartition};
 use crate::feed::{Feed, FeedError, PlannedSlice, Room, SourceStatus, Term, Ticket};
 use crate::journal::ConfigHash;
+
+/// How long a draft that is to grow is waited for while others could not be read.
+const TURN: Duration = Duration::from_millis(5);
 
 /// How a topic's slices are cut.
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +135,7 @@ impl<C: Consumer> KafkaFeed<C> {
                 }
             }
         });
+        partitions.values_mut().for_each(Partition::was_polled);
         polled.map_err(|error| self.end(error))
     }
 
@@ -156,18 +160,51 @@ impl<C: Consumer> KafkaFeed<C> {
         self.held_bytes() > self.options.held_bytes_max
     }
 
+    fn ages(&self, now: Duration) -> Ages {
+        Ages { now, slice_age: self.options.slice_age }
+    }
+
     /// The partition to give a slice away of. Its draft ends only then: as long as there is no room it grows, so that slices
-    /// are not the smaller the more partitions share a sink that is slow. If too much is held and nothing is due, the
-    /// largest draft has to go. `refused` are left out.
+    /// are not the smaller the more partitions share a sink that is slow. If too much is held and nothing is due, the next
+    /// one that does not grow any more has to go. `refused` are left out.
     fn next(&self, now: Duration, refused: &[TopicPartition]) -> Option<TopicPartition> {
-        let is_old = |since| now.saturating_sub(since) >= self.options.slice_age;
+        let ages = self.ages(now);
         let asked = || self.partitions.iter().filter(|(at, _)| !refused.contains(at));
-        let due = asked().filter_map(|(at, partition)| Some((partition.next_due(is_old)?, at))).min();
-        let largest = || {
-            let closable = asked().filter(|(_, partition)| partition.can_be_closed());
-            closable.max_by_key(|(_, partition)| partition.draft_bytes()).filter(|_| self.holds_too_much())
+        let due = asked().filter_map(|(at, partition)| Some((partition.next_due(ages)?, at))).min();
+        let grown = || {
+            let grown = asked().filter(|(_, partition)| partition.can_be_closed() && partition.has_grown(ages));
+            grown.filter_map(|(at, partition)| Some((partition.growth(ages)?, at))).min()
         };
-        due.map(|(_, at)| at).or_else(|| largest().map(|(at, _)| at)).cloned()
+        let too_much = || grown().filter(|_| self.holds_too_much());
+        due.map(|(_, at)| at).or_else(|| too_much().map(|(_, at)| at)).cloned()
+    }
+
+    /// The partitions that are read on. If all were until there is no room, each would have a small draft, and slices would be
+    /// the smaller the more partitions there are; so from half of what may be held on some grow and the others wait. Past all
+    /// of it one grows, if nothing is whole: it has to come to its end.
+    fn grow(&self, now: Duration) -> BTreeSet<TopicPartition> {
+        let ages = self.ages(now);
+        let held = self.held_bytes();
+        let is_whole = || self.partitions.values().any(|partition| partition.next_ready().is_some());
+        let count = match held {
+            _ if held <= self.options.held_bytes_max / 2 => usize::MAX,
+            _ if held <= self.options.held_bytes_max => KAFKA_GROWING,
+            _ if is_whole() => 0,
+            _ => 1,
+        };
+        // Past the bound nothing begins; before it what has grown leaves its place to others.
+        let bounded = held > self.options.held_bytes_max;
+        let grows = |partition: &Partition| match bounded {
+            true => partition.holds_something(),
+            false => count == usize::MAX || !partition.has_grown(ages),
+        };
+        let growth =
+            |(at, partition): (_, &Partition)| Some((partition.growth(ages).filter(|_| grows(partition))?, at));
+        let mut order: Vec<_> = self.partitions.iter().filter_map(growth).collect();
+        if order.len() > count {
+            order.sort_unstable();
+        }
+        order.into_iter().take(count).map(|(_, at): (_, &TopicPartition)| at.clone()).collect()
     }
 
     /// Gives away slices while there is room.
@@ -176,7 +213,7 @@ impl<C: Consumer> KafkaFeed<C> {
         while !room.is_full()
             && let Some(at) = self.next(now, &refused)
         {
-            let Some(slice) = self.give_one(&at, now)? else {
+            let Some(slice) = self.give_one(&at)? else {
                 refused.push(at);
                 continue;
             };
@@ -186,7 +223,7 @@ impl<C: Consumer> KafkaFeed<C> {
         Ok(())
     }
 
-    fn give_one(&mut self, at: &TopicPartition, now: Duration) -> Result<Option<PlannedSlice>, FeedError> {
+    fn give_one(&mut self, at: &TopicPartition) -> Result<Option<PlannedSlice>, FeedError> {
         let (rule, config) = (self.options.rule, self.config);
         let partition = self.partitions.get_mut(at).expect("nothing is polled while slices are given away");
         if partition.can_be_closed() {
@@ -204,7 +241,7 @@ impl<C: Consumer> KafkaFeed<C> {
         let ticket = Ticket(self.tickets_given);
         self.tickets.insert(ticket, at.clone());
         let partition = self.partitions.get_mut(at).expect("it was there");
-        Ok(Some(partition.give(ticket, in_doubt, now)))
+        Ok(Some(partition.give(ticket, in_doubt)))
     }
 
     fn commit_progress(&mut self) -> Result<(), FeedError> {
@@ -251,25 +288,17 @@ impl<C: Consumer> KafkaFeed<C> {
         Err(self.end(FeedError::Retry { detail: detail.to_owned() }))
     }
 
-    fn set_pauses(&mut self) -> Result<(), FeedError> {
-        let full = self.holds_too_much();
-        // What is read again has to be read to its end; one partition does, whatever is held.
-        let nothing_ready = self.partitions.values().all(|partition| partition.next_due(|_| false).is_none());
-        let exempt = self
-            .partitions
-            .iter()
-            .filter(|(_, partition)| nothing_ready && partition.reads_again())
-            .max_by_key(|(_, partition)| partition.again_bytes())
-            .map(|(at, _)| at.clone());
+    fn set_pauses(&mut self, now: Duration) -> Result<(), FeedError> {
+        let growing = self.grow(now);
         let mut failed = None;
         for (at, partition) in &mut self.partitions {
-            let held = full && exempt.as_ref() != Some(at);
-            let paused = self.draining || partition.stopped.is_some() || partition.has_enough() || held;
-            if paused == partition.paused {
+            let paused =
+                self.draining || partition.stopped.is_some() || partition.has_enough() || !growing.contains(at);
+            if paused == partition.is_paused() {
                 continue;
             }
             match self.consumer.set_paused(at, paused) {
-                Ok(()) => partition.paused = paused,
+                Ok(()) => partition.set_paused(paused, now),
                 Err(error) => failed = Some(error),
             }
         }
@@ -311,13 +340,19 @@ impl<C: Consumer> Feed for KafkaFeed<C> {
         if !self.draining {
             self.read_again(now)?;
         }
-        let waits = room.is_full() || self.draining || self.next(now, &[]).is_none();
-        self.poll(now, if waits { wait } else { Duration::ZERO })?;
+        let wait = match room.is_full() || self.draining {
+            true => wait,
+            false if self.next(now, &[]).is_some() => Duration::ZERO,
+            // What grows may be at its end, and others wait for their turn.
+            false if self.held_bytes() > self.options.held_bytes_max / 2 => wait.min(TURN),
+            false => wait,
+        };
+        self.poll(now, wait)?;
         if !self.draining {
             self.give(now, room, planned)?;
         }
         self.commit_progress()?;
-        self.set_pauses()
+        self.set_pauses(now)
     }
 
     fn done(&mut self, ticket: Ticket) -> Result<(), FeedError> {

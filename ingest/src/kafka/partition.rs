@@ -5,11 +5,13 @@
 //! [`wake`](Partition::wake). The draft behind the plan is kept meanwhile, so that slices which go back again and again do not
 //! keep new ones from being cut.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use longshore_core::limits::{KAFKA_PLAN_SLICES_MAX, KAFKA_QUIET_MS};
 use longshore_core::slice::{Slice, SliceId};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -66,8 +68,14 @@ pub(super) struct Partition {
     entries: VecDeque<Entry>,
     /// The slice behind the plan and what is ready.
     draft: Draft,
-    /// When the slice before it was given away: until then nothing more was read, so that its age counts from here.
+    /// Since when it is read on without a pause.
     growing_since: Duration,
+    /// It was looked for more since then.
+    looked: bool,
+    /// When the last message came.
+    last_message: Duration,
+    /// Nothing more was there when it was looked last.
+    at_end: bool,
     /// A slice of the plan that is being read again.
     again: Option<Draft>,
     /// Whole slices; those in doubt first, the others in order.
@@ -77,7 +85,7 @@ pub(super) struct Partition {
     /// Where reading has to go on instead; what comes until it does is not wanted.
     sought: Option<u64>,
     pub(super) stopped: Option<String>,
-    pub(super) paused: bool,
+    paused: bool,
     /// The partition's end as far as it is known.
     log_end: u64,
 }
@@ -111,6 +119,9 @@ impl Partition {
             entries,
             draft: Draft::at(&at, start),
             growing_since: Duration::ZERO,
+            looked: false,
+            last_message: Duration::ZERO,
+            at_end: false,
             again: None,
             ready: VecDeque::new(),
             position: committed,
@@ -132,6 +143,7 @@ impl Partition {
         self.log_end = self.log_end.max(message.offset + 1);
         // Of what is passed over as well: reading may not have to go on elsewhere after all.
         self.position = message.offset + 1;
+        (self.at_end, self.last_message) = (false, now);
         if self.stopped.is_some() || self.sought.is_some() {
             return;
         }
@@ -168,6 +180,7 @@ impl Partition {
         if self.stopped.is_some() || self.sought.is_some() {
             return;
         }
+        self.at_end = true;
         let Some(draft) = &self.again else { return };
         let index = self.entries.iter().position(|entry| entry.start == draft.start).expect("it is in the plan");
         if offset < self.entries[index].planned.end {
@@ -254,20 +267,63 @@ impl Partition {
 
     /// Whether the plan takes one more slice.
     fn plan_has_room(&self) -> bool {
-        self.entries.len() - self.done_in_front() < longshore_core::limits::KAFKA_PLAN_SLICES_MAX
+        self.entries.len() - self.done_in_front() < KAFKA_PLAN_SLICES_MAX
     }
 
-    /// The slice that could be given away now, if it is whole, or began at a time that is old: those in doubt come first,
-    /// then those that have waited longest.
-    pub(super) fn next_due(&self, is_old: impl Fn(Duration) -> bool) -> Option<Turn> {
-        match self.ready.front() {
-            Some((draft, ..)) if self.is_planned(draft) => Some(Turn { is_new: false, since: draft.since }),
-            Some((draft, ..)) => self.plan_has_room().then_some(Turn { is_new: true, since: draft.since }),
-            None if self.can_be_closed() && is_old(self.draft.since.max(self.growing_since)) => {
-                Some(Turn { is_new: true, since: self.draft.since })
-            }
-            None => None,
+    /// The slice that could be given away now: it is whole, or it is old and has had its time to grow. Those in doubt come
+    /// first, then those that have waited longest.
+    pub(super) fn next_due(&self, ages: Ages) -> Option<Turn> {
+        if self.can_be_closed() {
+            let due = ages.is_old(self.draft.since) && self.has_grown(ages);
+            return due.then_some(Turn { is_new: true, since: self.draft.since });
         }
+        self.next_ready()
+    }
+
+    /// The same, of whole slices alone.
+    pub(super) fn next_ready(&self) -> Option<Turn> {
+        let (draft, ..) = self.ready.front()?;
+        let is_new = !self.is_planned(draft);
+        (!is_new || self.plan_has_room()).then_some(Turn { is_new, since: draft.since })
+    }
+
+    /// Whether it was read on in vain for a moment, or for as long as a slice may wait. What came during a pause is not known
+    /// before it was looked.
+    pub(super) fn has_grown(&self, ages: Ages) -> bool {
+        let reads = !self.paused;
+        let at_end = self.at_end && self.looked;
+        reads && (at_end || ages.is_quiet(self.growing_since.max(self.last_message)) || ages.is_old(self.growing_since))
+    }
+
+    /// How soon it should be read on while others wait, so that its slices become large: the least first. Those that have
+    /// waited for as long as a slice may wait come first, the longest first of all, then the largest drafts.
+    pub(super) fn growth(&self, ages: Ages) -> Option<Growth> {
+        if self.stopped.is_some() || self.has_enough() {
+            return None;
+        }
+        if self.again.is_some() {
+            return Some(Growth::Again(Reverse(self.again_bytes())));
+        }
+        let since = if self.draft.is_empty() { self.growing_since } else { self.draft.since };
+        Some(match ages.is_old(since) {
+            true => Growth::Old(since),
+            false => Growth::Young(Reverse(self.draft.held_bytes())),
+        })
+    }
+
+    /// Whether it is a part of what is held, or would have to be before anything can go: a planned slice that is read again.
+    pub(super) fn holds_something(&self) -> bool {
+        self.again.is_some() || self.can_be_closed()
+    }
+
+    /// It is read on from now on, or not.
+    pub(super) fn set_paused(&mut self, paused: bool, now: Duration) {
+        (self.paused, self.growing_since, self.looked) = (paused, now, false);
+    }
+
+    /// All that was there was told, or some of it, unless it is paused.
+    pub(super) fn was_polled(&mut self) {
+        self.looked = !self.paused;
     }
 
     /// Whether the draft behind the plan could be given away, were it ended now.
@@ -275,15 +331,10 @@ impl Partition {
         self.ready.is_empty() && !self.draft.is_empty() && self.plan_has_room()
     }
 
-    /// Whether a planned slice is being read again, which cannot be given away before its end is read.
-    pub(super) fn reads_again(&self) -> bool {
-        self.again.is_some()
-    }
-
     /// Whether what is whole is to be given away before more is read. A slice of a plan that is full cannot be, until those
     /// in doubt are read again.
     pub(super) fn has_enough(&self) -> bool {
-        !self.ready.is_empty() && (self.again.is_none() || self.next_due(|_| false).is_some())
+        !self.ready.is_empty() && (self.again.is_none() || self.next_ready().is_some())
     }
 
     /// When the first message came of those that were not given away.
@@ -298,13 +349,8 @@ impl Partition {
         drafts.map(Draft::held_bytes).sum()
     }
 
-    /// Bytes of the draft behind the plan.
-    pub(super) fn draft_bytes(&self) -> usize {
-        self.draft.held_bytes()
-    }
-
     /// Bytes of what is read again.
-    pub(super) fn again_bytes(&self) -> usize {
+    fn again_bytes(&self) -> usize {
         self.again.as_ref().map_or(0, Draft::held_bytes)
     }
 
@@ -330,11 +376,8 @@ impl Partition {
     }
 
     /// The next ready slice, whose plan is committed.
-    pub(super) fn give(&mut self, ticket: Ticket, in_doubt: bool, now: Duration) -> PlannedSlice {
+    pub(super) fn give(&mut self, ticket: Ticket, in_doubt: bool) -> PlannedSlice {
         let (draft, ..) = self.ready.pop_front().expect("a slice was planned");
-        if !in_doubt {
-            self.growing_since = now;
-        }
         let entry = self.entries.iter_mut().find(|entry| entry.start == draft.start).expect("it is in the plan");
         entry.state = State::Given(ticket);
         entry.since = Some(draft.since);
@@ -422,6 +465,10 @@ impl Partition {
         self.revoked.store(true, Ordering::Release);
     }
 
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -435,6 +482,35 @@ impl Partition {
     pub(super) fn planned(&self) -> usize {
         self.entries.iter().filter(|entry| entry.state != State::Done).count()
     }
+}
+
+/// What is old or quiet at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ages {
+    pub(super) now: Duration,
+    /// What waits for so long is old.
+    pub(super) slice_age: Duration,
+}
+
+impl Ages {
+    pub(super) fn is_old(self, since: Duration) -> bool {
+        self.now.saturating_sub(since) >= self.slice_age
+    }
+
+    fn is_quiet(self, since: Duration) -> bool {
+        self.now.saturating_sub(since) >= Duration::from_millis(KAFKA_QUIET_MS)
+    }
+}
+
+/// When a partition is read on, compared with others: the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Growth {
+    /// A planned slice is read again, of so many bytes so far: it cannot be given away before its end is read.
+    Again(Reverse<usize>),
+    /// It waits since then.
+    Old(Duration),
+    /// It has not waited for long, and holds so many bytes.
+    Young(Reverse<usize>),
 }
 
 /// When a slice is given away, compared with others: the least first.
