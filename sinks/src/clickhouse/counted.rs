@@ -30,6 +30,9 @@ const OPEN_SLICES_MAX: usize = 10;
 /// Milliseconds between a ledger row's time and the latest moment at which it is seen, checked.
 const LEDGER_MS: u64 = 1000;
 
+/// Minutes that an error names.
+const TOLD_MAX: usize = 8;
+
 /// How to compare a rollup's totals with its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
@@ -207,7 +210,15 @@ fn solve(own: &Minutes, total: &Minutes, mut stored: BTreeMap<u64, Minutes>) -> 
             (false, true) => {}
             (true, true) => return Counted::Unknown("other slices that are not whole add the same".to_owned()),
             (false, false) => {
-                return Counted::Unknown("its totals are not those of any choice of the stored slices".to_owned());
+                let beside = |(minute, left): (&i64, &Added)| {
+                    (*left != Added::default()).then(|| format!("minute {minute}: {} rows", left.rows.cast_signed()))
+                };
+                let beside: Vec<String> = minutes.iter().zip(&rest).filter_map(beside).take(TOLD_MAX).collect();
+                return Counted::Unknown(format!(
+                    "its totals are not those of any choice of the stored slices; beside those in the ledger it has, by \
+                     minutes since 1970, {}",
+                    beside.join(", ")
+                ));
             }
         }
     }

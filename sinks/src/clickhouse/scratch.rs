@@ -11,6 +11,7 @@ const DIGITS: usize = 16;
 /// A scratch database, which need not be made; dropped with this.
 pub struct Scratch {
     clickhouse: ClickHouse,
+    kept: bool,
 }
 
 impl Scratch {
@@ -21,7 +22,12 @@ impl Scratch {
 
     /// The one of that name.
     pub(super) fn named(clickhouse: &ClickHouse, name: &str) -> Scratch {
-        Scratch { clickhouse: clickhouse.with_database(name) }
+        Scratch { clickhouse: clickhouse.with_database(name), kept: false }
+    }
+
+    /// It stays, so that somebody can look at it.
+    pub fn keep(&mut self) {
+        self.kept = true;
     }
 
     /// The server with this database.
@@ -45,6 +51,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
         let statement = format!("DROP DATABASE IF EXISTS {} SYNC", quote_name(self.clickhouse.database()));
         if let Err(error) = self.clickhouse.execute(&statement) {
             tracing::error!("a scratch database stays behind ({error}); once ClickHouse answers, run `{statement}`");

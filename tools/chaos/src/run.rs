@@ -111,6 +111,10 @@ impl Run<'_> {
             if !findings.is_clean() {
                 let last_words = self.site.engine.last_words(LAST_WORDS);
                 self.report.failed = Some(Failed { faults, findings, last_words });
+                if matches!(self.options.target, Target::Own(_)) {
+                    // Its tables tell what went wrong, and the server's files are kept.
+                    self.site.scratch.keep();
+                }
                 return Ok(());
             }
             (self.options.progress)(&self.report);
