@@ -70,6 +70,8 @@ TARGETS = [
     Target("service/first-insert", "s", value_max=2),
     Target("service/idle/memory", "MiB more than for one file", value_max=64),
     Target("service/idle/cpu", "% of a core", value_max=1),
-    Target("service/topics", "records/s", "the less of files and the broker", ratio_min=0.7),
+    Target("service/topics", "records/s", "the less of files and the broker", ratio_min=0.7,
+           cause="not settled: the client has one fetch under way a broker, which partitions that are read on share with empty "
+                 "ones; shorter waits of fetches gained, on a busy machine"),
 ]
 BY_NAME = {target.name: target for target in TARGETS}
