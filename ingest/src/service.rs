@@ -8,7 +8,8 @@
 //! ```
 //! A stage that cannot hand on waits, so a sink that is away stops the feeds; nothing is dropped. The way back is not
 //! bounded by itself, but by what is on its way forth. A slice that cannot be stored stays with its insert thread, which
-//! tries again until it can be, or until the service ends: then it is in doubt, and sent again by the next run.
+//! tries again until it can be, or until the service ends: then it is in doubt, and sent again by the next run. One that
+//! waits for another slice, or for somebody to look at it alone, makes room: it is set aside, or goes back to its feed.
 //!
 //! A feed that fails is dropped once all that it gave away has come back, and made again after a while.
 

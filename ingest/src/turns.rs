@@ -2,8 +2,9 @@
 //!
 //! An insert thread that waited with such a slice might keep from the sink the very slice that is waited for. So it keeps
 //! the slice aside, takes the next one, and comes back to it. It keeps a few only: each is memory. Where all that it may
-//! keep waits and goes on waiting, the slice that is waited for may be one that finds no room: then [`later`](Turns::later)
-//! returns what waits, so that a service can give it back to where it comes from, and read it again.
+//! keep waits and goes on waiting, the slice that is waited for may be one that finds no room: then
+//! [`later_or_back`](Turns::later_or_back) returns what waits, so that a service can give it back to where it comes from, and
+//! read it again.
 
 use std::time::{Duration, Instant};
 
