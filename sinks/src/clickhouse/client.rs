@@ -17,6 +17,9 @@ use url::{Host, Url};
 use super::error::{ClientError, ConnectError};
 use super::tls;
 
+/// Versions from here on remember in which granules a condition matches nothing, and several of them remember too many, so
+/// that later queries overlook rows.
+const CONDITION_CACHE_SINCE: (u32, u32) = (25, 3);
 /// Oldest version that knows the settings every insert relies on.
 pub const VERSION_MIN: (u32, u32) = (24, 8);
 
@@ -174,6 +177,17 @@ impl ClickHouse {
         let text = std::str::from_utf8(&text)
             .map_err(|_| ClientError::Invalid("the answer to a query is not UTF-8".to_owned()))?;
         Ok(text.lines().map(|line| line.split('\t').map(unescape).collect()).collect())
+    }
+
+    /// Runs a query that decides whether something is stored, and so must not be answered from what the server remembers of
+    /// other queries.
+    pub(super) fn look_up<'a>(
+        &self,
+        sql: &str,
+        settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Vec<Vec<String>>, ClientError> {
+        let exact = (self.version() >= CONDITION_CACHE_SINCE).then_some(("use_query_condition_cache", "0"));
+        self.rows_with(sql, settings.into_iter().chain(exact))
     }
 
     /// Runs a query of one row and one column.

@@ -5,6 +5,10 @@
 //! slices in the ledger, which are counted for certain, and of some of those that are not. If every choice of the latter
 //! that comes to the total has the slice in it, the slice is counted; if none has, it is not; otherwise nobody knows.
 //!
+//! Slices often add the same number of rows. So rows are also summed with a weight each, a hash of their group's key: then
+//! only slices with the same rows in the same groups are the same. The weights are the server's, which has the slice's own
+//! rows among the events; while it has not, minutes have to do.
+//!
 //! Others may insert meanwhile. The ledger is therefore cut at a moment, then the rollup is read, and last the events: a
 //! slice in the cut ledger was counted before the rollup was read, and what was counted by then has its events to show.
 
@@ -30,6 +34,9 @@ const OPEN_SLICES_MAX: usize = 10;
 /// Milliseconds between a ledger row's time and the latest moment at which it is seen, checked.
 const LEDGER_MS: u64 = 1000;
 
+/// The column that all groups' keys have.
+const MINUTE: &str = "minute";
+
 /// Minutes that an error names.
 const TOLD_MAX: usize = 8;
 
@@ -42,6 +49,8 @@ pub struct Probe {
     filter: String,
     rows: &'static str,
     amount: Option<String>,
+    /// The columns of a group's key but for the minute: of the events under the alias `e`, and of the rollup under `r`.
+    keys: Vec<(String, String)>,
 }
 
 /// What a slice adds to a rollup in a minute.
@@ -51,6 +60,8 @@ pub struct Added {
     pub rows: u64,
     /// Their amounts, in units of the column's last digit.
     pub amount: i128,
+    /// The sum of their groups' weights, modulo 2^64; zero where it is not known.
+    pub weight: u64,
 }
 
 /// What slices add, by minutes since 1970.
@@ -72,7 +83,12 @@ impl Probe {
     pub(super) fn of(config: &Config) -> Vec<Option<Probe>> {
         let events = Events::new(config);
         let probe = |spec| {
-            let filter = rollup(spec, &events).feed.select.filter().join(" AND ");
+            let select = rollup(spec, &events).feed.select;
+            let filter = select.filter().join(" AND ");
+            let key = |(sql, name): &(String, String)| {
+                (name != MINUTE).then(|| (sql.clone(), format!("r.{}", quote_name(name))))
+            };
+            let keys = select.by().iter().filter_map(key).collect();
             let (rows, amount) = match &spec.kind {
                 RollupKind::NewUsers { .. } => return None,
                 RollupKind::Gmv { amount, .. } => ("orders", Some(amount.clone())),
@@ -80,7 +96,7 @@ impl Probe {
                 RollupKind::RequestsByIp { .. } => ("requests", None),
             };
             let (events, time) = (config.table.name.clone(), config.table.time.clone());
-            Some(Probe { table: target_name(spec), events, time, filter, rows, amount })
+            Some(Probe { table: target_name(spec), events, time, filter, rows, amount, keys })
         };
         config.rollups.iter().map(probe).collect()
     }
@@ -99,9 +115,15 @@ impl Probe {
         let mut minutes = Minutes::new();
         for at in 0..insert.num_rows() {
             let amount = amounts.map_or(0, |amounts| amounts.value(at));
-            add(&mut minutes, times.value(at) / 60, Added { rows: rows.value(at), amount });
+            add(&mut minutes, times.value(at) / 60, Added { rows: rows.value(at), amount, weight: 0 });
         }
         minutes
+    }
+
+    /// The weight of a row's group, by one side's columns of the key.
+    fn weight<'a>(&'a self, side: impl Fn(&'a (String, String)) -> &'a String) -> String {
+        let keys: Vec<&str> = self.keys.iter().map(|key| side(key).as_str()).collect();
+        format!("cityHash64({})", keys.join(", "))
     }
 }
 
@@ -109,6 +131,7 @@ fn add(minutes: &mut Minutes, minute: i64, more: Added) {
     let sum = minutes.entry(minute).or_default();
     sum.rows = sum.rows.wrapping_add(more.rows);
     sum.amount = sum.amount.wrapping_add(more.amount);
+    sum.weight = sum.weight.wrapping_add(more.weight);
 }
 
 fn day_of(minute: i64) -> Day {
@@ -122,11 +145,13 @@ impl ClickHouse {
         };
         let days: BTreeSet<Day> = own.keys().map(|&minute| day_of(minute)).collect();
         let days: Vec<String> = days.iter().map(Day::to_string).collect();
-        let within = |time: &str| {
+        // Of whole minutes, and not strictly: for `time < toDateTime(…)` ClickHouse 26.7 leaves out parts of which all rows are
+        // of the second before, since it takes the bound for a whole number of seconds.
+        let within = |time: &str, minute: &str| {
             format!(
-                "{time} >= toDateTime({}, 'UTC') AND {time} < toDateTime({}, 'UTC') AND toInt32(toDate({time})) IN ({})",
+                "{minute} >= toDateTime({}, 'UTC') AND {minute} <= toDateTime({}, 'UTC') AND toInt32(toDate({time})) IN ({})",
                 first * 60,
-                last * 60 + 60,
+                last * 60,
                 days.join(", ")
             )
         };
@@ -136,28 +161,40 @@ impl ClickHouse {
         let settled = format!("FROM {ledger} WHERE finished_at < fromUnixTimestamp64Milli(toInt64({cut}), 'UTC')");
         let before = self.value(&format!("SELECT count() {settled}"))?;
         let amount = if probe.amount.is_some() { "reinterpretAsInt128(sum(r.`amount`))" } else { "0" };
-        let total = self.rows(&format!(
-            "SELECT intDiv(toUnixTimestamp(r.`minute`), 60) AS m, 0, sum(r.{}), {amount} FROM {} AS r WHERE {} GROUP BY m",
-            quote_name(probe.rows),
-            quote_table(self.database(), &probe.table),
-            within("r.`minute`"),
-        ))?;
+        let rows = quote_name(probe.rows);
+        let total = self.look_up(
+            &format!(
+                "SELECT intDiv(toUnixTimestamp(r.`minute`), 60) AS m, 0, sum(r.{rows}), {amount}, sum(r.{rows} * {}) \
+             FROM {} AS r WHERE {} GROUP BY m",
+                probe.weight(|(_, of_rollup)| of_rollup),
+                quote_table(self.database(), &probe.table),
+                within("r.`minute`", "r.`minute`"),
+            ),
+            [],
+        )?;
         let amount = probe.amount.as_ref().map(|name| format!("assumeNotNull(e.{})", quote_name(name)));
         let amount = amount.map_or("0".to_owned(), |amount| format!("reinterpretAsInt128(sum({amount}))"));
         let time = format!("e.{}", quote_name(&probe.time));
+        let minute = format!("toStartOfMinute({time})");
         let filter = if probe.filter.is_empty() { String::new() } else { format!(" AND {}", probe.filter) };
-        let stored = self.rows(&format!(
-            "SELECT intDiv(toUnixTimestamp(toStartOfMinute({time})), 60) AS m, \
-             if(e.{SLICE_COLUMN} IN (SELECT slice {settled}), 0, e.{SLICE_COLUMN}) AS s, count(), {amount} \
-             FROM {} AS e WHERE {} AND e.{SLICE_COLUMN} != {}{filter} GROUP BY m, s",
-            quote_table(self.database(), &probe.events),
-            within(&time),
-            slice.0,
-        ))?;
+        let stored = self.look_up(
+            &format!(
+                "SELECT intDiv(toUnixTimestamp({minute}), 60) AS m, \
+             if(e.{SLICE_COLUMN} != {} AND e.{SLICE_COLUMN} IN (SELECT slice {settled}), 0, e.{SLICE_COLUMN}) AS s, \
+             count(), {amount}, sum({}) FROM {} AS e WHERE {}{filter} GROUP BY m, s",
+                slice.0,
+                probe.weight(|(of_events, _)| of_events),
+                quote_table(self.database(), &probe.events),
+                within(&time, &minute),
+            ),
+            [],
+        )?;
         if self.value(&format!("SELECT count() {settled}"))? != before {
             return Ok(Counted::Busy("the ledger changed meanwhile".to_owned()));
         }
-        let answer = solve(own, &by_slice(total)?.remove(&0).unwrap_or_default(), by_slice(stored)?);
+        let mut stored = by_slice(stored)?;
+        let there = stored.remove(&slice.0).unwrap_or_default();
+        let answer = solve((own, &there), &by_slice(total)?.remove(&0).unwrap_or_default(), stored);
         // Slices that became whole a moment ago are taken for open; soon they are not.
         let recent = self.value(&format!("SELECT count() FROM {ledger}"))? != before;
         Ok(match answer {
@@ -167,14 +204,14 @@ impl ClickHouse {
     }
 }
 
-/// Rows of minute, slice, rows and amount.
+/// Rows of minute, slice, rows, amount and weight.
 fn by_slice(rows: Vec<Vec<String>>) -> Result<BTreeMap<u64, Minutes>, ClientError> {
     let mut slices: BTreeMap<u64, Minutes> = BTreeMap::new();
     for row in rows {
-        let [minute, slice, rows, amount] = &row[..] else {
+        let [minute, slice, rows, amount, weight] = &row[..] else {
             return Err(ClientError::Invalid(format!("not a minute of a slice: {row:?}")));
         };
-        let added = Added { rows: number(rows)?, amount: number(amount)? };
+        let added = Added { rows: number(rows)?, amount: number(amount)?, weight: number(weight)? };
         add(slices.entry(number(slice)?).or_default(), number(minute)?, added);
     }
     Ok(slices)
@@ -185,16 +222,23 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, ClientError> {
 }
 
 /// Tells for each of the slice's days whether `total` has it, where `stored` are the other slices: 0 those that are in it
-/// for certain, the others those that may be.
-fn solve(own: &Minutes, total: &Minutes, mut stored: BTreeMap<u64, Minutes>) -> Counted {
+/// for certain, the others those that may be. Of the slice itself it is told what it adds, without weights, and what its
+/// rows among the events add.
+fn solve((own, there): (&Minutes, &Minutes), total: &Minutes, mut stored: BTreeMap<u64, Minutes>) -> Counted {
     let certain = stored.remove(&0).unwrap_or_default();
     let days: BTreeSet<Day> = own.keys().map(|&minute| day_of(minute)).collect();
     let mut counted = BTreeSet::new();
     for day in days {
         let minutes: Vec<i64> = own.keys().copied().filter(|&minute| day_of(minute) == day).collect();
-        let of = |slice: &Minutes| -> Vec<Added> {
+        let all_of = |slice: &Minutes| -> Vec<Added> {
             minutes.iter().map(|minute| slice.get(minute).copied().unwrap_or_default()).collect()
         };
+        let without_weights = |slice: &Minutes| -> Vec<Added> {
+            all_of(slice).into_iter().map(|added| Added { weight: 0, ..added }).collect()
+        };
+        let weighed = without_weights(there) == all_of(own);
+        let of = |slice: &Minutes| if weighed { all_of(slice) } else { without_weights(slice) };
+        let own = of(if weighed { there } else { own });
         let nothing = |added: &[Added]| added.iter().all(|added| *added == Added::default());
         let open: Vec<Vec<Added>> = stored.values().map(of).filter(|added| !nothing(added)).collect();
         if open.len() > OPEN_SLICES_MAX {
@@ -202,7 +246,7 @@ fn solve(own: &Minutes, total: &Minutes, mut stored: BTreeMap<u64, Minutes>) -> 
         }
         let rest = difference(&of(total), &of(&certain));
         let without = comes_to(&rest, &open);
-        let with = comes_to(&difference(&rest, &of(own)), &open);
+        let with = comes_to(&difference(&rest, &own), &open);
         match (with, without) {
             (true, false) => {
                 counted.insert(day);
@@ -234,8 +278,11 @@ fn comes_to(rest: &[Added], open: &[Vec<Added>]) -> bool {
 }
 
 fn difference(a: &[Added], b: &[Added]) -> Vec<Added> {
-    let subtract =
-        |(a, b): (&Added, &Added)| Added { rows: a.rows.wrapping_sub(b.rows), amount: a.amount.wrapping_sub(b.amount) };
+    let subtract = |(a, b): (&Added, &Added)| Added {
+        rows: a.rows.wrapping_sub(b.rows),
+        amount: a.amount.wrapping_sub(b.amount),
+        weight: a.weight.wrapping_sub(b.weight),
+    };
     a.iter().zip(b).map(subtract).collect()
 }
 
@@ -243,27 +290,52 @@ fn difference(a: &[Added], b: &[Added]) -> Vec<Added> {
 mod tests {
     use super::*;
 
+    /// Rows of minutes, in groups of this weight.
+    fn weighed(rows: &[(i64, u64)], weight: u64) -> Minutes {
+        let added = |rows| Added { rows, amount: i128::from(rows) * 100, weight: weight.wrapping_mul(rows) };
+        rows.iter().map(|&(minute, rows)| (minute, added(rows))).collect()
+    }
+
     fn minutes(rows: &[(i64, u64)]) -> Minutes {
-        rows.iter().map(|&(minute, rows)| (minute, Added { rows, amount: i128::from(rows) * 100 })).collect()
+        weighed(rows, 0)
     }
 
     #[test]
     fn a_total_tells_which_slices_are_in_it() {
         let own = minutes(&[(0, 3), (1, 1), (1440, 5)]);
         let stored = BTreeMap::from([(0, minutes(&[(0, 10), (2, 4)])), (7, minutes(&[(0, 2)]))]);
-        let solve = |total: &[(i64, u64)]| solve(&own, &minutes(total), stored.clone());
-        assert_eq!(solve(&[(0, 10)]), Counted::On(BTreeSet::new()));
-        assert_eq!(solve(&[(0, 12), (1440, 5)]), Counted::On(BTreeSet::from([1])), "the other slice, and one day");
-        assert_eq!(solve(&[(0, 15), (1, 1)]), Counted::On(BTreeSet::from([0])));
-        assert!(matches!(solve(&[(0, 16), (1, 1)]), Counted::Unknown(_)), "a row that nobody has");
+        for there in [own.clone(), Minutes::new()] {
+            let solve = |total: &[(i64, u64)]| solve((&own, &there), &minutes(total), stored.clone());
+            assert_eq!(solve(&[(0, 10)]), Counted::On(BTreeSet::new()));
+            assert_eq!(solve(&[(0, 12), (1440, 5)]), Counted::On(BTreeSet::from([1])), "the other slice, and one day");
+            assert_eq!(solve(&[(0, 15), (1, 1)]), Counted::On(BTreeSet::from([0])));
+            assert!(matches!(solve(&[(0, 16), (1, 1)]), Counted::Unknown(_)), "a row that nobody has");
+        }
     }
 
     #[test]
     fn slices_that_add_the_same_cannot_be_told_apart() {
         let own = minutes(&[(0, 3)]);
         let twin = BTreeMap::from([(7, own.clone())]);
-        assert!(matches!(solve(&own, &own, twin.clone()), Counted::Unknown(_)));
-        assert_eq!(solve(&own, &minutes(&[(0, 6)]), twin.clone()), Counted::On(BTreeSet::from([0])));
-        assert_eq!(solve(&own, &Minutes::new(), twin), Counted::On(BTreeSet::new()));
+        let solve = |total: &Minutes| solve((&own, &own), total, twin.clone());
+        assert!(matches!(solve(&own), Counted::Unknown(_)));
+        assert_eq!(solve(&minutes(&[(0, 6)])), Counted::On(BTreeSet::from([0])));
+        assert_eq!(solve(&Minutes::new()), Counted::On(BTreeSet::new()));
+    }
+
+    #[test]
+    fn weights_tell_slices_apart_that_add_the_same_to_other_groups() {
+        const BIG: u64 = u64::MAX - 5;
+        let own = minutes(&[(0, 3)]);
+        let (there, other) = (weighed(&[(0, 3)], BIG), weighed(&[(0, 3)], 7));
+        let stored = BTreeMap::from([(7, other.clone())]);
+        assert_eq!(solve((&own, &there), &there, stored.clone()), Counted::On(BTreeSet::from([0])));
+        assert_eq!(solve((&own, &there), &other, stored.clone()), Counted::On(BTreeSet::new()));
+        let both = minutes(&[(0, 6)])
+            .into_iter()
+            .map(|(minute, added)| (minute, Added { weight: BIG.wrapping_mul(3).wrapping_add(21), ..added }));
+        assert_eq!(solve((&own, &there), &both.collect(), stored.clone()), Counted::On(BTreeSet::from([0])));
+        // Where its rows are not among the events its weight is not known.
+        assert!(matches!(solve((&own, &Minutes::new()), &other, stored), Counted::Unknown(_)));
     }
 }

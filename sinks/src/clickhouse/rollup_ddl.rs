@@ -64,6 +64,11 @@ impl Select {
         &self.filter
     }
 
+    /// The groups' keys: of each column what it is in the events, under the alias `e`, and its name.
+    pub(super) fn by(&self) -> &[(String, String)] {
+        &self.by
+    }
+
     /// The query, with one more condition if given.
     pub fn sql(&self, extra: Option<&str>) -> String {
         let by = self.by.iter().map(|(expression, name)| format!("{expression} AS {}", quote_name(name)));

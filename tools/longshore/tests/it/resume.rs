@@ -214,6 +214,24 @@ fn a_rollup_that_has_some_days_gets_the_others() {
     assert_slices(&shop, 1, "one day of a rollup was there");
 }
 
+/// ClickHouse leaves out parts of which all rows are of the last second before a moment, where they are compared with it
+/// as a `DateTime` and have fractions of seconds.
+#[test]
+fn rows_of_the_last_second_of_a_day_are_seen() {
+    for inserts in 1..INSERTS {
+        let shop = Shop::new(&format!("last_second_{inserts}"));
+        shop.write(9, &[view("23:59:59.500", "web", "eve")]);
+        let last = loaded_slice(1, batch(1, &[view("23:59:59.999", "web", "ann")]), Vec::new());
+        die(&shop, &last, inserts);
+        forget(&shop);
+        resume(&shop, &last).unwrap();
+        let value = |sql: &str| shop.database.lines(sql).join(",");
+        assert_eq!(value("SELECT count(), uniqExact(_slice, _row) FROM {db}.events"), "2 2", "{inserts} inserts");
+        assert_eq!(value("SELECT sum(pv) FROM {db}.pv_uv_by_minute"), "2", "{inserts} inserts");
+        assert_eq!(value("SELECT sum(requests) FROM {db}.requests_by_ip_by_minute"), "2", "{inserts} inserts");
+    }
+}
+
 #[test]
 fn slices_that_were_cut_off_beside_each_other_are_told_apart() {
     let shop = Shop::new("beside");
@@ -230,6 +248,26 @@ fn slices_that_were_cut_off_beside_each_other_are_told_apart() {
     assert_eq!(value("SELECT sum(orders), sum(amount) FROM {db}.gmv_by_minute"), "2 2");
     assert_eq!(value("SELECT sum(requests) FROM {db}.requests_by_ip_by_minute"), "8");
     assert_eq!(value("SELECT count(), uniqExact(_slice, _row) FROM {db}.events"), "8 8");
+}
+
+/// As many rows a minute and as much money, in other groups, of which one slice is counted.
+#[test]
+fn slices_with_as_many_rows_in_other_groups_are_told_apart() {
+    let slices = [(1, "web"), (2, "app")]
+        .map(|(id, channel)| loaded_slice(id, batch(id, &[pay("24:00:03.000", channel, "ann", 70)]), Vec::new()));
+    for (first, last) in [(2, 3), (3, 2), (3, 3), (2, 2)] {
+        let shop = Shop::new(&format!("groups_{first}_{last}"));
+        die(&shop, &slices[0], first);
+        die(&shop, &slices[1], last);
+        forget(&shop);
+        for slice in &slices {
+            resume(&shop, slice).unwrap();
+        }
+        let money =
+            "SELECT channel, sum(orders), sum(amount) FROM {db}.gmv_by_minute GROUP BY channel ORDER BY channel";
+        assert_eq!(shop.database.lines(money), ["app 1 0.7", "web 1 0.7"], "{first} and {last} inserts");
+        assert_eq!(shop.database.lines("SELECT sum(requests) FROM {db}.requests_by_ip_by_minute"), ["2"]);
+    }
 }
 
 #[test]
