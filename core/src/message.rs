@@ -137,6 +137,17 @@ impl Messages {
         self.list.push(Message { first, offset, timestamp, key, headers_before });
     }
 
+    /// Makes room for so many times the messages that there are, if more are to come.
+    pub fn reserve_times(&mut self, times: usize) {
+        let more = |len: usize| len * times.saturating_sub(1);
+        self.list.reserve_exact(more(self.list.len()));
+        self.headers.reserve_exact(more(self.headers.len()));
+        self.text.reserve_exact(more(self.text.len()));
+        if let Some(ends) = &mut self.ends {
+            ends.reserve_exact(more(ends.len()));
+        }
+    }
+
     /// Bytes of keys and headers.
     pub fn text_bytes(&self) -> usize {
         self.text.len()

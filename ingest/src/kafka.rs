@@ -47,6 +47,7 @@
 //! A record may hold line feeds, so that a slice carries where its records end, and what else is known of their messages
 //! ([`Messages`](longshore_core::message::Messages)).
 
+mod buffers;
 mod draft;
 mod feed;
 mod partition;

@@ -9,6 +9,7 @@ use longshore_core::message::Messages;
 use longshore_core::slice::Tail;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::buffers::Buffers;
 use super::plan::CutRule;
 use super::port::{Message, TopicPartition};
 use crate::cut::too_long;
@@ -80,7 +81,7 @@ impl Draft {
     }
 
     /// Adds a message. `next` moves behind it.
-    pub(super) fn add(&mut self, message: &Message<'_>, rule: CutRule, now: Duration) {
+    pub(super) fn add(&mut self, message: &Message<'_>, rule: CutRule, buffers: &mut Buffers, now: Duration) {
         if self.is_empty() {
             self.since = now;
         }
@@ -102,6 +103,9 @@ impl Draft {
             let head = payload[..payload.len().min(DEAD_LETTER_HEAD_BYTES)].to_vec();
             self.tail = Some(too_long(head, payload.len() as u64, 0, None, rule.record_bytes_max as usize));
             return;
+        }
+        if let Some(times) = buffers.make_room(&mut self.bytes, payload.len() + 1) {
+            messages.reserve_times(times);
         }
         self.bytes.extend_from_slice(payload);
         if rule.messages == KafkaMessages::Record {

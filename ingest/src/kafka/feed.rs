@@ -8,6 +8,7 @@ use longshore_core::config::{Config, KafkaSpec};
 use longshore_core::limits::{KAFKA_GROWING, KAFKA_SLICES_HELD, SLICE_RECORDS_MAX};
 use longshore_core::slice::SliceId;
 
+use super::buffers::Buffers;
 use super::draft::Cutting;
 use super::partition::{Ages, Partition};
 use super::plan::CutRule;
@@ -69,6 +70,7 @@ pub struct KafkaFeed<C> {
     partitions: BTreeMap<TopicPartition, Partition>,
     tickets: HashMap<Ticket, TopicPartition>,
     tickets_given: u64,
+    buffers: Buffers,
     draining: bool,
     /// Why the membership ended.
     ended: Option<FeedError>,
@@ -86,6 +88,7 @@ impl<C: Consumer> KafkaFeed<C> {
             partitions: BTreeMap::new(),
             tickets: HashMap::new(),
             tickets_given: 0,
+            buffers: Buffers::default(),
             draining: false,
             ended: None,
         }
@@ -104,7 +107,7 @@ impl<C: Consumer> KafkaFeed<C> {
 
     fn poll(&mut self, now: Duration, wait: Duration) -> Result<(), FeedError> {
         let cutting = self.cutting();
-        let KafkaFeed { consumer, term, partitions, tickets, .. } = self;
+        let KafkaFeed { consumer, term, partitions, tickets, buffers, .. } = self;
         let polled = consumer.poll(wait, &mut |event| match event {
             Event::Assigned(assigned) => {
                 let at = assigned.partition.clone();
@@ -121,7 +124,7 @@ impl<C: Consumer> KafkaFeed<C> {
             }
             Event::Message(message) => {
                 if let Some(partition) = partitions.get_mut(message.partition) {
-                    partition.message(&message, now, cutting);
+                    partition.message(&message, now, cutting, buffers);
                 }
             }
             Event::End(at, offset) => {
@@ -217,7 +220,9 @@ impl<C: Consumer> KafkaFeed<C> {
                 refused.push(at);
                 continue;
             };
-            room.take(slice.slice.bytes.len());
+            let bytes = slice.slice.bytes.len();
+            self.buffers.was_given(bytes);
+            room.take(bytes);
             planned.push(slice);
         }
         Ok(())
@@ -367,6 +372,10 @@ impl<C: Consumer> Feed for KafkaFeed<C> {
             partition.again(ticket, due);
         }
         Ok(())
+    }
+
+    fn reuse(&mut self, buffer: Vec<u8>) {
+        self.buffers.keep(buffer);
     }
 
     fn in_doubt(&self) -> Vec<SliceId> {

@@ -15,6 +15,7 @@ use longshore_core::limits::{KAFKA_PLAN_SLICES_MAX, KAFKA_QUIET_MS};
 use longshore_core::slice::{Slice, SliceId};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::buffers::Buffers;
 use super::draft::{Cutting, Draft};
 use super::plan::{self, CutRule, PlannedEnd};
 use super::port::{Assigned, Message, TopicPartition};
@@ -139,7 +140,7 @@ impl Partition {
     }
 
     /// Takes a message. Wrong are bytes that are not what was planned; the partition stops.
-    pub(super) fn message(&mut self, message: &Message<'_>, now: Duration, cutting: Cutting) {
+    pub(super) fn message(&mut self, message: &Message<'_>, now: Duration, cutting: Cutting, buffers: &mut Buffers) {
         self.log_end = self.log_end.max(message.offset + 1);
         // Of what is passed over as well: reading may not have to go on elsewhere after all.
         self.position = message.offset + 1;
@@ -148,19 +149,19 @@ impl Partition {
             return;
         }
         if self.again.is_some() {
-            return self.message_again(message, now);
+            return self.message_again(message, now, buffers);
         }
         if !self.draft.has_room_for(message, cutting) {
             self.close(cutting.rule, cutting.config);
         }
-        self.draft.add(message, cutting.rule, now);
+        self.draft.add(message, cutting.rule, buffers, now);
         if self.draft.tail.is_some() {
             self.close(cutting.rule, cutting.config);
         }
     }
 
     /// A message of the slice that is read again.
-    fn message_again(&mut self, message: &Message<'_>, now: Duration) {
+    fn message_again(&mut self, message: &Message<'_>, now: Duration, buffers: &mut Buffers) {
         let Some(draft) = &mut self.again else { return };
         let index = self.entries.iter().position(|entry| entry.start == draft.start).expect("it is in the plan");
         let PlannedEnd { end, rule, .. } = self.entries[index].planned;
@@ -168,7 +169,7 @@ impl Partition {
             let what = format!("the next message behind {} is {}", draft.next, message.offset);
             return self.stop_changed(index, what);
         }
-        draft.add(message, rule, now);
+        draft.add(message, rule, buffers, now);
         if message.offset + 1 == end {
             self.close_again(index);
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use longshore_core::config::KafkaMessages;
 use longshore_core::slice::SliceId;
 
+use super::buffers::Buffers;
 use super::draft::{Cutting, Draft};
 use super::partition::{Partition, slice_id};
 use super::plan::{self, CutRule, PlannedEnd};
@@ -128,7 +129,7 @@ fn keys_and_headers_count_for_a_slices_size() {
     let mut draft = Draft::at(&at, 3);
     assert!(draft.has_room_for(&message(Some(&[b'k'; 90])), cutting));
     assert!(!draft.has_room_for(&message(Some(&[b'k'; 91])), cutting));
-    draft.add(&message(Some(&[b'k'; 40])), cutting.rule, Duration::ZERO);
+    draft.add(&message(Some(&[b'k'; 40])), cutting.rule, &mut Buffers::default(), Duration::ZERO);
     assert!(draft.has_room_for(&message(Some(&[b'k'; 39])), cutting), "51 and 49 of 100, a line feed among them");
     assert!(!draft.has_room_for(&message(Some(&[b'k'; 40])), cutting));
 }

@@ -201,7 +201,7 @@ fn messages_that_were_passed_over_are_read_even_if_nothing_has_to_be_read_again_
     let read = |partition: &mut Partition, offset| {
         let message =
             Message { partition: &at, offset, timestamp: None, key: None, headers: &[], payload: Some(b"aaaa") };
-        partition.message(&message, Duration::ZERO, cutting);
+        partition.message(&message, Duration::ZERO, cutting, &mut Buffers::default());
     };
     (0..3).for_each(|offset| read(&mut partition, offset));
     let slices = [1, 2].map(|ticket| {
