@@ -32,6 +32,7 @@ use crate::cli::BenchArgs;
 use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
+use crate::output::say;
 use crate::{config_file, inputs, kernels, load, signals};
 
 /// Measures on what the command line or the config names.
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &BenchArgs) -> CommandResult {
         }
         Err(failure) => return Err(failure),
     };
-    println!("{}", if args.json { report.json() } else { report.text().trim_end().to_owned() });
+    say!("{}", if args.json { report.json() } else { report.text().trim_end().to_owned() });
     Ok(if report.subject.input_errors.is_empty() { Exit::Done } else { Exit::NoInput })
 }
 

@@ -15,6 +15,7 @@ use longshore_sinks::clickhouse::{ClickHouse, Connection, Scratch};
 
 use crate::cli::ChaosArgs;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
+use crate::output::say;
 use crate::{config_file, connect, signals};
 
 /// Makes the run and prints its report.
@@ -40,13 +41,13 @@ pub(crate) fn run(args: &ChaosArgs) -> CommandResult {
         progress: &|report| progress(report, args.faults),
     };
     let report = longshore_chaos::run(&options).map_err(failure)?;
-    println!("{report}");
+    say!("{report}");
     if report.is_clean() {
         std::fs::remove_dir_all(&folder)
             .with_context(|| format!("removing {}", folder.display()))
             .or_exit(Exit::Refused)?;
     } else {
-        println!("the logs, the journal and the engine's log are in {}", folder.display());
+        say!("the logs, the journal and the engine's log are in {}", folder.display());
     }
     Ok(match (report.failed.is_some(), report.interrupted) {
         (true, _) => Exit::Refused,

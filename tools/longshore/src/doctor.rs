@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::DoctorArgs;
 use crate::exit::{CommandResult, Exit, OrExit};
+use crate::output::say;
 
 /// Slices in doubt that are printed; `--json` has all.
 const SLICES_PRINTED: usize = 20;
@@ -15,8 +16,8 @@ const SLICES_PRINTED: usize = 20;
 pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
     let inspection = inspect(&args.journal).or_exit(Exit::NoInput)?;
     match args.json {
-        true => println!("{}", object(&inspection)),
-        false => print!("{}", text(&inspection)),
+        true => say!("{}", object(&inspection)),
+        false => say!("{}", text(&inspection).trim_end()),
     }
     Ok(match inspection.condition {
         Condition::Empty => Exit::NoInput,

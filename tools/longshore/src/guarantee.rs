@@ -7,6 +7,7 @@ use longshore_core::config::Config;
 use longshore_sinks::clickhouse::{ClickHouse, ClientError, Difference, Grade, Preflight, preflight};
 
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
+use crate::output::say;
 
 /// Before a load: refuses where tables differ or less is promised than demanded, and warns where less is wanted.
 pub(crate) fn demand(client: &ClickHouse, config: &Config, path: &Path) -> Result<(), Failure> {
@@ -57,12 +58,12 @@ pub(crate) fn objections(client: &ClickHouse, config: &Config, path: &Path) -> R
 pub(crate) fn show(client: &ClickHouse, config: &Config) -> CommandResult {
     let found = preflight(client, config).or_exit(Exit::Refused)?;
     let grade = found.grade();
-    println!("guarantee: {grade}");
+    say!("guarantee: {grade}");
     if !found.reasons.is_empty() {
-        println!("{}", reasons(&found));
+        say!("{}", reasons(&found));
     }
     for note in &found.notes {
-        println!("note: {note}");
+        say!("note: {note}");
     }
     Ok(if grade.satisfies(config.clickhouse.guarantee) { Exit::Done } else { Exit::Config })
 }

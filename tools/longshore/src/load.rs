@@ -22,6 +22,7 @@ use crate::cli::LoadArgs;
 use crate::connect::{Server, Watched};
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
+use crate::output::say;
 use crate::report::{self, Report};
 use crate::{bar, config_file, guarantee, inputs, kernels, schema, signals};
 
@@ -101,7 +102,7 @@ fn load(
         peak_resident_bytes: report::peak_resident_bytes(),
         dead_letters_table: format!("{}.dead_letters", config.clickhouse.database),
     };
-    println!("{}", if args.json { report.json() } else { report.text().trim_end().to_owned() });
+    say!("{}", if args.json { report.json() } else { report.text().trim_end().to_owned() });
     match refused {
         Some(error) => Err(Failure {
             exit: Exit::Refused,

@@ -16,6 +16,7 @@ mod kernels;
 mod load;
 mod logging;
 mod metrics;
+mod output;
 mod reload;
 mod report;
 mod run;

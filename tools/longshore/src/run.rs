@@ -30,6 +30,7 @@ use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::load::default_workers;
 use crate::metrics::{Endpoint, Metrics};
+use crate::output::say;
 use crate::reload::Reload;
 use crate::{config_file, guarantee, kernels, schema, signals};
 
@@ -127,9 +128,14 @@ fn follow(
         (service.join().expect("the service does not panic"), server_ended)
     });
     let totals = board.progress.totals();
-    println!(
+    say!(
         "stored {} records in {} slices: {} rows, {} dead letters, {} filtered, {} duplicates",
-        totals.records, totals.slices, totals.loaded, totals.dead, totals.filtered, totals.duplicates
+        totals.records,
+        totals.slices,
+        totals.loaded,
+        totals.dead,
+        totals.filtered,
+        totals.duplicates
     );
     if let Some(end) = server_ended {
         return Err(Failure { exit: Exit::Refused, error: anyhow!(end) });

@@ -8,6 +8,7 @@ use crate::cli::SchemaArgs;
 use crate::config_file;
 use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
+use crate::output::say;
 
 /// Prints, compares or applies.
 pub(crate) fn run(args: &SchemaArgs) -> CommandResult {
@@ -15,7 +16,7 @@ pub(crate) fn run(args: &SchemaArgs) -> CommandResult {
     let tables = Schema::from_config(&config);
     if args.print {
         for statement in tables.statements() {
-            println!("{statement};\n");
+            say!("{statement};\n");
         }
         return Ok(Exit::Done);
     }
@@ -32,14 +33,14 @@ pub(crate) fn run(args: &SchemaArgs) -> CommandResult {
 pub(crate) fn compare(client: &ClickHouse, tables: &Schema, config: &Path) -> CommandResult {
     let differences = tables.check(client).or_exit(Exit::Refused)?;
     if differences.is_empty() {
-        println!("the tables in {} are as the config has them", client.database());
+        say!("the tables in {} are as the config has them", client.database());
         return Ok(Exit::Done);
     }
     for difference in &differences {
-        println!("{difference}");
+        say!("{difference}");
     }
     if differences.iter().all(|difference| difference.can_apply()) {
-        println!("`longshore schema -c {} --apply` creates what is absent and sets what tables lack", config.display());
+        say!("`longshore schema -c {} --apply` creates what is absent and sets what tables lack", config.display());
     }
     Ok(Exit::Config)
 }
@@ -47,10 +48,10 @@ pub(crate) fn compare(client: &ClickHouse, tables: &Schema, config: &Path) -> Co
 fn apply(client: &ClickHouse, tables: &Schema) -> CommandResult {
     let done = tables.apply(client).or_exit(Exit::Config)?;
     for step in &done {
-        println!("{step}");
+        say!("{step}");
     }
     if done.is_empty() {
-        println!("the tables in {} are as the config has them", client.database());
+        say!("the tables in {} are as the config has them", client.database());
     }
     Ok(Exit::Done)
 }

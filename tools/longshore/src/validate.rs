@@ -6,6 +6,7 @@ use longshore_sinks::clickhouse::Schema;
 use crate::cli::ValidateArgs;
 use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, OrExit};
+use crate::output::say;
 use crate::{config_file, guarantee, schema};
 
 /// Checks the config, the files that it names, and (unless told not to connect) the server's tables.
@@ -24,7 +25,7 @@ pub(crate) fn run(args: &ValidateArgs) -> CommandResult {
     if !problems.is_empty() {
         return Ok(Exit::Config);
     }
-    println!(
+    say!(
         "{path}: the config is right: {} columns, {} rollups, {} sources",
         config.columns.len(),
         config.rollups.len(),

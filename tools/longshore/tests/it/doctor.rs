@@ -51,6 +51,17 @@ fn the_doctor_tells_what_a_journal_says_while_an_engine_holds_it() {
     journal.know(b"another", "another", 0).unwrap();
 }
 
+/// As `longshore doctor … | head` does.
+#[test]
+fn whoever_reads_what_is_printed_may_have_seen_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(journal(folder.path()));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(longshore()).arg("doctor").arg(folder.path()).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
 #[test]
 fn the_doctor_tells_where_a_journal_is_damaged_and_what_is_readable() {
     let folder = tempfile::tempdir().unwrap();
