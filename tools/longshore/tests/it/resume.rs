@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
+use longshore_core::config::Config;
 use longshore_core::config::FilledBy;
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_core::dedup::EventKey;
@@ -17,7 +18,7 @@ use longshore_sinks::clickhouse::{
     Claim, ClickHouse, ClickHouseSink, ClientError, Counted, Day, Minutes, Probe, Store,
 };
 
-use crate::database::loaded_slice;
+use crate::database::{TestDatabase, loaded_slice};
 use crate::shop::{Row, Shop, batch, pay, view};
 
 /// Events, four rollups, dead letters, ledger.
@@ -136,7 +137,11 @@ pub(crate) fn forget(shop: &Shop) {
 
 /// A sink of an engine that was just started, which tries again while it is told to.
 pub(crate) fn resume(shop: &Shop, slice: &LoadedSlice) -> Result<(), SinkError> {
-    let sink = ClickHouseSink::new(&shop.database.clickhouse, &shop.config, false).unwrap();
+    resume_at(&shop.database, &shop.config, slice)
+}
+
+pub(crate) fn resume_at(database: &TestDatabase, config: &Config, slice: &LoadedSlice) -> Result<(), SinkError> {
+    let sink = ClickHouseSink::new(&database.clickhouse, config, false).unwrap();
     for _ in 0..100 {
         match sink.resume(slice) {
             Err(SinkError::Retry { .. }) => thread::sleep(Duration::from_millis(100)),
