@@ -264,7 +264,7 @@ impl Service<'_> {
                 Fate::Behind(why) => {
                     if turn.waited() >= BEHIND_TOLD {
                         tracing::error!("{why}");
-                        self.board.slice_waits(id, why);
+                        self.board.slice_waits(id, why, lease);
                     }
                     turn.what.in_doubt = true;
                     if turns.later_or_back(turn).is_none() {
@@ -275,7 +275,7 @@ impl Service<'_> {
                 Fate::Stuck(why) => {
                     let wait = self.options.retry.wait_max;
                     tracing::error!("paused: {why}; nothing is lost, others go ahead, it is tried again in {wait:.0?}");
-                    self.board.slice_waits(id, why);
+                    self.board.slice_waits(id, why, lease);
                     turn.what.in_doubt = true;
                     if turns.aside_or_back(turn).is_none() {
                         continue;

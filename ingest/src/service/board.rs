@@ -9,6 +9,7 @@ use longshore_core::slice::SliceId;
 
 use super::lock;
 use crate::feed::SourceStatus;
+use crate::lease::Lease;
 use crate::progress::Progress;
 
 /// See the [module](self).
@@ -21,10 +22,18 @@ pub struct Board {
     /// Slices that were planned in this run, or read again, and are not stored.
     pub under_way: AtomicU64,
     /// Slices that cannot be stored until somebody does something, and why.
-    paused: Mutex<BTreeMap<SliceId, String>>,
+    paused: Mutex<BTreeMap<SliceId, Paused>>,
     /// Feeds by their numbers that do not run, and why.
     failing: Mutex<BTreeMap<usize, String>>,
     sources: Mutex<HashMap<usize, Vec<SourceStatus>>>,
+}
+
+/// Why a slice is paused.
+#[derive(Debug)]
+struct Paused {
+    why: String,
+    /// Of one that no thread holds meanwhile: it may become another engine's, and then nobody here comes back to it.
+    lease: Option<Lease>,
 }
 
 impl Board {
@@ -42,7 +51,9 @@ impl Board {
 
     /// Slices that cannot be stored until somebody does something, each with what to do.
     pub fn paused(&self) -> Vec<String> {
-        lock(&self.paused).values().cloned().collect()
+        let mut paused = lock(&self.paused);
+        paused.retain(|_, paused| paused.lease.as_ref().is_none_or(Lease::held));
+        paused.values().map(|paused| paused.why.clone()).collect()
     }
 
     /// Why feeds do not run: each is made again after a while.
@@ -54,9 +65,10 @@ impl Board {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// A slice waits for another one that is not stored. It counts as paused until its next attempt.
-    pub(super) fn slice_waits(&self, slice: SliceId, why: String) {
-        lock(&self.paused).insert(slice, why);
+    /// A slice waits for another one that is not stored, or for somebody. It counts as paused until its next attempt, or until
+    /// it is another engine's.
+    pub(super) fn slice_waits(&self, slice: SliceId, why: String, lease: &Lease) {
+        lock(&self.paused).insert(slice, Paused { why, lease: Some(lease.clone()) });
     }
 
     pub(super) fn sources_are(&self, feed: usize, status: Vec<SourceStatus>) {
@@ -84,7 +96,7 @@ impl<'a> Pause<'a> {
     }
 
     pub(super) fn because(&self, why: &str) {
-        lock(&self.board.paused).insert(self.slice, why.to_owned());
+        lock(&self.board.paused).insert(self.slice, Paused { why: why.to_owned(), lease: None });
     }
 
     pub(super) fn end(&self) {
@@ -95,5 +107,26 @@ impl<'a> Pause<'a> {
 impl Drop for Pause<'_> {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::lease::Term;
+
+    #[test]
+    fn what_became_another_engines_is_not_paused_here() {
+        let board = Board::default();
+        let revoked = Arc::new(AtomicBool::new(false));
+        board.slice_waits(SliceId(1), "look at it".to_owned(), &Lease::until(revoked.clone(), Term::unbounded()));
+        board.slice_waits(SliceId(2), "and at this".to_owned(), &Lease::forever());
+        assert_eq!(board.paused(), ["look at it", "and at this"]);
+        revoked.store(true, Ordering::Release);
+        assert_eq!(board.paused(), ["and at this"]);
+        Pause::new(&board, SliceId(2)).end();
+        assert!(board.paused().is_empty());
     }
 }
