@@ -66,7 +66,9 @@ TARGETS = [
            cause="runs of one reader differ by a tenth: it was 0.90 and 1.09 within ten minutes"),
     Target("engine/alone", "GB/s a core", value_min=1,
            cause="bringing the sorted rows to their places, bound by memory, and first touches of it"),
-    Target("service/guarantee", "% of throughput", value_max=3),
+    Target("service/guarantee", "% of throughput", value_max=3,
+           cause="runs of two seconds differ by a tenth and more from each other: 31 rounds had 2.36 s on average with it and "
+                 "2.36 s without, and a standard error of 2.9 %; the journal by itself is 0.2 % (service/journal/share)"),
     Target("service/first-insert", "s", value_max=2),
     Target("service/idle/memory", "MiB more than for one file", value_max=64),
     Target("service/idle/cpu", "% of a core", value_max=1),
