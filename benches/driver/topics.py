@@ -1,11 +1,12 @@
 """Topics to table against files to table: the same records through `longshore run`, in turns.
 
-The files are the partitions: file p has the records of partition p, so that slices are as wide in time and groups, and the
-source alone differs. (As four files one after the other, as a day's log is rotated, each slice is of few minutes, adds to
-few groups of the rollups, and gives the server less to merge.) The brokers are librdkafka's mock, on the same cores. A rate counts from the first slice that is stored to the last, by
-the ledger, without the first one's records: a new group waits three seconds for further members, and a service that
-starts has its tables to look at, neither of which is throughput. The least of both rivals counts: the same records from
-files, and a client that reads the topic and throws it away, which is what brokers and client can do at most.
+The files are the partitions: file p has the records of partition p, so that slices are as wide in time and groups, and
+the source alone differs. (As four files one after the other, as a day's log is rotated, each slice is of few minutes,
+adds to few groups of the rollups, and gives the server less to merge.) The brokers are librdkafka's mock, on the same
+cores. A rate counts from the first slice that is stored to the last, by the ledger, without the first one's records: a
+new group waits three seconds for further members, and a service that starts has its tables to look at, neither of which
+is throughput. The least of both rivals counts: the same records from files, and a client that reads the topic and
+throws it away, which is what brokers and client can do at most.
 """
 import contextlib
 import os
