@@ -189,25 +189,20 @@ impl<C: Consumer> KafkaFeed<C> {
         let ages = self.ages(now);
         let held = self.held_bytes();
         let is_whole = || self.partitions.values().any(|partition| partition.next_ready().is_some());
-        let count = match held {
-            _ if held <= self.options.held_bytes_max / 2 => usize::MAX,
-            _ if held <= self.options.held_bytes_max => KAFKA_GROWING,
-            _ if is_whole() => 0,
-            _ => 1,
+        let (count, may_grow): (_, fn(&Partition, Ages) -> bool) = match held {
+            _ if held <= self.options.held_bytes_max / 2 => (usize::MAX, |_, _| true),
+            // What has grown leaves its place to others.
+            _ if held <= self.options.held_bytes_max => (KAFKA_GROWING, |partition, ages| !partition.has_grown(ages)),
+            _ if is_whole() => return BTreeSet::new(),
+            // Nothing begins.
+            _ => (1, |partition, _| partition.holds_something()),
         };
-        // Past the bound nothing begins; before it what has grown leaves its place to others.
-        let bounded = held > self.options.held_bytes_max;
-        let grows = |partition: &Partition| match bounded {
-            true => partition.holds_something(),
-            false => count == usize::MAX || !partition.has_grown(ages),
-        };
-        let growth =
-            |(at, partition): (_, &Partition)| Some((partition.growth(ages).filter(|_| grows(partition))?, at));
-        let mut order: Vec<_> = self.partitions.iter().filter_map(growth).collect();
+        let growing = self.partitions.iter().filter(|(_, partition)| may_grow(partition, ages));
+        let mut order: Vec<_> = growing.filter_map(|(at, partition)| Some((partition.growth(ages)?, at))).collect();
         if order.len() > count {
             order.sort_unstable();
         }
-        order.into_iter().take(count).map(|(_, at): (_, &TopicPartition)| at.clone()).collect()
+        order.into_iter().take(count).map(|(_, at)| at.clone()).collect()
     }
 
     /// Gives away slices while there is room.
@@ -297,8 +292,7 @@ impl<C: Consumer> KafkaFeed<C> {
         let growing = self.grow(now);
         let mut failed = None;
         for (at, partition) in &mut self.partitions {
-            let paused =
-                self.draining || partition.stopped.is_some() || partition.has_enough() || !growing.contains(at);
+            let paused = self.draining || !growing.contains(at);
             if paused == partition.is_paused() {
                 continue;
             }

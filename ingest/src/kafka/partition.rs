@@ -302,8 +302,8 @@ impl Partition {
         if self.stopped.is_some() || self.has_enough() {
             return None;
         }
-        if self.again.is_some() {
-            return Some(Growth::Again(Reverse(self.again_bytes())));
+        if let Some(draft) = &self.again {
+            return Some(Growth::Again(Reverse(draft.held_bytes())));
         }
         let since = if self.draft.is_empty() { self.growing_since } else { self.draft.since };
         Some(match ages.is_old(since) {
@@ -348,11 +348,6 @@ impl Partition {
     pub(super) fn held_bytes(&self) -> usize {
         let drafts = self.ready.iter().map(|(draft, ..)| draft).chain(&self.again).chain([&self.draft]);
         drafts.map(Draft::held_bytes).sum()
-    }
-
-    /// Bytes of what is read again.
-    fn again_bytes(&self) -> usize {
-        self.again.as_ref().map_or(0, Draft::held_bytes)
     }
 
     /// What must be committed before the next ready slice is given away: nothing if it is planned already. `Err` if there

@@ -32,8 +32,8 @@ pub struct Board {
 #[derive(Debug)]
 struct Paused {
     why: String,
-    /// Of one that no thread holds meanwhile: it may become another engine's, and then nobody here comes back to it.
-    lease: Option<Lease>,
+    /// A slice that no thread holds meanwhile may become another engine's, and then nobody here comes back to it.
+    lease: Lease,
 }
 
 impl Board {
@@ -52,7 +52,7 @@ impl Board {
     /// Slices that cannot be stored until somebody does something, each with what to do.
     pub fn paused(&self) -> Vec<String> {
         let mut paused = lock(&self.paused);
-        paused.retain(|_, paused| paused.lease.as_ref().is_none_or(Lease::held));
+        paused.retain(|_, paused| paused.lease.held());
         paused.values().map(|paused| paused.why.clone()).collect()
     }
 
@@ -68,7 +68,7 @@ impl Board {
     /// A slice waits for another one that is not stored, or for somebody. It counts as paused until its next attempt, or until
     /// it is another engine's.
     pub(super) fn slice_waits(&self, slice: SliceId, why: String, lease: &Lease) {
-        lock(&self.paused).insert(slice, Paused { why, lease: Some(lease.clone()) });
+        lock(&self.paused).insert(slice, Paused { why, lease: lease.clone() });
     }
 
     pub(super) fn sources_are(&self, feed: usize, status: Vec<SourceStatus>) {
@@ -96,7 +96,7 @@ impl<'a> Pause<'a> {
     }
 
     pub(super) fn because(&self, why: &str) {
-        lock(&self.board.paused).insert(self.slice, Paused { why: why.to_owned(), lease: None });
+        lock(&self.board.paused).insert(self.slice, Paused { why: why.to_owned(), lease: Lease::forever() });
     }
 
     pub(super) fn end(&self) {

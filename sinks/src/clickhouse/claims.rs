@@ -260,7 +260,7 @@ impl ClickHouse {
             &hex[..32],
         );
         let bytes = (sql.len() + QUERY_BYTES).to_string();
-        let rows = self.look_up(&sql, [("max_query_size", bytes.as_str())])?;
+        let rows = self.look_up_with(&sql, [("max_query_size", bytes.as_str())])?;
         rows.iter().map(|row| claim(row).ok_or_else(|| ClientError::Invalid(format!("not a claim: {row:?}")))).collect()
     }
 }

@@ -181,7 +181,12 @@ impl ClickHouse {
 
     /// Runs a query that decides whether something is stored, and so must not be answered from what the server remembers of
     /// other queries.
-    pub(super) fn look_up<'a>(
+    pub(super) fn look_up(&self, sql: &str) -> Result<Vec<Vec<String>>, ClientError> {
+        self.look_up_with(sql, [])
+    }
+
+    /// The same with settings.
+    pub(super) fn look_up_with<'a>(
         &self,
         sql: &str,
         settings: impl IntoIterator<Item = (&'a str, &'a str)>,

@@ -25,8 +25,8 @@ use longshore_core::slice::SliceId;
 use super::client::ClickHouse;
 use super::ddl::{Events, LEDGER};
 use super::error::ClientError;
-use super::rollup_ddl::{rollup, target_name};
-use super::sql::{quote_name, quote_table};
+use super::rollup_ddl::{qualified, rollup, source, target_name};
+use super::sql::quote_table;
 use super::store::Day;
 
 /// Slices that are not in the ledger and may or may not be counted: all their choices are tried.
@@ -49,8 +49,10 @@ pub struct Probe {
     filter: String,
     rows: &'static str,
     amount: Option<String>,
-    /// The columns of a group's key but for the minute: of the events under the alias `e`, and of the rollup under `r`.
-    keys: Vec<(String, String)>,
+    /// The weight of a row's group, by its key without the minute: of a row of the events under the alias `e`.
+    event_weight: String,
+    /// The same of a row of the rollup under the alias `r`.
+    rollup_weight: String,
 }
 
 /// What a slice adds to a rollup in a minute.
@@ -85,10 +87,10 @@ impl Probe {
         let probe = |spec| {
             let select = rollup(spec, &events).feed.select;
             let filter = select.filter().join(" AND ");
-            let key = |(sql, name): &(String, String)| {
-                (name != MINUTE).then(|| (sql.clone(), format!("r.{}", quote_name(name))))
-            };
-            let keys = select.by().iter().filter_map(key).collect();
+            let keys = select.by().iter().filter(|(_, name)| name != MINUTE);
+            let (event_key, rollup_key): (Vec<_>, Vec<_>) =
+                keys.map(|(sql, name)| (sql.clone(), qualified(name))).unzip();
+            let (event_weight, rollup_weight) = (weight(&event_key), weight(&rollup_key));
             let (rows, amount) = match &spec.kind {
                 RollupKind::NewUsers { .. } => return None,
                 RollupKind::Gmv { amount, .. } => ("orders", Some(amount.clone())),
@@ -96,7 +98,7 @@ impl Probe {
                 RollupKind::RequestsByIp { .. } => ("requests", None),
             };
             let (events, time) = (config.table.name.clone(), config.table.time.clone());
-            Some(Probe { table: target_name(spec), events, time, filter, rows, amount, keys })
+            Some(Probe { table: target_name(spec), events, time, filter, rows, amount, event_weight, rollup_weight })
         };
         config.rollups.iter().map(probe).collect()
     }
@@ -119,12 +121,10 @@ impl Probe {
         }
         minutes
     }
+}
 
-    /// The weight of a row's group, by one side's columns of the key.
-    fn weight<'a>(&'a self, side: impl Fn(&'a (String, String)) -> &'a String) -> String {
-        let keys: Vec<&str> = self.keys.iter().map(|key| side(key).as_str()).collect();
-        format!("cityHash64({})", keys.join(", "))
-    }
+fn weight(key: &[String]) -> String {
+    format!("cityHash64({})", key.join(", "))
 }
 
 fn add(minutes: &mut Minutes, minute: i64, more: Added) {
@@ -161,34 +161,28 @@ impl ClickHouse {
         let settled = format!("FROM {ledger} WHERE finished_at < fromUnixTimestamp64Milli(toInt64({cut}), 'UTC')");
         let before = self.value(&format!("SELECT count() {settled}"))?;
         let amount = if probe.amount.is_some() { "reinterpretAsInt128(sum(r.`amount`))" } else { "0" };
-        let rows = quote_name(probe.rows);
-        let total = self.look_up(
-            &format!(
-                "SELECT intDiv(toUnixTimestamp(r.`minute`), 60) AS m, 0, sum(r.{rows}), {amount}, sum(r.{rows} * {}) \
+        let (minute, rows) = (qualified(MINUTE), qualified(probe.rows));
+        let total = self.look_up(&format!(
+            "SELECT intDiv(toUnixTimestamp({minute}), 60) AS m, 0, sum({rows}), {amount}, sum({rows} * {}) \
              FROM {} AS r WHERE {} GROUP BY m",
-                probe.weight(|(_, of_rollup)| of_rollup),
-                quote_table(self.database(), &probe.table),
-                within("r.`minute`", "r.`minute`"),
-            ),
-            [],
-        )?;
-        let amount = probe.amount.as_ref().map(|name| format!("assumeNotNull(e.{})", quote_name(name)));
+            probe.rollup_weight,
+            quote_table(self.database(), &probe.table),
+            within(&minute, &minute),
+        ))?;
+        let amount = probe.amount.as_ref().map(|name| format!("assumeNotNull({})", source(name)));
         let amount = amount.map_or("0".to_owned(), |amount| format!("reinterpretAsInt128(sum({amount}))"));
-        let time = format!("e.{}", quote_name(&probe.time));
+        let time = source(&probe.time);
         let minute = format!("toStartOfMinute({time})");
         let filter = if probe.filter.is_empty() { String::new() } else { format!(" AND {}", probe.filter) };
-        let stored = self.look_up(
-            &format!(
-                "SELECT intDiv(toUnixTimestamp({minute}), 60) AS m, \
+        let stored = self.look_up(&format!(
+            "SELECT intDiv(toUnixTimestamp({minute}), 60) AS m, \
              if(e.{SLICE_COLUMN} != {} AND e.{SLICE_COLUMN} IN (SELECT slice {settled}), 0, e.{SLICE_COLUMN}) AS s, \
              count(), {amount}, sum({}) FROM {} AS e WHERE {}{filter} GROUP BY m, s",
-                slice.0,
-                probe.weight(|(of_events, _)| of_events),
-                quote_table(self.database(), &probe.events),
-                within(&time, &minute),
-            ),
-            [],
-        )?;
+            slice.0,
+            probe.event_weight,
+            quote_table(self.database(), &probe.events),
+            within(&time, &minute),
+        ))?;
         if self.value(&format!("SELECT count() {settled}"))? != before {
             return Ok(Counted::Busy("the ledger changed meanwhile".to_owned()));
         }

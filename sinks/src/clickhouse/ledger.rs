@@ -18,15 +18,12 @@ impl ClickHouse {
         let mut known = Vec::new();
         for ids in source_ids.chunks(IDS_A_QUERY) {
             let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
-            let rows = self.look_up(
-                &format!(
-                    "SELECT DISTINCT slice, source_id, start, `end`, hash FROM {} WHERE source_id IN ({}) \
+            let rows = self.look_up(&format!(
+                "SELECT DISTINCT slice, source_id, start, `end`, hash FROM {} WHERE source_id IN ({}) \
                  ORDER BY source_id, start, slice",
-                    quote_table(self.database(), LEDGER),
-                    ids.join(", ")
-                ),
-                [],
-            )?;
+                quote_table(self.database(), LEDGER),
+                ids.join(", ")
+            ))?;
             for row in rows {
                 known.push(entry(&row).ok_or_else(|| ClientError::Invalid(format!("not a ledger row: {row:?}")))?);
             }
@@ -39,14 +36,11 @@ impl ClickHouse {
         let mut whole = HashSet::new();
         for ids in slices.chunks(IDS_A_QUERY) {
             let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
-            let rows = self.look_up(
-                &format!(
-                    "SELECT DISTINCT slice FROM {} WHERE slice IN ({})",
-                    quote_table(self.database(), LEDGER),
-                    ids.join(", ")
-                ),
-                [],
-            )?;
+            let rows = self.look_up(&format!(
+                "SELECT DISTINCT slice FROM {} WHERE slice IN ({})",
+                quote_table(self.database(), LEDGER),
+                ids.join(", ")
+            ))?;
             for id in rows.into_iter().flatten() {
                 let id = id.parse().map_err(|_| ClientError::Invalid(format!("`{id}` is not a slice's id")))?;
                 whole.insert(SliceId(id));
@@ -67,11 +61,11 @@ impl ClickHouse {
         let time = quote_name(time);
         // Of days, not of moments: ClickHouse 26.7 overlooks fractions of seconds where it compares a time with a `DateTime`.
         let rows = self.look_up(&format!(
-            "SELECT toInt32(toDate({time})) AS day, count() FROM {} WHERE toInt32(toDate({time})) BETWEEN {first} AND {last} \
-             AND {SLICE_COLUMN} = {} GROUP BY day",
+            "SELECT toInt32(toDate({time})) AS day, count() FROM {} \
+             WHERE toInt32(toDate({time})) BETWEEN {first} AND {last} AND {SLICE_COLUMN} = {} GROUP BY day",
             quote_table(self.database(), events),
             slice.0
-        ), [])?;
+        ))?;
         let day =
             |row: &[String]| -> Option<(Day, u64)> { Some((row.first()?.parse().ok()?, row.get(1)?.parse().ok()?)) };
         rows.iter()
@@ -96,7 +90,7 @@ impl ClickHouse {
     /// Dead letters of a slice.
     pub(super) fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
         let table = quote_table(self.database(), DEAD_LETTERS);
-        let rows = self.look_up(&format!("SELECT count() FROM {table} WHERE slice = {}", slice.0), [])?;
+        let rows = self.look_up(&format!("SELECT count() FROM {table} WHERE slice = {}", slice.0))?;
         let count = rows.into_iter().flatten().next().unwrap_or_default();
         count.parse().map_err(|_| ClientError::Invalid(format!("`{count}` is not a count")))
     }

@@ -196,16 +196,13 @@ impl ClickHouse {
 
     /// The rows of a slice's dead letters that were rejected.
     pub(super) fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError> {
-        let rows = self.look_up(
-            &format!(
-                "SELECT {} FROM {} WHERE slice = {} AND reason = {}",
-                quote_name("row"),
-                quote_table(self.database(), DEAD_LETTERS),
-                slice.0,
-                quote_text(Reason::Rejected.name())
-            ),
-            [],
-        )?;
+        let rows = self.look_up(&format!(
+            "SELECT {} FROM {} WHERE slice = {} AND reason = {}",
+            quote_name("row"),
+            quote_table(self.database(), DEAD_LETTERS),
+            slice.0,
+            quote_text(Reason::Rejected.name())
+        ))?;
         let number =
             |row: String| row.parse().map_err(|_| ClientError::Invalid(format!("`{row}` is not a record's number")));
         rows.into_iter().flatten().map(number).collect()

@@ -206,7 +206,7 @@ impl<S: Store> ClickHouseSink<S> {
             let table = partials.table(insert);
             match probe {
                 // What was acknowledged need not be asked for, and could not always be told.
-                _ if self.counted.has(slice.meta.id, rollup) => {}
+                _ if self.acknowledged.has(slice.meta.id, rollup) => {}
                 // It may be there any number of times, so that no token has to be trusted.
                 None => self.insert_again(table, Kind::Rollup, self.unused(), slice.meta.id, &insert.rows)?,
                 Some(probe) => self.deliver(slice, table, Kind::Rollup, |sent| {
@@ -216,7 +216,7 @@ impl<S: Store> ClickHouseSink<S> {
                     Ok((!missing.is_empty()).then(|| only(&insert.rows, &days, &missing)))
                 })?,
             }
-            self.counted.add(slice.meta.id, rollup);
+            self.acknowledged.add(slice.meta.id, rollup);
             partials.acknowledge(insert);
         }
         Ok(())

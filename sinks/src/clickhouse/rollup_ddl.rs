@@ -376,12 +376,12 @@ impl Builder<'_> {
 }
 
 /// A column of the events table behind the alias `e`.
-fn source(name: &str) -> String {
+pub(super) fn source(name: &str) -> String {
     format!("e.{}", quote_name(name))
 }
 
 /// A column of a target behind the alias `r`.
-fn qualified(name: &str) -> String {
+pub(super) fn qualified(name: &str) -> String {
     format!("r.{}", quote_name(name))
 }
 

@@ -66,7 +66,7 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     /// For each rollup, how to find out what it has counted.
     pub(super) probes: Arc<[Option<Probe>]>,
     /// Rollups that have acknowledged slices which are not whole yet.
-    pub(super) counted: Arc<Acknowledged>,
+    pub(super) acknowledged: Arc<Acknowledged>,
     /// If an event that is sent twice counts once.
     pub(super) claims: Option<Arc<Claims>>,
     /// ClickHouse fills the rollups itself.
@@ -109,7 +109,7 @@ impl<S: Store> ClickHouseSink<S> {
             product: config.products.column_name().to_owned(),
             partials,
             probes: Probe::of(config).into(),
-            counted: Arc::new(Acknowledged::of(config)),
+            acknowledged: Arc::new(Acknowledged::of(config)),
             claims: Claims::of(config).map(Arc::new),
             by_views: config.clickhouse.rollups == FilledBy::Views && !config.rollups.is_empty(),
             run: String::new(),
@@ -166,7 +166,7 @@ impl<S: Store> ClickHouseSink<S> {
         let Some(partials) = &self.partials else { return Ok(()) };
         for (rollup, insert) in partials.inserts(&slice.decoded.batch).iter().enumerate() {
             self.insert(partials.table(insert), Kind::Rollup, slice.meta.id, &insert.rows)?;
-            self.counted.add(slice.meta.id, rollup);
+            self.acknowledged.add(slice.meta.id, rollup);
             partials.acknowledge(insert);
         }
         Ok(())
@@ -182,12 +182,12 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let events = &slice.decoded.batch;
         self.insert(&self.events, Kind::Events, id, events)?;
         match self.by_views {
-            true => (0..self.probes.len()).for_each(|rollup| self.counted.add(id, rollup)),
+            true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup)),
             false => self.send_rollups(slice)?,
         }
         self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
-        self.counted.forget(id);
+        self.acknowledged.forget(id);
         Ok(Stored { rejected, ..stored })
     }
 
@@ -198,13 +198,13 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         // Its claims may be gone by now.
         let id = slice.meta.id;
         if self.is_whole(slice)? {
-            self.counted.forget(id);
+            self.acknowledged.forget(id);
             return Ok(Stored::default());
         }
         let (slice, stored) = self.claim(slice)?;
         let (slice, rejected) = self.set_aside(slice)?;
         self.complete(&slice, rejected.iter().map(|(_, rows)| rows).sum())?;
-        self.counted.forget(id);
+        self.acknowledged.forget(id);
         Ok(Stored { rejected, ..stored })
     }
 

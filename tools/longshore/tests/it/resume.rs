@@ -8,8 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use longshore_core::config::Config;
-use longshore_core::config::FilledBy;
+use longshore_core::config::{Config, FilledBy};
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
