@@ -5,7 +5,7 @@
 CARGO ?= cargo
 PYTHON ?= python3
 
-.PHONY: help demo explore test lint clickhouse build torture
+.PHONY: help demo explore test lint deny clickhouse build torture
 .PHONY: bench bench-service bench-micro bench-python bench-compare bench-compare-check bench-programs bench-peers
 
 # Parts of `make bench`: parse, engine, load.
@@ -28,19 +28,24 @@ demo: clickhouse build ## Load a million encrypted records, show the answers, ve
 explore: clickhouse build ## Open what the demo loaded: ClickHouse with its web page, until Ctrl-C
 	$(PYTHON) tools/demo.py --explore
 
-test: clickhouse ## Run every test
+test: clickhouse ## Run every test; those on public data where LONGSHORE_REAL_DATA points to them
 	$(CARGO) test --workspace --locked
+	$(if $(LONGSHORE_REAL_DATA),$(CARGO) test --locked -p longshore-core -p longshore real_data -- --ignored)
 	cd tools/verify && $(PYTHON) -m unittest --quiet
 	cd benches/driver && $(PYTHON) -m unittest --quiet
 	$(CARGO) build --locked -p longshore -p loggen -p longshore-benches -p longshore-brokers
 	$(PYTHON) benches/driver/bench.py --quick --no-peers --profile debug
 	$(PYTHON) benches/driver/service.py --quick --profile debug
+	@$(if $(LONGSHORE_REAL_DATA),,$(PYTHON) tools/left_out.py)
 
 torture: clickhouse ## Let everything die, in simulation (SEEDS=10000) and in earnest (FAULTS=200); is a record lost or doubled?
 	$(CARGO) build --release --locked -p longshore -p longshore-torture -p longshore-brokers
 	target/release/torture simulate --seeds $(SEEDS)
 	target/release/torture real --faults $(FAULTS)
 	target/release/torture group
+
+deny: ## The dependencies: licences, sources, versions twice, known vulnerabilities
+	PYTHON=$(PYTHON) tools/deny.sh
 
 lint: ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --all --check

@@ -6,12 +6,25 @@ use super::{JsonErrorKind, Kind, Plan, RawValue, Slots, validate};
 use crate::column::value::Value;
 use crate::column::{Path, Step};
 use crate::dead_letter::Reason;
-use crate::test_data::real_data;
+use crate::test_data::{fixture, real_data};
 
 #[test]
-fn conformance_files_are_judged_as_rfc_8259_asks() {
+fn samples_are_judged_as_rfc_8259_asks() {
+    // `ls fixtures/json | cut -c1 | sort | uniq -c`
+    assert_eq!(judged(&fixture("json")), [14, 37, 10]);
+}
+
+#[test]
+#[ignore = "reads public data: LONGSHORE_REAL_DATA"]
+fn real_data_are_judged_as_rfc_8259_asks() {
+    // `ls test_parsing | cut -c1 | sort | uniq -c`
+    assert_eq!(judged(&real_data("json_test_suite/test_parsing")), [95, 188, 35]);
+}
+
+/// Judges each file of a folder, and counts those that must be accepted, those that must be rejected, and the others.
+fn judged(folder: &std::path::Path) -> [usize; 3] {
     let mut counts = [0; 3];
-    for entry in fs::read_dir(real_data("json_test_suite/test_parsing")).unwrap() {
+    for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         let verdict = validate(&fs::read(&path).unwrap());
@@ -28,14 +41,23 @@ fn conformance_files_are_judged_as_rfc_8259_asks() {
             _ => panic!("{name} says neither y, n nor i"),
         }
     }
-    // `ls test_parsing | cut -c1 | sort | uniq -c`
-    assert_eq!(counts, [95, 188, 35]);
+    counts
 }
 
 #[test]
-fn conformance_files_give_the_same_verdict_with_columns() {
+fn samples_give_the_same_verdict_with_columns() {
+    give_the_same_verdict_with_columns(&fixture("json"));
+}
+
+#[test]
+#[ignore = "reads public data: LONGSHORE_REAL_DATA"]
+fn real_data_give_the_same_verdict_with_columns() {
+    give_the_same_verdict_with_columns(&real_data("json_test_suite/test_parsing"));
+}
+
+fn give_the_same_verdict_with_columns(folder: &std::path::Path) {
     let plan = Plan::new(&[path("a"), path("a.b"), path("x[1].y"), path("")]);
-    for entry in fs::read_dir(real_data("json_test_suite/test_parsing")).unwrap() {
+    for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let bytes = fs::read(&path).unwrap();
         let Ok(text) = std::str::from_utf8(&bytes) else { continue };

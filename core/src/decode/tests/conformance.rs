@@ -2,12 +2,13 @@
 //! column, as a value that is skipped, and as the record itself, among records as they should be.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::formats::{seal, sealed_decoder_of};
 use super::twin::configs;
 use super::*;
 use crate::simd::Kernels;
-use crate::test_data::real_data;
+use crate::test_data::{fixture, real_data};
 
 /// A file and what its name says of it.
 struct Document {
@@ -16,9 +17,25 @@ struct Document {
     is_json: bool,
 }
 
-fn documents() -> Vec<Document> {
-    let paths = fs::read_dir(real_data("json_test_suite/test_parsing")).unwrap().map(|entry| entry.unwrap().path());
-    let document = |path: std::path::PathBuf| {
+/// The repository's own files.
+fn samples() -> Vec<Document> {
+    let samples = documents(&fixture("json"));
+    assert_eq!(samples.len(), 61);
+    samples
+}
+
+/// The public files.
+fn public() -> Vec<Document> {
+    let documents = documents(&real_data("json_test_suite/test_parsing"));
+    assert_eq!(documents.len(), 318);
+    // `ls test_parsing | grep -cE '^(y_|i_number_)'`
+    assert_eq!(documents.iter().filter(|document| document.is_json).count(), 95 + 10);
+    documents
+}
+
+fn documents(folder: &Path) -> Vec<Document> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let document = |path: PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         // What the RFC leaves open: any number is taken; half surrogate pairs, bytes that are not UTF-8, byte order marks
         // and 500 levels are not.
@@ -31,9 +48,6 @@ fn documents() -> Vec<Document> {
     };
     let mut documents: Vec<_> = paths.map(document).collect();
     documents.sort_by(|one, other| one.name.cmp(&other.name));
-    assert_eq!(documents.len(), 318);
-    // `ls test_parsing | grep -cE '^(y_|i_number_)'`
-    assert_eq!(documents.iter().filter(|document| document.is_json).count(), 95 + 10);
     documents
 }
 
@@ -81,8 +95,8 @@ fn among_good_ones(cases: Vec<Case>) -> Vec<Case> {
     (0..).zip(cases).flat_map(|(number, case)| [case, good(number)]).collect()
 }
 
-fn cases() -> Vec<Case> {
-    documents()
+fn cases(documents: &[Document]) -> Vec<Case> {
+    documents
         .iter()
         .flat_map(|document| [member("x", document), member("skipped", document), whole(document)])
         .collect()
@@ -93,26 +107,49 @@ fn few() -> Decoder {
 }
 
 #[test]
-fn files_are_judged_as_lines() {
+fn samples_are_judged_as_lines() {
+    assert_eq!(are_judged_as_lines(&samples()), 176);
+}
+
+#[test]
+#[ignore = "reads public data: LONGSHORE_REAL_DATA"]
+fn real_data_are_judged_as_lines() {
+    let lines = are_judged_as_lines(&public());
+    assert!(lines > 800, "most files are lines: {lines}");
+}
+
+/// Gives how many of the cases are lines.
+fn are_judged_as_lines(documents: &[Document]) -> usize {
     let is_line = |(_, text, _): &Case| !text.is_empty() && !text.contains(&b'\n') && !text.ends_with(b"\r");
-    let lines: Vec<_> = cases().into_iter().filter(is_line).collect();
-    assert!(lines.len() > 800, "most files are lines: {}", lines.len());
+    let lines: Vec<_> = cases(documents).into_iter().filter(is_line).collect();
+    let count = lines.len();
     let accepted = lines.iter().filter(|(_, _, value)| value.is_some()).cloned().collect();
     for cases in [among_good_ones(lines.clone()), lines, accepted] {
         let slice = slice(0, cases.iter().flat_map(|(_, text, _)| [text, &b"\n"[..]].concat()).collect::<Vec<_>>());
         check(&cases, &slice, few);
     }
+    count
 }
 
 #[test]
-fn files_are_judged_in_frames_line_feeds_and_all() {
+fn samples_are_judged_in_frames_line_feeds_and_all() {
+    are_judged_in_frames(&samples());
+}
+
+#[test]
+#[ignore = "reads public data: LONGSHORE_REAL_DATA"]
+fn real_data_are_judged_in_frames_line_feeds_and_all() {
+    are_judged_in_frames(&public());
+}
+
+fn are_judged_in_frames(documents: &[Document]) {
     let frame = |(_, text, _): &Case| {
         let (nonce, sealed) = seal(text);
         let body = [&[2], &b"k1"[..], &nonce, &sealed].concat();
         [&(body.len() as u32).to_be_bytes()[..], &body].concat()
     };
-    let accepted = cases().into_iter().filter(|(_, _, value)| value.is_some()).collect();
-    for cases in [among_good_ones(cases()), cases(), accepted] {
+    let accepted = cases(documents).into_iter().filter(|(_, _, value)| value.is_some()).collect();
+    for cases in [among_good_ones(cases(documents)), cases(documents), accepted] {
         let slice = slice(0, cases.iter().flat_map(frame).collect::<Vec<_>>());
         check(&cases, &slice, || sealed_decoder_of("frame", configs::FEW, None));
     }

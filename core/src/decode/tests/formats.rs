@@ -82,7 +82,8 @@ nullable = true
 "#;
 
 #[test]
-fn the_real_access_log_has_9999_rows_and_one_dead_letter() {
+#[ignore = "reads public data: LONGSHORE_REAL_DATA"]
+fn real_data_of_an_access_log_have_9999_rows_and_one_dead_letter() {
     let decoder = decoder(ACCESS_LOG);
     let bytes = std::fs::read(real_data("apache_access.log")).unwrap();
     let decoded = decode(&decoder, &slice(0, bytes));
