@@ -36,7 +36,7 @@ test: clickhouse ## Run every test; those on public data where LONGSHORE_REAL_DA
 	$(CARGO) build --locked -p longshore -p loggen -p longshore-benches -p longshore-brokers
 	$(PYTHON) benches/driver/bench.py --quick --no-peers --profile debug
 	$(PYTHON) benches/driver/service.py --quick --profile debug
-	@$(if $(LONGSHORE_REAL_DATA),,$(PYTHON) tools/left_out.py)
+	@$(if $(LONGSHORE_REAL_DATA),,$(PYTHON) tools/left-out.py)
 
 torture: clickhouse ## Let everything die, in simulation (SEEDS=10000) and in earnest (FAULTS=200); is a record lost or doubled?
 	$(CARGO) build --release --locked -p longshore -p longshore-torture -p longshore-brokers
