@@ -57,6 +57,14 @@ pub struct Config {
     pub run: RunSpec,
 }
 
+impl Config {
+    /// Whether what is said of a record must leave out what stands in it: its records are sealed, or a column has a mask,
+    /// and a value that stands where another was meant to be may be the one that nobody must read.
+    pub fn hides_values(&self) -> bool {
+        self.decode.envelope.is_some() || self.columns.iter().any(|column| column.mask.is_some())
+    }
+}
+
 /// `[[source]]`: files to load or follow, or topics to follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSpec {

@@ -275,17 +275,18 @@ fn keys_rotate_by_their_id() {
 }
 
 #[test]
-fn an_unknown_key_is_named_with_the_ids_that_there_are() {
+fn an_unknown_key_is_told_with_the_ids_that_there_are_and_without_its_own() {
     let mut vector = short();
     vector.key_id = "k9";
     for (opener, sealed) in vector.sealed() {
-        let detail = "key id \"k9\" is not in the keyring, which has 4 keys (a128, a256, cc20, zero): add it there";
+        let detail = "the record's key id, 2 bytes long, is not in the keyring, which has 4 keys (a128, a256, cc20, \
+                      zero): add it there; the id is in the letter's `record`";
         assert_eq!(fault(&opener, &sealed), (Reason::UnknownKey, detail.into()));
     }
 }
 
 #[test]
-fn an_unknown_key_is_escaped_and_cut_and_five_ids_are_named_at_most() {
+fn of_an_unknown_key_five_ids_that_there_are_are_named_at_most() {
     let key = |index: usize, bytes: usize| {
         format!("[[key]]\nid = \"{index:0bytes$}\"\ncipher = \"aes-128-gcm\"\nsecret = \"AAAAAAAAAAAAAAAAAAAAAA\"\n")
     };
@@ -295,8 +296,10 @@ fn an_unknown_key_is_escaped_and_cut_and_five_ids_are_named_at_most() {
     };
     let sealed = [&[255][..], &[0x1B; 255], &[0; 28]].concat();
     let detail = |ids: &str| {
-        let id = "\\x1b".repeat(64);
-        format!("key id \"{id}\"... (255 bytes) is not in the keyring, which has 9 keys (such as {ids}): add it there")
+        format!(
+            "the record's key id, 255 bytes long, is not in the keyring, which has 9 keys (such as {ids}): add it there; \
+             the id is in the letter's `record`"
+        )
     };
     assert_eq!(fault(&opener(2), &sealed), (Reason::UnknownKey, detail("00, 01, 02, 03, 04")));
     assert_eq!(fault(&opener(64), &sealed), (Reason::UnknownKey, detail(&"0".repeat(64))));
