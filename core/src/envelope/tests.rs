@@ -314,11 +314,11 @@ fn a_bad_tab_envelope_says_where_and_why() {
         (b"\tAAAA", "the key id is empty"),
         (b"zero\t", "0 bytes are too few for nonce and tag, which take 28: the record is cut short"),
         (b"zero\tAAAA", "3 bytes are too few for nonce and tag, which take 28: the record is cut short"),
-        (b"zero\tAAAA*AAA", "bad base64 at offset 9 of the line: `*` does not belong there"),
-        (b"zero\tAAAA AAA", "bad base64 at offset 9 of the line: ` ` does not belong there"),
-        (b"zero\tAAAA\tAAA", "bad base64 at offset 9 of the line: `\\t` does not belong there"),
-        (b"zero\tAAA=A", "bad base64 at offset 8 of the line: `=` does not belong there"),
-        (b"zero\tAA=", "bad base64 at offset 7 of the line: `=` does not belong there"),
+        (b"zero\tAAAA*AAA", "bad base64 at offset 9 of the line: a character that does not belong there"),
+        (b"zero\tAAAA AAA", "bad base64 at offset 9 of the line: a character that does not belong there"),
+        (b"zero\tAAAA\tAAA", "bad base64 at offset 9 of the line: a character that does not belong there"),
+        (b"zero\tAAA=A", "bad base64 at offset 8 of the line: a character that does not belong there"),
+        (b"zero\tAA=", "bad base64 at offset 7 of the line: a character that does not belong there"),
         (b"zero\tAAAAA", "bad base64 at offset 10 of the line: the text ends in the middle of a byte: it is cut short"),
         (
             b"zero\tAB",
@@ -372,11 +372,11 @@ fn a_bad_json_envelope_says_where_and_why() {
         ),
         (
             "{\"key\":\"zero\",\"nonce\":\"AAAA-AAAAAAAAAAA\",\"data\":\"\"}",
-            "bad base64 in \"nonce\" at its character 4: `-` does not belong there".to_owned(),
+            "bad base64 in \"nonce\" at its character 4: a character that does not belong there".to_owned(),
         ),
         (
             &format!("{{\"key\":\"zero\",\"nonce\":\"{nonce}\",\"data\":\"AAA\\/A*AA\"}}"),
-            "bad base64 in \"data\" at its character 5: `*` does not belong there".to_owned(),
+            "bad base64 in \"data\" at its character 5: a character that does not belong there".to_owned(),
         ),
         (
             &format!("{{\"key\":\"zero\",\"nonce\":\"{nonce}\",\"data\":\"AAAA\"}}"),

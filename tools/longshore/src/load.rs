@@ -24,12 +24,13 @@ use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
 use crate::output::say;
 use crate::report::{self, Report};
-use crate::{bar, config_file, guarantee, inputs, kernels, schema, signals};
+use crate::{bar, config_file, exposed, guarantee, inputs, kernels, schema, signals};
 
 /// Loads what the command line or the config names.
 pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
     let kernels = kernels::choose().or_exit(Exit::Usage)?;
     let config = config_file::read(&args.config.config).or_exit(Exit::Config)?;
+    exposed::warn(&config);
     let keyring = config_file::keyring(&config).or_exit(Exit::Config)?;
     let dictionary = config_file::dictionary(&config).or_exit(Exit::Config)?;
     let decoder = Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?.with_kernels(kernels);

@@ -98,7 +98,7 @@ fn a_journal_is_its_owners_alone() {
     assert_private(&dir);
 }
 
-/// As journals of version 0.1 and before are, with what a crash has left of a file that was being written.
+/// As journals of earlier versions are, with what a crash has left of a file that was being written.
 #[test]
 fn a_journal_that_others_may_read_is_made_its_owners_alone() {
     let folder = tempfile::tempdir().unwrap();
