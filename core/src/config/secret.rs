@@ -103,7 +103,9 @@ impl<'a> Item<'a> {
                     context.note_secret_file(path);
                     return Some(secret(At { value: text.to_owned(), place: written.place }));
                 }
-                Err(problem) => (format!("the secret's file {shown} {problem}"), "write the secret as one line of text"),
+                Err(problem) => {
+                    (format!("the secret's file {shown} {problem}"), "write the secret as one line of text")
+                }
             },
         };
         context.error_help(&written.place, problem.0, problem.1);

@@ -1,6 +1,6 @@
 //! All that the journal asks of a disk, so that tests can put a faulty one in its place.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
@@ -156,10 +156,15 @@ impl LockedDirectory {
         let listed = self.directory.list().map_err(failed(dir.clone()))?;
         for name in listed.iter().filter(|name| names::is_ours(name)) {
             let path = dir.join(name);
-            protect(&path, FILE_MODE).map_err(failed(path.clone()))?;
+            // Nobody writes a link here but somebody who means another file.
+            let now = fs::symlink_metadata(&path).map_err(failed(path.clone()))?;
+            if now.is_file() {
+                protect(&path, &now, FILE_MODE).map_err(failed(path.clone()))?;
+            }
         }
         if listed.iter().all(|name| names::is_ours(name)) {
-            match protect(dir, DIRECTORY_MODE) {
+            let now = fs::metadata(dir).map_err(failed(dir.clone()))?;
+            match protect(dir, &now, DIRECTORY_MODE) {
                 // A volume's own folder belongs to whoever mounted it, and its files are enough.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 protected => protected.map_err(failed(dir.clone()))?,
@@ -174,12 +179,11 @@ const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 
 /// Sets a mode if others have any right.
-fn protect(path: &Path, mode: u32) -> io::Result<()> {
-    let now = fs::symlink_metadata(path)?;
-    if now.is_symlink() || now.permissions().mode() & 0o077 == 0 {
-        return Ok(());
+fn protect(path: &Path, now: &Metadata, mode: u32) -> io::Result<()> {
+    match now.permissions().mode() & 0o077 {
+        0 => Ok(()),
+        _ => fs::set_permissions(path, Permissions::from_mode(mode)),
     }
-    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 impl Disk for LockedDirectory {

@@ -70,7 +70,9 @@ fn unescape(file: &str) -> Option<String> {
             }
         };
     }
-    String::from_utf8(bytes).ok().filter(|name| !name.is_empty() && !name.contains(|c: char| c == '*' || c.is_control()))
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|name| !name.is_empty() && !name.contains(|c: char| c == '*' || c.is_control()))
 }
 
 #[cfg(test)]
@@ -104,7 +106,8 @@ mod tests {
         assert_eq!(databases_in(store.path()).unwrap(), BTreeSet::new());
         let metadata = store.path().join("metadata");
         fs::create_dir_all(metadata.join("shop")).unwrap();
-        for file in ["shop.sql", "my%2Ddb%2Ex.sql", "%E6%97%A5.sql", "odd%2.sql", "star%2A.sql", "%FF.sql", "x.sql.tmp"] {
+        for file in ["shop.sql", "my%2Ddb%2Ex.sql", "%E6%97%A5.sql", "odd%2.sql", "star%2A.sql", "%FF.sql", "x.sql.tmp"]
+        {
             fs::write(metadata.join(file), "").unwrap();
         }
         let found: Vec<String> = databases_in(store.path()).unwrap().into_iter().collect();

@@ -55,8 +55,11 @@ impl EmbeddedServer {
         }
         let store = folder.store();
         let found = databases_in(Path::new(&store));
-        let mut databases =
-            found.map_err(|source| EmbeddedError::Folder { action: "list the databases of", path: store.into(), source })?;
+        let mut databases = found.map_err(|source| EmbeddedError::Folder {
+            action: "list the databases of",
+            path: store.into(),
+            source,
+        })?;
         databases.extend(options.databases.iter().cloned());
         write_private(Path::new(&folder.users_file()), &users_xml(&credentials, &databases))?;
         let mut starts = 1;

@@ -5,9 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use longshore_core::config::{
-    self, Config, Diagnostic, DictionarySpec, Env, KeyringSpec, ProductsSpec, Surroundings,
-};
+use longshore_core::config::{self, Config, Diagnostic, DictionarySpec, Env, KeyringSpec, ProductsSpec, Surroundings};
 use longshore_core::envelope::Keyring;
 use longshore_core::product::Dictionary;
 
@@ -45,7 +43,9 @@ pub(crate) fn parse_again(text: &str, path: &Path) -> anyhow::Result<Config> {
 const ABSENT: &[u8] = b"absent";
 
 fn environment() -> Env {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// A file's first bytes: so many and one more, if it has them.

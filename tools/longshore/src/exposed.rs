@@ -99,8 +99,7 @@ mod tests {
         let env = Env::from_iter([("PW".to_owned(), "hunter2".to_owned())]);
         let read = |path: &Path, _| fs::read(path).map_err(|error| error.to_string());
         let around = Surroundings { env: &env, read: &read, accepted_before: false };
-        parse_with(&format!("version = 1\n{COLUMNS}{text}"), path, &around)
-            .unwrap_or_else(|found| panic!("{found:#?}"))
+        parse_with(&format!("version = 1\n{COLUMNS}{text}"), path, &around).unwrap_or_else(|found| panic!("{found:#?}"))
     }
 
     #[test]
@@ -132,7 +131,9 @@ mod tests {
         let shown = file("longshore.toml", 0o644);
         let written = "[clickhouse]\nurl = \"http://localhost:8123\"\npassword = \"hunter2\"\n";
         let found = of_files(&config(written, &path));
-        assert!(found.len() == 1 && found[0].starts_with(&format!("the config, in which secrets are written, {shown}")));
+        assert!(
+            found.len() == 1 && found[0].starts_with(&format!("the config, in which secrets are written, {shown}"))
+        );
         assert!(!found[0].contains("hunter2"));
         assert_eq!(of_files(&config(&written.replace("hunter2", "${PW}"), &path)), [""; 0]);
 
@@ -150,12 +151,16 @@ mod tests {
         let clickhouse = |url: &str, password: &str| {
             of_networks(&config(&format!("[clickhouse]\nurl = \"{url}\"\npassword = \"{password}\"\n"), path))
         };
-        for url in ["http://ch.example:8123", "http://10.0.0.7:8123", "http://[fe80::1]:8123", "http://localhost.example"] {
+        for url in
+            ["http://ch.example:8123", "http://10.0.0.7:8123", "http://[fe80::1]:8123", "http://localhost.example"]
+        {
             let found = clickhouse(url, "${PW}");
             assert!(found.len() == 1 && found[0].contains(url) && !found[0].contains("hunter2"), "{found:?}");
             assert_eq!(clickhouse(url, ""), [""; 0], "{url}");
         }
-        for url in ["http://localhost:8123", "http://127.1.2.3:8123", "http://[::1]:8123", "http://a.localhost", "https://ch"] {
+        for url in
+            ["http://localhost:8123", "http://127.1.2.3:8123", "http://[::1]:8123", "http://a.localhost", "https://ch"]
+        {
             assert_eq!(clickhouse(url, "${PW}"), [""; 0], "{url}");
         }
         let kafka = |brokers: &str, mechanism: &str, tls: &str| {

@@ -16,7 +16,7 @@ use longshore_ingest::pipeline::{self, Outcome, PipelineOptions};
 use longshore_ingest::progress::Progress;
 use longshore_ingest::read::ReadMethod;
 use longshore_ingest::retry::RetryPolicy;
-use longshore_sinks::clickhouse::{ClickHouseSink, Failures, GuardedSink, Schema};
+use longshore_sinks::clickhouse::{ClickHouseSink, DEAD_LETTER_REASONS, Failures, GuardedSink, Schema};
 
 use crate::cli::LoadArgs;
 use crate::connect::{Server, Watched};
@@ -101,7 +101,7 @@ fn load(
             .chain(outcome.input_errors.iter().map(ToString::to_string))
             .collect(),
         peak_resident_bytes: report::peak_resident_bytes(),
-        dead_letters_table: format!("{}.dead_letters", config.clickhouse.database),
+        dead_letters_view: format!("{}.{DEAD_LETTER_REASONS}", config.clickhouse.database),
     };
     say!("{}", if args.json { report.json() } else { report.text().trim_end().to_owned() });
     match refused {

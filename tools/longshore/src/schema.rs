@@ -57,11 +57,14 @@ fn apply(client: &ClickHouse, tables: &Schema) -> CommandResult {
     Ok(Exit::Done)
 }
 
-/// Before a load: creates everything in a database that has nothing of it yet.
+/// Before a load: creates everything in a database that has nothing of it yet, and in one of an earlier version what analysts
+/// read of the dead letters.
 pub(crate) fn create_if_fresh(client: &ClickHouse, tables: &Schema) -> Result<(), Failure> {
     if tables.is_absent(client).or_exit(Exit::Refused)? {
         let done = tables.apply(client).or_exit(Exit::Refused)?;
         tracing::info!("created {} tables and views in the database {}", done.len(), client.database());
+    } else if let Some(done) = tables.apply_for_analysts(client).or_exit(Exit::Refused)? {
+        tracing::info!("{done}");
     }
     Ok(())
 }

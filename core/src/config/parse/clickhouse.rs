@@ -93,7 +93,11 @@ fn read_server(section: &Section<'_>) -> Option<ServerSpec> {
         Some(url) => read_url(section, url).map(ServerSpec::Url),
         None => {
             let message = "only a server on a URL has it: the embedded one makes its own users";
-            section.refuse(&["user", "password", "password_file", "ca_file"], message, "write `url` too, or leave it out");
+            section.refuse(
+                &["user", "password", "password_file", "ca_file"],
+                message,
+                "write `url` too, or leave it out",
+            );
             embedded.unwrap_or(Some(EmbeddedSpec::default())).map(ServerSpec::Embedded)
         }
     }

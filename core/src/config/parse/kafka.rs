@@ -214,7 +214,8 @@ fn read_sasl(item: &Item<'_>) -> Option<KafkaSasl> {
         .and_then(|item| item.one_of(&MECHANISMS));
     let user = section.required("user", "write the name to log in with").and_then(Item::filled_string);
     if !section.has("password_file") {
-        let help = "take it from the environment, password = \"${KAFKA_PASSWORD}\", or from a file, password_file = \"...\"";
+        let help =
+            "take it from the environment, password = \"${KAFKA_PASSWORD}\", or from a file, password_file = \"...\"";
         section.required("password", help);
     }
     let password = section.secret("password", "password_file")?;

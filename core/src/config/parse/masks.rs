@@ -12,7 +12,7 @@ use crate::limits::SALT_BYTES_MIN;
 const KEYS: &[&str] = &["hash", "hash_file", "truncate", "ip_prefix"];
 const PREFIX_KEYS: &[&str] = &["v4", "v6"];
 
-const FORMS: &str = 
+const FORMS: &str =
     "write \"redact\", { hash = \"${SALT}\" }, { hash_file = \"salt\" }, { truncate = 8 } or { ip_prefix = 24 }";
 
 /// The mask of a column, if it has one that fits its type. Of a type that is not known, only the form is checked.
@@ -87,8 +87,18 @@ fn check_salt(item: &Item<'_>, salt: &str) {
 
 /// What salts are called in examples, this project's among them, and what is typed in their place.
 const EXAMPLES: [&str; 12] = [
-    "longshore", "changeme", "change", "example", "password", "hunter2", "pepper", "secret", "salt", "0123456789",
-    "abcdef", "openssl",
+    "longshore",
+    "changeme",
+    "change",
+    "example",
+    "password",
+    "hunter2",
+    "pepper",
+    "secret",
+    "salt",
+    "0123456789",
+    "abcdef",
+    "openssl",
 ];
 
 /// Whether a salt is little else than examples, or a few characters again and again.

@@ -24,8 +24,8 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::context::{Context, Place};
-use super::table::{Section, integer_value};
 use super::secret::Surroundings;
+use super::table::{Section, integer_value};
 use super::{Config, Diagnostic, Env};
 
 /// The version of the config's format that this program reads.

@@ -365,7 +365,8 @@ fn defaults_and_absence() {
 
 #[test]
 fn masks() {
-    const FORMS: &str = "write \"redact\", { hash = \"${SALT}\" }, { hash_file = \"salt\" }, { truncate = 8 } or { ip_prefix = 24 }";
+    const FORMS: &str =
+        "write \"redact\", { hash = \"${SALT}\" }, { hash_file = \"salt\" }, { truncate = 8 } or { ip_prefix = 24 }";
     assert_eq!(
         problems(&base_with(14, "type = \"string\"\nmask = \"hash\"")),
         [format!("15:8: column \"user_id\".mask: unknown mask; {FORMS}")]
@@ -384,8 +385,11 @@ fn masks() {
         let wanted = format!("15:17: column \"user_id\".mask.hash: the salt has less than 16 bytes; {help}");
         assert_eq!(salt(short), [wanted], "{short}");
     }
-    for known in ["change me, change me", "Pepper and salt, pepper", "0123456789abcdef0123456789abcdef", &"xy".repeat(40)] {
-        let wanted = format!("15:17: column \"user_id\".mask.hash: the salt is an example, which everybody knows; {help}");
+    for known in
+        ["change me, change me", "Pepper and salt, pepper", "0123456789abcdef0123456789abcdef", &"xy".repeat(40)]
+    {
+        let wanted =
+            format!("15:17: column \"user_id\".mask.hash: the salt is an example, which everybody knows; {help}");
         assert_eq!(salt(known), [wanted], "{known}");
     }
     // As `openssl rand -hex 16` makes them, one with a word of the examples in it.

@@ -80,7 +80,8 @@ fn debug_of_a_config_shows_no_secret() {
     for server in [url, embedded] {
         let text =
             base_with(END, server).replace("type = \"string\"", "type = \"string\"\nmask = { hash = \"${PW}\" }");
-        let config = parse_as(&text, "longshore.toml", &[("PW", "hunter2 and some more to be a salt")]).expect("a valid config");
+        let config =
+            parse_as(&text, "longshore.toml", &[("PW", "hunter2 and some more to be a salt")]).expect("a valid config");
         let shown = format!("{config:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
         let bytes = format!("{:?}", "hunter2".as_bytes());
@@ -174,8 +175,9 @@ fn a_secrets_file_that_cannot_be_used_is_told_with_its_line_and_without_its_cont
         (b"hunter2\nhunter2", "has more than one line"),
         (b"hunter2\xff", "is not text in UTF-8"),
     ] {
-        let wanted =
-            format!("/etc/ls/longshore.toml:32:17: clickhouse.password_file: the secret's file /etc/ls/pw {problem}; {one_line}");
+        let wanted = format!(
+            "/etc/ls/longshore.toml:32:17: clickhouse.password_file: the secret's file /etc/ls/pw {problem}; {one_line}"
+        );
         assert_eq!(found(&[("pw", bytes)]), wanted);
     }
     let too_large = found(&[("pw", &large)]);

@@ -72,12 +72,7 @@ fn bad_lines() -> Vec<(Vec<u8>, Reason, Option<&'static str>, &'static str)> {
             None,
             "bad JSON at byte 0: expected a JSON object as the record",
         ),
-        (
-            b"\0\0\0".to_vec(),
-            Reason::BadJson,
-            None,
-            "bad JSON at byte 0: expected a JSON object as the record",
-        ),
+        (b"\0\0\0".to_vec(), Reason::BadJson, None, "bad JSON at byte 0: expected a JSON object as the record"),
         (deep.into_bytes(), Reason::TooDeep, None, "nested deeper than 128 levels at byte 139"),
         (b"{\"ts\":1,\"skipped\":\"\xC3(\",\"p\":\"p1\"}".to_vec(), Reason::BadUtf8, None, "not UTF-8 at byte 19"),
         (

@@ -150,9 +150,7 @@ fn seal(layout: Hidden, plain: &[u8], spoil: usize) -> Vec<u8> {
     match layout {
         Hidden::Tab if spoil == 4 => plain.to_vec(),
         Hidden::Json if spoil == 4 => plain.to_vec(),
-        Hidden::Tab => {
-            format!("{id}\t{}{rubbish}", STANDARD.encode([&[7; 12][..], &sealed].concat())).into_bytes()
-        }
+        Hidden::Tab => format!("{id}\t{}{rubbish}", STANDARD.encode([&[7; 12][..], &sealed].concat())).into_bytes(),
         Hidden::Json => format!(
             "{{\"key\":\"{id}\",\"nonce\":\"{}{rubbish}\",\"data\":\"{}\",\"{NEEDLE}\":1}}",
             STANDARD.encode([7; 12]),

@@ -62,8 +62,7 @@ fn a_journal_can_be_looked_at_while_an_engine_holds_it() {
 fn modes(dir: &Path) -> Vec<(String, u32)> {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
-    let mut modes: Vec<_> =
-        files.map(|file| (file.file_name().into_string().unwrap(), mode(&file.path()))).collect();
+    let mut modes: Vec<_> = files.map(|file| (file.file_name().into_string().unwrap(), mode(&file.path()))).collect();
     modes.push((String::new(), mode(dir)));
     modes.sort();
     modes

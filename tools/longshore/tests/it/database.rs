@@ -93,8 +93,7 @@ impl Drop for TestDatabase {
 
 /// A config of this database; `text` is everything but the version, the server and the database, and ends in `[clickhouse]`.
 pub(crate) fn config_in(database: &str, text: &str) -> Config {
-    let text =
-        format!("version = 1\n{text}\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\ndatabase = \"{database}\"\n");
+    let text = format!("version = 1\n{text}\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\ndatabase = \"{database}\"\n");
     config::parse(&text, Path::new("/nonexistent/test.toml"), &Env::default())
         .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
 }

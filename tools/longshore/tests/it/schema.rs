@@ -288,7 +288,8 @@ fn the_dead_letters_reasons_are_made_where_they_are_missing_and_no_load_needs_th
     assert_eq!(schema.apply(&shop.database.clickhouse).unwrap(), ["created view dead_letter_reasons"]);
 
     // One that somebody made, which reads with the rights of whoever reads it.
-    let create = "SELECT create_table_query FROM system.tables WHERE database = '{db}' AND name = 'dead_letter_reasons'";
+    let create =
+        "SELECT create_table_query FROM system.tables WHERE database = '{db}' AND name = 'dead_letter_reasons'";
     let before = shop.database.lines(create).concat();
     assert!(before.contains(" DEFINER = longshore SQL SECURITY DEFINER "), "{before}");
     assert!(!before.contains("record"), "{before}");
