@@ -120,7 +120,7 @@ def hints(clickhouse, command):
     """Where to go on from here."""
     port = urllib.parse.urlsplit(clickhouse.url).port
     say("Try it yourself")
-    print(f"{command}, then open the page below or send SQL with curl; `analyst` may read everything and change nothing.\n")
+    print(f"{command}, then open the page below or send SQL with curl; `analyst` reads and changes nothing.\n")
     print(f"  {clickhouse.url}/play?user={clickhouse.user}&password={clickhouse.password}")
     print(f"  curl '{clickhouse.url}/?user={clickhouse.user}&password={clickhouse.password}' --data-binary 'SELECT 1'\n")
     print("Three queries to start with:\n")

@@ -97,6 +97,8 @@ pub struct Decoder {
     order: Order,
     schema: SchemaRef,
     kernels: Kernels,
+    /// No reason may show what stands in a record: [`Config::hides_values`].
+    hides_values: bool,
     /// Records may take the fast pass.
     walks: bool,
 }
@@ -195,6 +197,7 @@ impl Decoder {
             order: Order::new(config, &layout, Kernels::widest()),
             layout,
             kernels: Kernels::widest(),
+            hides_values: config.hides_values(),
             walks: true,
         })
     }
@@ -375,9 +378,12 @@ impl Scratch {
     /// A scratch for slices of that decoder.
     pub fn new(decoder: &Decoder) -> Scratch {
         let Config { columns, table, .. } = &decoder.config;
-        let builder = |spec: &ColumnSpec| match *spec.name == *table.time {
-            true => ColumnBuilder::event_time(spec),
-            false => ColumnBuilder::new(spec),
+        let builder = |spec: &ColumnSpec| {
+            let column = match *spec.name == *table.time {
+                true => ColumnBuilder::event_time(spec),
+                false => ColumnBuilder::new(spec),
+            };
+            if decoder.hides_values { column.hidden() } else { column }
         };
         Scratch {
             columns: columns.iter().map(builder).collect(),

@@ -14,7 +14,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use memchr::memchr;
@@ -267,7 +267,7 @@ fn bad_line(detail: String) -> Fault {
 ///
 /// # Errors
 /// What is wrong with it, for the operator: not UTF-8, wrong quotes or escapes, a name that is empty or occurs twice, or
-/// a format that has no header.
+/// a format that has no header. No name is shown.
 pub fn parse_header(line: &[u8], format: Format) -> Result<Arc<[String]>, String> {
     let dialect = Dialect::of(format).ok_or("this format has no header line")?;
     let line = line.strip_prefix(BOM).unwrap_or(line);
@@ -276,15 +276,20 @@ pub fn parse_header(line: &[u8], format: Format) -> Result<Arc<[String]>, String
     let mut cells = Cells::default();
     let count = cells.scan(line, dialect, usize::MAX).map_err(|fault| format!("bad header line: {}", fault.detail))?;
     let mut names: Vec<String> = Vec::with_capacity(count);
-    let mut seen = HashSet::new();
+    let mut seen = HashMap::new();
     let mut scratch = String::new();
     for index in 0..count {
         let name = match cells.value(index, line, &mut scratch) {
             Value::Text(name) if !name.is_empty() => name,
             _ => return Err(format!("field {} of the header line has no name", index + 1)),
         };
-        if !seen.insert(name.to_owned()) {
-            return Err(format!("the header line has the name \"{}\" twice", name.escape_debug()));
+        // A source without a header has a record here, so that names are not shown.
+        if let Some(first) = seen.insert(name.to_owned(), index) {
+            return Err(format!(
+                "fields {} and {} of the header line have the same name: does the source have a header line?",
+                first + 1,
+                index + 1
+            ));
         }
         names.push(name.to_owned());
     }

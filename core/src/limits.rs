@@ -35,6 +35,11 @@ pub const BLOCK_RECORDS: usize = 128;
 /// Bytes of records that are indexed at once: what fits in a core's own cache with its index.
 pub const CHUNK_BYTES: usize = 256 << 10;
 
+/// Bytes of a file that holds one secret of a config, a password or a salt.
+pub const SECRET_FILE_BYTES_MAX: usize = 4 << 10;
+/// Bytes of the salt of a mask: what is shorter can be found by trying.
+pub const SALT_BYTES_MIN: usize = 16;
+
 /// Columns a config may declare, the ones that a dictionary adds included.
 pub const COLUMNS_MAX: usize = 1_000;
 /// Bytes of the name of a column, table or rollup: ClickHouse makes file names of them.

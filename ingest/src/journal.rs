@@ -21,6 +21,8 @@
 //! an older one is removed. That happens at every [`Journal::open`], so that nothing is ever appended to what a
 //! crash or a failed sync has left, and whenever a segment has grown past its bound.
 //!
+//! A config may hold passwords and salts: files are of mode 0600 and the directory of 0700, whatever the umask.
+//!
 //! # What it promises
 //!
 //! - [`cut`](Journal::cut) returns once the slices are synced. They are in doubt after any crash until they are done.

@@ -251,7 +251,7 @@ def verify_counts(clickhouse, summary, report):
     report.number("events", summary["loaded"], int(one_row(clickhouse, "SELECT count() FROM events")[0]))
     by_product = "SELECT toString(product), count() FROM events GROUP BY product ORDER BY 1"
     report_map(report, "events by product", summary["loaded_by_product"], clickhouse.rows(by_product))
-    by_reason = "SELECT toString(reason), count() FROM dead_letters GROUP BY reason ORDER BY 1"
+    by_reason = "SELECT toString(reason), count() FROM dead_letter_reasons GROUP BY reason ORDER BY 1"
     report_map(report, "dead letters by reason", summary["dead"], clickhouse.rows(by_reason))
     # By slice, so that the server need not hold the pairs of all rows at once.
     of_slice = "SELECT count() - uniqExact(_row) AS doubled FROM events GROUP BY _slice"

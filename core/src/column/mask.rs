@@ -9,6 +9,8 @@ use aws_lc_rs::hmac;
 
 use super::{ColumnType, Mask};
 
+mod embedded;
+
 /// What a redacted text becomes.
 pub const REDACTED: &str = "***";
 
@@ -109,11 +111,15 @@ impl AddressMask {
         Ipv4Addr::from_bits(address.to_bits() & self.v4)
     }
 
-    /// An IPv4 address in an IPv6 column keeps the bits that it would keep in an IPv4 column.
+    /// An IPv4 address in an IPv6 column keeps the bits that it would keep in an IPv4 column. One that is embedded in an
+    /// IPv6 address keeps none but those, and of them what the IPv6 prefix keeps.
     pub(super) fn v6(self, address: Ipv6Addr) -> Ipv6Addr {
         match address.to_ipv4_mapped() {
             Some(v4) => self.v4(v4).to_ipv6_mapped(),
-            None => Ipv6Addr::from_bits(address.to_bits() & self.v6),
+            None => {
+                let bits = address.to_bits();
+                Ipv6Addr::from_bits(bits & self.v6 & !embedded::hidden_bits(bits, !self.v4))
+            }
         }
     }
 }

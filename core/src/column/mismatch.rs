@@ -1,7 +1,8 @@
 //! Why a value does not go into a column, in words an operator can act on.
 //!
 //! Conversions say a [`Cause`]; the column, which knows its name, its type and whether it has a mask, makes a
-//! [`Mismatch`] of it. The value of a column with a mask is never shown.
+//! [`Mismatch`] of it. The value of a column with a mask is never shown, and no value of a config that seals or masks
+//! ([`Shown`]).
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -41,11 +42,10 @@ impl Mismatch {
 
     /// A value that the rules of the column's type do not accept.
     #[cold]
-    pub(super) fn wrong(column: &Arc<str>, ty: &ColumnType, masked: bool, found: Value<'_>, cause: Cause) -> Self {
-        let mut detail = if masked {
-            format!("{} (not shown, the column has a mask) {cause}; the column wants {}", kind(found), Wanted(ty))
-        } else {
-            describe(ty, found, cause)
+    pub(super) fn wrong(column: &Arc<str>, ty: &ColumnType, shown: Shown, found: Value<'_>, cause: Cause) -> Self {
+        let mut detail = match shown.reason_not_to() {
+            Some(why) => format!("{} (not shown, {why}) {cause}; the column wants {}", kind(found), Wanted(ty)),
+            None => describe(ty, found, cause),
         };
         cut(&mut detail, DEAD_LETTER_DETAIL_BYTES);
         Mismatch(Box::new(Fault { reason: Reason::TypeMismatch, column: Some(column.clone()), detail }))
@@ -66,6 +66,27 @@ impl fmt::Display for Mismatch {
 }
 
 impl std::error::Error for Mismatch {}
+
+/// Whether a reason may show the value that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// It may.
+    Value,
+    /// The column has a mask.
+    Masked,
+    /// Records are sealed, or another column has a mask: what stands in the wrong field may be what is masked in its own.
+    Hidden,
+}
+
+impl Shown {
+    fn reason_not_to(self) -> Option<&'static str> {
+        match self {
+            Shown::Value => None,
+            Shown::Masked => Some("the column has a mask"),
+            Shown::Hidden => Some("records are sealed or have masked columns"),
+        }
+    }
+}
 
 /// What is wrong with a value, seen from its type's rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,14 +189,18 @@ const fn unit_name(unit: TimePrecision) -> &'static str {
 }
 
 /// What kind of value it is, without the value.
-const fn kind(value: Value<'_>) -> &'static str {
+fn kind(value: Value<'_>) -> &'static str {
     match value {
         Value::Absent => "nothing",
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
         Value::String(_) => "a string",
-        Value::Json(_) => "a JSON value",
+        Value::Json(text) => match text.as_bytes().first() {
+            Some(b'[') => "an array",
+            Some(b'{') => "an object",
+            _ => "a JSON value",
+        },
         Value::Text(_) => "the text",
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Snippet};
+use super::secret::{Surroundings, WrittenSecrets};
 use super::{Env, suggest};
 
 /// Where something stands in the config, for diagnostics.
@@ -40,6 +41,7 @@ pub(super) struct At<T> {
 /// What all parts of one parse share.
 pub(super) struct Context<'a> {
     pub(super) env: &'a Env,
+    pub(super) around: &'a Surroundings<'a>,
     text: &'a str,
     file: &'a Path,
     /// Byte offset of each line's start.
@@ -47,15 +49,17 @@ pub(super) struct Context<'a> {
     /// Spans of values that must not be shown.
     secrets: Vec<Range<usize>>,
     found: RefCell<Vec<Diagnostic>>,
+    secret_files: RefCell<Vec<PathBuf>>,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(text: &'a str, file: &'a Path, env: &'a Env, root: &DeTable<'_>) -> Self {
+    pub(super) fn new(text: &'a str, file: &'a Path, around: &'a Surroundings<'a>, root: &DeTable<'_>) -> Self {
         let line_starts =
             std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect();
         let mut secrets = Vec::new();
         collect_secrets(root, &mut secrets);
-        Context { env, text, file, line_starts, secrets, found: RefCell::default() }
+        let (found, secret_files) = (RefCell::default(), RefCell::default());
+        Context { env: around.env, around, text, file, line_starts, secrets, found, secret_files }
     }
 
     /// Notes a problem.
@@ -109,12 +113,34 @@ impl<'a> Context<'a> {
     /// Notes each secret that stands in the text itself, because the text will be read by others.
     pub(super) fn refuse_written_secrets(&self, why: &str) {
         for span in &self.secrets {
-            let written = &self.text[span.clone()];
-            if !written.contains("${") || written.contains(":-") {
-                let help = format!("{why}: take the secret from the environment, \"${{NAME}}\"");
+            if self.is_written(span) {
+                let help = format!("{why}: take the secret from the environment, \"${{NAME}}\", or from a file");
                 self.error_help(&Place { key: String::new(), span: span.clone() }, "a secret is written here", help);
             }
         }
+    }
+
+    /// Whether a secret stands in the text itself.
+    fn is_written(&self, span: &Range<usize>) -> bool {
+        let written = &self.text[span.clone()];
+        !written.contains("${") || written.contains(":-")
+    }
+
+    /// A secret stands in that file.
+    pub(super) fn note_secret_file(&self, path: PathBuf) {
+        self.secret_files.borrow_mut().push(path);
+    }
+
+    /// Where the secrets are.
+    pub(super) fn written_secrets(&self) -> WrittenSecrets {
+        let in_text = self.secrets.iter().any(|span| {
+            let is_empty = matches!(&self.text[span.clone()], "\"\"" | "''");
+            self.is_written(span) && !is_empty
+        });
+        let mut files = self.secret_files.borrow().clone();
+        files.sort();
+        files.dedup();
+        WrittenSecrets { in_text, files }
     }
 
     /// Whether nothing was found.
@@ -156,6 +182,9 @@ fn floor_char(text: &str, offset: usize) -> usize {
     (0..=offset).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
+/// Keys of files that secrets stand in.
+const FILE_KEYS: [&str; 4] = ["password_file", "analyst_password_file", "key_password_file", "hash_file"];
+
 /// Spans of values whose key, or what the key was meant to be, names a secret.
 fn collect_secrets(table: &DeTable<'_>, secrets: &mut Vec<Range<usize>>) {
     for (key, value) in table {
@@ -177,6 +206,10 @@ fn collect_secrets_of_value(value: &DeValue<'_>, secrets: &mut Vec<Range<usize>>
 
 /// Whether a key holds a secret: one of ours, one close to it, or one that sounds like it.
 fn is_secret_key(key: &str) -> bool {
+    // They hold paths.
+    if FILE_KEYS.contains(&key) {
+        return false;
+    }
     let lower = key.to_lowercase();
     ["password", "passwd", "secret", "salt", "token"].iter().any(|word| lower.contains(word))
         || suggest::closest(key, ["password", "analyst_password", "hash"]).is_some()

@@ -5,6 +5,7 @@ mod diagnostic;
 mod interpolate;
 mod kafka;
 mod parse;
+mod secret;
 pub(crate) mod suggest;
 mod table;
 #[cfg(test)]
@@ -23,7 +24,8 @@ use crate::rollup::{Condition, RollupSpec};
 
 pub use diagnostic::Diagnostic;
 pub use kafka::{KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart, KafkaTls, SaslMechanism};
-pub use parse::parse;
+pub use parse::{parse, parse_with};
+pub use secret::{ReadFile, Surroundings, WrittenSecrets};
 pub use values::{byte_size, duration};
 
 /// A whole config, checked: nobody downstream checks again.
@@ -55,6 +57,16 @@ pub struct Config {
     pub pipeline: PipelineSpec,
     /// How a service goes about it.
     pub run: RunSpec,
+    /// Where its secrets are.
+    pub secrets: WrittenSecrets,
+}
+
+impl Config {
+    /// Whether what is said of a record must leave out what stands in it: its records are sealed, or a column has a mask,
+    /// and a value that stands where another was meant to be may be the one that nobody must read.
+    pub fn hides_values(&self) -> bool {
+        self.decode.envelope.is_some() || self.columns.iter().any(|column| column.mask.is_some())
+    }
 }
 
 /// `[[source]]`: files to load or follow, or topics to follow.
@@ -248,6 +260,9 @@ pub struct DedupSpec {
     /// How long after an event another one of its key is a duplicate, by ClickHouse's clock when it was first sent there.
     pub window: Duration,
 }
+
+/// The database of a config that names none.
+pub const DATABASE_DEFAULT: &str = "longshore";
 
 /// `[clickhouse]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,11 +12,11 @@ use std::ops::Range;
 use super::{Decoder, Outcome, Scratch, without_line_ending};
 use crate::column::builder::ColumnBuilder;
 use crate::column::span::Span;
-use crate::dead_letter::{Fault, Reason};
+use crate::dead_letter::Fault;
 use crate::envelope::Opener;
 use crate::frame::{Division, Records};
 use crate::json::walk::{Learned, Walk};
-use crate::json::{Plan, RawValue, Slots};
+use crate::json::{JsonError, Plan, RawValue, Slots, check_utf8};
 use crate::limits::{BLOCK_RECORDS, CHUNK_BYTES};
 use crate::simd::index::{Index, ODD_BLOCK};
 
@@ -244,6 +244,15 @@ impl Decoder {
         }
     }
 
+    /// What is said of a text that is no JSON.
+    #[cold]
+    fn no_record(&self, error: JsonError) -> Fault {
+        match self.hides_values {
+            true => error.without_bytes().into(),
+            false => error.into(),
+        }
+    }
+
     /// Finds where the values of the records stand. Those that are no JSON are dead, the others are the block.
     fn walk(
         &self,
@@ -269,9 +278,9 @@ impl Decoder {
             };
             let is_walked =
                 self.walks && traits.is_for_walk && walk.record((start, end), row, traits.has_escapes, learned);
-            if !is_walked && let Err(fault) = careful(&json.plan, &chunk.bytes[start..end], slots) {
+            if !is_walked && let Err(error) = careful(&json.plan, &chunk.bytes[start..end], slots) {
                 walk.set_row(row, std::iter::repeat_n(Span::ABSENT, json.plan.slot_count()));
-                outcome.die_at(record.row, record.source, fault);
+                outcome.die_at(record.row, record.source, self.no_record(error));
                 continue;
             }
             if !is_walked {
@@ -345,10 +354,8 @@ fn push_row(
 
 /// Finds a record's values the careful way, or why it is no record.
 #[inline(never)]
-fn careful(plan: &Plan, record: &[u8], slots: &mut Slots) -> Result<(), Fault> {
-    let text = std::str::from_utf8(record)
-        .map_err(|error| Fault::new(Reason::BadUtf8, format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-    Ok(plan.extract(text, slots)?)
+fn careful(plan: &Plan, record: &[u8], slots: &mut Slots) -> Result<(), JsonError> {
+    plan.extract(check_utf8(record)?, slots)
 }
 
 /// What the text of a record is made of.

@@ -29,6 +29,8 @@ pub(super) enum Products {
         column: usize,
         name: Arc<str>,
         known: Option<Known>,
+        /// No reason may show a product that is not known.
+        hides_values: bool,
     },
 }
 
@@ -81,7 +83,8 @@ impl Products {
                 Some(Known { dictionary, default, added })
             }
         };
-        Ok(Products::Column { column, name: config.columns[column].name.clone(), known })
+        let name = config.columns[column].name.clone();
+        Ok(Products::Column { column, name, known, hides_values: config.hides_values() })
     }
 
     pub(super) fn scratch(&self, layout: &[LayoutColumn]) -> ProductsScratch {
@@ -99,7 +102,7 @@ impl Products {
         scratch: &mut ProductsScratch,
         text: &mut String,
     ) -> Result<(), Fault> {
-        let Products::Column { column, name, known: Some(known) } = self else { return Ok(()) };
+        let Products::Column { column, name, known: Some(known), hides_values } = self else { return Ok(()) };
         let column = &mut columns[*column];
         let product = match (scratch.lookup(known, column, row, text), known.default) {
             (Some(product), _) => product,
@@ -108,7 +111,10 @@ impl Products {
                 column.push(Value::String(known.dictionary.id(default)))?;
                 default
             }
-            (None, None) => return Err(unknown_product(name, column.text_at(row, text))),
+            (None, None) => {
+                let product = (!hides_values).then(|| column.text_at(row, text).unwrap_or_default());
+                return Err(unknown_product(name, product));
+            }
         };
         for (builder, column) in scratch.added.iter_mut().zip(&known.added) {
             builder.push(Value::String(known.dictionary.value(product, *column)))?;
@@ -229,12 +235,17 @@ fn count_values<'a>(column: &'a ArrayRef, counts: &mut BTreeMap<&'a str, u64>) {
 
 #[cold]
 fn unknown_product(column: &Arc<str>, product: Option<&str>) -> Fault {
-    let product = product.unwrap_or_default();
-    let shown: String = product.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
-    let ellipsis = if product.chars().nth(SHOWN_CHARS).is_some() { "..." } else { "" };
+    let shown = match product {
+        Some(product) => {
+            let shown: String = product.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
+            let ellipsis = if product.chars().nth(SHOWN_CHARS).is_some() { "..." } else { "" };
+            format!("product \"{shown}{ellipsis}\"")
+        }
+        None => "such product (not shown, records are sealed or have masked columns)".to_owned(),
+    };
     Fault {
         reason: Reason::UnknownProduct,
         column: Some(column.clone()),
-        detail: format!("the dictionary has no product \"{shown}{ellipsis}\": add it there, or set a default product"),
+        detail: format!("the dictionary has no {shown}: add it there, or set a default product"),
     }
 }

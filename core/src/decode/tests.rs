@@ -4,6 +4,7 @@ mod adversarial;
 mod bad_records;
 mod conformance;
 mod formats;
+mod hidden;
 mod messages;
 mod paths;
 mod products;

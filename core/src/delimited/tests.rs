@@ -101,8 +101,16 @@ fn headers_name_the_fields() {
         (b"a,\"\"", Format::Csv, "field 2 of the header line has no name"),
         (b"", Format::Csv, "field 1 of the header line has no name"),
         (b"a\t\\N", Format::Tsv, "field 2 of the header line has no name"),
-        (b"a,b,a", Format::Csv, "the header line has the name \"a\" twice"),
-        (b"a,\"a\"", Format::Csv, "the header line has the name \"a\" twice"),
+        (
+            b"a,b,a",
+            Format::Csv,
+            "fields 1 and 3 of the header line have the same name: does the source have a header line?",
+        ),
+        (
+            b"a,\"a\"",
+            Format::Csv,
+            "fields 1 and 2 of the header line have the same name: does the source have a header line?",
+        ),
         (b"a,\xFF", Format::Csv, "the header line is not UTF-8 at byte 2"),
         (
             b"a,\"b",

@@ -38,7 +38,8 @@ pub(super) enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Fault::Byte(byte) => write!(f, "`{}` does not belong there", byte.escape_ascii()),
+            // Which one it is is not said: it may be of a secret, or of a log that is not sealed.
+            Fault::Byte(_) => f.write_str("a character that does not belong there"),
             Fault::Length => f.write_str("the text ends in the middle of a byte: it is cut short"),
             Fault::Bits => f.write_str("the last symbol has bits to spare: it is cut short or changed"),
         }

@@ -180,10 +180,15 @@ impl Opener {
         let such_as = if keys.len() > IDS_SHOWN { "such as " } else { "" };
         let count = keys.len();
         let plural = if count == 1 { "key" } else { "keys" };
-        let id = shown(id);
+        let bytes = id.len();
+        let unit = if bytes == 1 { "byte" } else { "bytes" };
+        // The id stands in the clear, and is whatever stands in its place: of a log that is not sealed, a value.
         Fault::new(
             Reason::UnknownKey,
-            format!("key id {id} is not in the keyring, which has {count} {plural} ({such_as}{known}): add it there"),
+            format!(
+                "the record's key id, {bytes} {unit} long, is not in the keyring, which has {count} {plural} \
+                 ({such_as}{known}): add it there; the id is in the letter's `record`"
+            ),
         )
     }
 }
@@ -261,15 +266,6 @@ fn too_short(what: &str, found: usize, needed: usize) -> Fault {
 fn tag_mismatch(key: &Key) -> Fault {
     let (id, cipher) = (key.id(), key.cipher().name());
     Fault::new(Reason::TagMismatch, format!("wrong key or changed bytes; key id {id}, {cipher}"))
-}
-
-/// An id from a record, for an error: escaped and cut.
-fn shown(id: &[u8]) -> String {
-    if id.len() <= KEY_ID_BYTES_MAX {
-        format!("\"{}\"", id.escape_ascii())
-    } else {
-        format!("\"{}\"... ({} bytes)", id[..KEY_ID_BYTES_MAX].escape_ascii(), id.len())
-    }
 }
 
 #[cfg(test)]

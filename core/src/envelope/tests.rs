@@ -275,17 +275,18 @@ fn keys_rotate_by_their_id() {
 }
 
 #[test]
-fn an_unknown_key_is_named_with_the_ids_that_there_are() {
+fn an_unknown_key_is_told_with_the_ids_that_there_are_and_without_its_own() {
     let mut vector = short();
     vector.key_id = "k9";
     for (opener, sealed) in vector.sealed() {
-        let detail = "key id \"k9\" is not in the keyring, which has 4 keys (a128, a256, cc20, zero): add it there";
+        let detail = "the record's key id, 2 bytes long, is not in the keyring, which has 4 keys (a128, a256, cc20, \
+                      zero): add it there; the id is in the letter's `record`";
         assert_eq!(fault(&opener, &sealed), (Reason::UnknownKey, detail.into()));
     }
 }
 
 #[test]
-fn an_unknown_key_is_escaped_and_cut_and_five_ids_are_named_at_most() {
+fn of_an_unknown_key_five_ids_that_there_are_are_named_at_most() {
     let key = |index: usize, bytes: usize| {
         format!("[[key]]\nid = \"{index:0bytes$}\"\ncipher = \"aes-128-gcm\"\nsecret = \"AAAAAAAAAAAAAAAAAAAAAA\"\n")
     };
@@ -295,8 +296,10 @@ fn an_unknown_key_is_escaped_and_cut_and_five_ids_are_named_at_most() {
     };
     let sealed = [&[255][..], &[0x1B; 255], &[0; 28]].concat();
     let detail = |ids: &str| {
-        let id = "\\x1b".repeat(64);
-        format!("key id \"{id}\"... (255 bytes) is not in the keyring, which has 9 keys (such as {ids}): add it there")
+        format!(
+            "the record's key id, 255 bytes long, is not in the keyring, which has 9 keys (such as {ids}): add it there; \
+             the id is in the letter's `record`"
+        )
     };
     assert_eq!(fault(&opener(2), &sealed), (Reason::UnknownKey, detail("00, 01, 02, 03, 04")));
     assert_eq!(fault(&opener(64), &sealed), (Reason::UnknownKey, detail(&"0".repeat(64))));
@@ -311,11 +314,11 @@ fn a_bad_tab_envelope_says_where_and_why() {
         (b"\tAAAA", "the key id is empty"),
         (b"zero\t", "0 bytes are too few for nonce and tag, which take 28: the record is cut short"),
         (b"zero\tAAAA", "3 bytes are too few for nonce and tag, which take 28: the record is cut short"),
-        (b"zero\tAAAA*AAA", "bad base64 at offset 9 of the line: `*` does not belong there"),
-        (b"zero\tAAAA AAA", "bad base64 at offset 9 of the line: ` ` does not belong there"),
-        (b"zero\tAAAA\tAAA", "bad base64 at offset 9 of the line: `\\t` does not belong there"),
-        (b"zero\tAAA=A", "bad base64 at offset 8 of the line: `=` does not belong there"),
-        (b"zero\tAA=", "bad base64 at offset 7 of the line: `=` does not belong there"),
+        (b"zero\tAAAA*AAA", "bad base64 at offset 9 of the line: a character that does not belong there"),
+        (b"zero\tAAAA AAA", "bad base64 at offset 9 of the line: a character that does not belong there"),
+        (b"zero\tAAAA\tAAA", "bad base64 at offset 9 of the line: a character that does not belong there"),
+        (b"zero\tAAA=A", "bad base64 at offset 8 of the line: a character that does not belong there"),
+        (b"zero\tAA=", "bad base64 at offset 7 of the line: a character that does not belong there"),
         (b"zero\tAAAAA", "bad base64 at offset 10 of the line: the text ends in the middle of a byte: it is cut short"),
         (
             b"zero\tAB",
@@ -369,11 +372,11 @@ fn a_bad_json_envelope_says_where_and_why() {
         ),
         (
             "{\"key\":\"zero\",\"nonce\":\"AAAA-AAAAAAAAAAA\",\"data\":\"\"}",
-            "bad base64 in \"nonce\" at its character 4: `-` does not belong there".to_owned(),
+            "bad base64 in \"nonce\" at its character 4: a character that does not belong there".to_owned(),
         ),
         (
             &format!("{{\"key\":\"zero\",\"nonce\":\"{nonce}\",\"data\":\"AAA\\/A*AA\"}}"),
-            "bad base64 in \"data\" at its character 5: `*` does not belong there".to_owned(),
+            "bad base64 in \"data\" at its character 5: a character that does not belong there".to_owned(),
         ),
         (
             &format!("{{\"key\":\"zero\",\"nonce\":\"{nonce}\",\"data\":\"AAAA\"}}"),

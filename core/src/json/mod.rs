@@ -52,8 +52,12 @@ pub enum JsonErrorKind {
         /// What stands there; `None`: the text ends.
         found: Option<u8>,
     },
+    /// The grammar asks for this; what stands there instead is not said.
+    Unexpected(&'static str),
     /// A character below U+0020 in a string; it must be escaped.
     ControlCharacter(u8),
+    /// The same; which one is not said.
+    SomeControlCharacter,
     /// Half a surrogate pair.
     LoneSurrogate,
     /// Not UTF-8.
@@ -66,6 +70,16 @@ impl JsonError {
     #[cold]
     fn expected(bytes: &[u8], offset: usize, what: &'static str) -> Self {
         JsonError { offset, kind: JsonErrorKind::Expected { what, found: bytes.get(offset).copied() } }
+    }
+
+    /// The same without the byte of the text that it names: it may be one of a value that nobody must read.
+    pub fn without_bytes(self) -> JsonError {
+        let kind = match self.kind {
+            JsonErrorKind::Expected { what, .. } => JsonErrorKind::Unexpected(what),
+            JsonErrorKind::ControlCharacter(_) => JsonErrorKind::SomeControlCharacter,
+            other => other,
+        };
+        JsonError { kind, ..self }
     }
 
     /// The reason under which a record with this error is kept.
@@ -92,6 +106,10 @@ impl fmt::Display for JsonError {
         match self.kind {
             JsonErrorKind::Expected { what, found } => {
                 write!(f, "bad JSON at byte {offset}: expected {what}, found {}", Found(found))
+            }
+            JsonErrorKind::Unexpected(what) => write!(f, "bad JSON at byte {offset}: expected {what}"),
+            JsonErrorKind::SomeControlCharacter => {
+                write!(f, "bad JSON at byte {offset}: a control character in a string must be escaped")
             }
             JsonErrorKind::ControlCharacter(byte) => {
                 write!(f, "bad JSON at byte {offset}: control character 0x{byte:02X} in a string must be escaped")

@@ -1,13 +1,13 @@
 //! All that the journal asks of a disk, so that tests can put a faulty one in its place.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::{DiskError, OpenError};
-use super::names::{LOCK, Note};
+use super::names::{self, LOCK, Note};
 
 /// A directory of files that are written once, from their beginning to their end.
 pub trait Disk {
@@ -100,6 +100,9 @@ impl Directory {
 }
 
 /// A directory of the file system that this process holds: its lock lasts as long as this.
+///
+/// The configs in it may hold passwords and salts. So its files are their owner's alone, whatever the umask, and so is the
+/// directory. What an earlier version left readable is made so when it is locked.
 #[derive(Debug)]
 pub struct LockedDirectory {
     directory: Directory,
@@ -109,13 +112,17 @@ pub struct LockedDirectory {
 }
 
 impl LockedDirectory {
-    /// Creates the directory where it is absent, and locks it.
+    /// Creates the directory where it is absent, locks it, and takes from others what they may do in it.
     pub fn lock(path: &Path) -> Result<LockedDirectory, OpenError> {
         let error = |action| move |source| OpenError::Disk(DiskError { action, path: path.to_owned(), source });
         let absolute = std::path::absolute(path).map_err(error("find the directory"))?;
         let made: Vec<&Path> = absolute.ancestors().take_while(|folder| !folder.exists()).collect();
         if !made.is_empty() {
-            fs::create_dir_all(path).map_err(error("create the directory"))?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(DIRECTORY_MODE)
+                .create(path)
+                .map_err(error("create the directory"))?;
         }
         // Each folder that was made has its name in the one around it, and is lost with it.
         for around in made.into_iter().filter_map(Path::parent) {
@@ -123,10 +130,14 @@ impl LockedDirectory {
         }
         let handle = File::open(path).map_err(error("open the directory"))?;
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
         let lock = options.open(path.join(LOCK)).map_err(error("open the lock file of"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(LockedDirectory { directory: Directory::new(path), lock, handle }),
+            Ok(()) => {
+                let locked = LockedDirectory { directory: Directory::new(path), lock, handle };
+                locked.protect()?;
+                Ok(locked)
+            }
             Err(TryLockError::WouldBlock) => {
                 let note = Directory::new(path).read(LOCK, 1 << 10).ok();
                 let pid = note.and_then(|bytes| Note::parse(&bytes)).map(|note| note.pid);
@@ -134,6 +145,44 @@ impl LockedDirectory {
             }
             Err(TryLockError::Error(source)) => Err(error("lock")(source)),
         }
+    }
+
+    /// Takes the rights of others from the journal's files, and from the directory if nothing else is in it.
+    fn protect(&self) -> Result<(), OpenError> {
+        let dir = &self.directory.path;
+        let failed = |path: PathBuf| {
+            move |source| OpenError::Disk(DiskError { action: "take the rights of others from", path, source })
+        };
+        let listed = self.directory.list().map_err(failed(dir.clone()))?;
+        for name in listed.iter().filter(|name| names::is_ours(name)) {
+            let path = dir.join(name);
+            // Nobody writes a link here but somebody who means another file.
+            let now = fs::symlink_metadata(&path).map_err(failed(path.clone()))?;
+            if now.is_file() {
+                protect(&path, &now, FILE_MODE).map_err(failed(path.clone()))?;
+            }
+        }
+        if listed.iter().all(|name| names::is_ours(name)) {
+            let now = fs::metadata(dir).map_err(failed(dir.clone()))?;
+            match protect(dir, &now, DIRECTORY_MODE) {
+                // A volume's own folder belongs to whoever mounted it, and its files are enough.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                protected => protected.map_err(failed(dir.clone()))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the owner may do, and nobody else.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Sets a mode if others have any right.
+fn protect(path: &Path, now: &Metadata, mode: u32) -> io::Result<()> {
+    match now.permissions().mode() & 0o077 {
+        0 => Ok(()),
+        _ => fs::set_permissions(path, Permissions::from_mode(mode)),
     }
 }
 
@@ -153,7 +202,14 @@ impl Disk for LockedDirectory {
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        File::create(self.directory.path.join(name))
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(FILE_MODE);
+        let file = options.open(self.directory.path.join(name))?;
+        // One that a crash has left may be another's, and a umask may have taken from the owner, too.
+        if file.metadata()?.permissions().mode() & 0o777 != FILE_MODE {
+            file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+        }
+        Ok(file)
     }
 
     fn overwrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {

@@ -33,6 +33,12 @@ pub(super) fn config_hash(name: &str) -> Option<ConfigHash> {
     (config(hash) == name).then_some(hash)
 }
 
+/// Whether a file of that name is a journal's.
+pub(super) fn is_ours(name: &str) -> bool {
+    let whole = name.strip_suffix(TEMPORARY).unwrap_or(name);
+    whole == LOCK || segment_number(whole).is_some() || config_hash(whole).is_some()
+}
+
 /// What the lock file says: who holds the journal, and which segment was the newest, so that a segment that somebody
 /// took away, or an older one that was put back, is noticed.
 ///

@@ -16,6 +16,7 @@ use super::check::{BACKFILL_MARK, Difference, ENGINE_MARK, Found};
 use super::client::ClickHouse;
 use super::ddl::{LEDGER, Table};
 use super::error::ClientError;
+use super::reasons;
 use super::rollup_ddl::Rollup;
 use super::schema::{Schema, create_with_comment};
 use super::sql::{name_list, quote_name, quote_table, quote_text};
@@ -113,10 +114,25 @@ impl Schema {
         for table in self.tables() {
             self.apply_table(&mut run, &found, table)?;
         }
+        self.apply_reasons(&mut run, &found)?;
         for rollup in &self.rollups {
             self.apply_rollup(&mut run, &found, rollup)?;
         }
         Ok(run.done)
+    }
+
+    /// Creates the view for analysts where the dead letters are there without it, and changes nothing else. What was done, or
+    /// why it could not be.
+    ///
+    /// # Errors
+    /// ClickHouse is away.
+    pub fn apply_for_analysts(&self, clickhouse: &ClickHouse) -> Result<Option<String>, ApplyError> {
+        let mut run = Run { clickhouse, done: Vec::new() };
+        let found = run.ask("reading system.tables", Found::read)?;
+        if found.table(&self.dead_letters.name).is_some() {
+            self.apply_reasons(&mut run, &found)?;
+        }
+        Ok(run.done.pop())
     }
 
     fn apply_table(&self, run: &mut Run<'_>, found: &Found, table: &Table) -> Result<(), ApplyError> {
@@ -141,6 +157,21 @@ impl Schema {
                 "ALTER TABLE {altered} DROP CONSTRAINT IF EXISTS {name}, ADD CONSTRAINT {name} CHECK {check}"
             ))?;
             run.done(format!("set constraint {}.{name}: {check}", table.name));
+        }
+        Ok(())
+    }
+
+    /// The view for analysts. A server that refuses it refuses no load.
+    fn apply_reasons(&self, run: &mut Run<'_>, found: &Found) -> Result<(), ApplyError> {
+        if found.table(&self.reasons.name).is_some() {
+            return Ok(());
+        }
+        match run.statement(reasons::create(&self.database, &self.reasons)) {
+            Ok(()) => run.done(format!("created view {}", self.reasons.name)),
+            Err(ApplyError::Client { source, .. }) if source.code().is_some() && !source.is_transient() => {
+                run.done(reasons::refused(&self.database, &source));
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

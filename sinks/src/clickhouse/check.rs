@@ -14,6 +14,7 @@ use super::client::ClickHouse;
 use super::ddl::{Table, TableColumn};
 use super::durability;
 use super::error::ClientError;
+use super::reasons;
 use super::rollup_ddl::Rollup;
 use super::schema::Schema;
 use super::sql::quote_text;
@@ -57,6 +58,11 @@ impl Difference {
         self.mend != Mend::Nobody
     }
 
+    /// Whether it is about what analysts read of the dead letters, which no load needs.
+    pub fn is_for_analysts(&self) -> bool {
+        self.object == reasons::DEAD_LETTER_REASONS
+    }
+
     /// The statement that mends a table's setting. Such a difference weakens the guarantee, but inserts work.
     pub fn statement(&self) -> Option<&str> {
         match &self.mend {
@@ -94,7 +100,7 @@ pub(super) struct FoundTable {
     pub(super) engine_full: String,
     select: String,
     pub(super) comment: String,
-    create: String,
+    pub(super) create: String,
 }
 
 struct FoundColumn {
@@ -222,6 +228,7 @@ impl Schema {
                 differences.push(Difference { object: table.name.clone(), what, expected, actual, mend: Mend::Apply });
             }
         }
+        reasons::compare(clickhouse, found, &self.reasons, &mut differences)?;
         differences.extend(self.claims.iter().flat_map(|claims| claims::compare(claims, &self.events, found)));
         for rollup in &self.rollups {
             self.compare_table(&rollup.target, found, false, &mut differences);
@@ -345,7 +352,7 @@ fn compare_columns(table: &Table, found: &Found, extendable: bool, differences: 
     }
 }
 
-fn compare_select(
+pub(super) fn compare_select(
     clickhouse: &ClickHouse,
     found: &Found,
     name: &str,

@@ -37,6 +37,11 @@ pub fn kind_of_code(code: u32) -> ErrorKind {
     CODES.iter().find(|(known, _, _)| *known == code).map_or(ErrorKind::Pause, |(_, _, kind)| *kind)
 }
 
+/// What ClickHouse calls a known code.
+pub(super) fn name_of_code(code: u32) -> Option<&'static str> {
+    CODES.iter().find(|(known, _, _)| *known == code).map(|(_, name, _)| *name)
+}
+
 /// Whether the code says that a profile or a constraint keeps the user from writing, or from setting what an insert needs.
 pub(super) const fn is_bound_user(code: u32) -> bool {
     matches!(code, 164 | 452 | 472)

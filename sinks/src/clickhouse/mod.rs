@@ -6,6 +6,7 @@
 //! | `error.rs`, `codes.rs` | what can fail, and what it asks of us |
 //! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
+//! | `reasons.rs` | the dead letters as analysts see them |
 //! | `preflight.rs`, `durability.rs` | what server and tables can promise, and why not more |
 //! | `guarded.rs` | a sink that asks that again after a failure |
 //! | `store.rs` | what the sink asks of a server, so that a twin can stand in for it |
@@ -35,6 +36,7 @@ mod ledger;
 mod left_out;
 mod partials;
 mod preflight;
+mod reasons;
 mod rejected;
 mod resume;
 mod rollup_ddl;
@@ -57,6 +59,7 @@ pub use ddl::{CONFIGS, DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableC
 pub use error::{ClientError, ConnectError, ServerException};
 pub use guarded::{Failures, GuardedSink};
 pub use preflight::{Grade, Preflight, Reason, preflight};
+pub use reasons::DEAD_LETTER_REASONS;
 pub use rollup_ddl::{Feed, Rollup, Select, View};
 pub use schema::Schema;
 pub use scratch::Scratch;

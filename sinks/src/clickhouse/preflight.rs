@@ -127,10 +127,15 @@ pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, 
     };
     reasons.extend(settings(clickhouse, &applied));
     let schema = Schema::from_config(config);
+    let (for_analysts, differences): (Vec<_>, Vec<_>) =
+        schema.check(clickhouse)?.into_iter().partition(Difference::is_for_analysts);
     let (weak, differences): (Vec<_>, Vec<_>) =
-        schema.check(clickhouse)?.into_iter().partition(|difference| difference.statement().is_some());
+        differences.into_iter().partition(|difference| difference.statement().is_some());
     reasons.extend(weak.iter().map(weakness));
-    let notes = notes(clickhouse, config, &applied)?;
+    let mut notes = notes(clickhouse, config, &applied)?;
+    notes.extend(for_analysts.iter().map(|difference| {
+        format!("for analysts: {difference}; loads do not need it, and `longshore schema --apply` makes it")
+    }));
     Ok(Preflight { differences, reasons, notes })
 }
 

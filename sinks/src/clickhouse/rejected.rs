@@ -168,7 +168,7 @@ pub(super) fn rows_where(batch: &RecordBatch, keep: impl Iterator<Item = bool>) 
 /// dead letters is read by people who must not see what is in it.
 fn fault(refusal: &ServerException) -> Fault {
     let broken =
-        constraint(refusal.without_values()).map(|(name, says)| format!("it breaks constraint `{name}`: {says}"));
+        constraint(&refusal.without_values()).map(|(name, says)| format!("it breaks constraint `{name}`: {says}"));
     let said = broken.unwrap_or_else(|| "a value does not fit its column".to_owned());
     Fault::new(Reason::Rejected, format!("{said} (ClickHouse error {})", refusal.code))
 }

@@ -9,6 +9,7 @@ use longshore_core::config::{Config, FilledBy};
 use super::check::ENGINE_MARK;
 use super::ddl::{Events, Table, claims, configs, dead_letters, ledger};
 use super::durability::{FSYNC, Wanted};
+use super::reasons;
 use super::rollup_ddl::{Feed, Rollup, View, rollup};
 use super::sql::{quote_name, quote_table, quote_text};
 
@@ -21,6 +22,8 @@ pub struct Schema {
     pub events: Table,
     /// The dead letters.
     pub dead_letters: Table,
+    /// The dead letters for analysts: without their records.
+    pub reasons: View,
     /// The ledger.
     pub ledger: Table,
     /// The configs that slices were planned under, if a source reads topics.
@@ -47,6 +50,7 @@ impl Schema {
             database: config.clickhouse.database.clone(),
             events: events.table(&config.table.order_by),
             dead_letters: dead_letters(),
+            reasons: reasons::reasons(&config.clickhouse.database),
             ledger: ledger(),
             configs: config.sources.iter().any(|source| source.kafka().is_some()).then(configs),
             claims: config.dedup.as_ref().map(|spec| claims(&config.table.name, spec)),
@@ -69,6 +73,7 @@ impl Schema {
     pub fn statements(&self) -> Vec<String> {
         let mut statements = vec![self.create_database()];
         statements.extend(self.tables().map(|table| table.create(&self.database)));
+        statements.push(reasons::create(&self.database, &self.reasons));
         for rollup in &self.rollups {
             let views = rollup.views.iter().map(|view| self.create_view(view));
             match self.filled_by {

@@ -26,6 +26,7 @@ mod foreground;
 mod ports;
 mod probe;
 mod process;
+mod rights;
 mod server;
 mod users;
 mod xml;
@@ -58,6 +59,8 @@ pub struct EmbeddedOptions {
     pub memory_bytes_max: Option<u64>,
     /// Password of the read-only analyst, empty for none; default a random one, kept with the engine's.
     pub analyst_password: Option<String>,
+    /// Databases that the analyst reads, beside those that are in the data folder when the server starts: the config's.
+    pub databases: Vec<String>,
     /// How long the server may take until it answers.
     pub start_timeout: Duration,
 }
@@ -73,6 +76,7 @@ impl EmbeddedOptions {
             launcher,
             memory_bytes_max: None,
             analyst_password: None,
+            databases: Vec::new(),
             start_timeout: Duration::from_secs(EMBEDDED_START_SECONDS_MAX),
         }
     }
@@ -88,6 +92,7 @@ impl std::fmt::Debug for EmbeddedOptions {
             .field("library", &self.library)
             .field("launcher", &self.launcher)
             .field("memory_bytes_max", &self.memory_bytes_max)
+            .field("databases", &self.databases)
             .field("start_timeout", &self.start_timeout)
             .finish_non_exhaustive()
     }

@@ -18,6 +18,7 @@ use super::folder::{DataFolder, write_private};
 use super::ports::Ports;
 use super::probe;
 use super::process::Process;
+use super::rights::databases_in;
 use super::users::users_xml;
 
 /// Between two questions to a server that starts; it takes about a second.
@@ -52,7 +53,15 @@ impl EmbeddedServer {
         if let Some(password) = &options.analyst_password {
             credentials.analyst_password = Secret::new(password.as_str());
         }
-        write_private(Path::new(&folder.users_file()), &users_xml(&credentials))?;
+        let store = folder.store();
+        let found = databases_in(Path::new(&store));
+        let mut databases = found.map_err(|source| EmbeddedError::Folder {
+            action: "list the databases of",
+            path: store.into(),
+            source,
+        })?;
+        databases.extend(options.databases.iter().cloned());
+        write_private(Path::new(&folder.users_file()), &users_xml(&credentials, &databases))?;
         let mut starts = 1;
         loop {
             let ports = Ports::choose(options.http_port, options.tcp_port)?;

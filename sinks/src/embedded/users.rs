@@ -2,15 +2,18 @@
 //!
 //! - `longshore`, the engine: everything with databases, tables and views. No files, no URLs, no other servers, no
 //!   users, no shutting down: the engine needs none of it, and so a leaked password gives none of it either.
-//! - `analyst`: reads everything, changes nothing.
+//! - `analyst`: reads what `rights.rs` gives it, changes nothing.
 //! - `default`: ClickHouse's start logs in by this name without a password, from the address that local clients
 //!   have too, so it can neither be left out nor be told apart from them. It may open the two ports and read
 //!   `system.numbers`, three queries in the life of the server, and its start uses up all three. What is left
 //!   (an expression without a table, which no quota counts) runs one at a time, for a second, in 10 MB.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::credentials::{ANALYST_USER, Credentials, ENGINE_USER};
+use super::rights::analyst_grants;
 
 /// Queries that the start of the server runs as `default`: see `BOOTSTRAP_QUERY` in `config.rs`.
 pub(super) const BOOTSTRAP_QUERIES: usize = 3;
@@ -60,8 +63,8 @@ const READER_SETTINGS: [&str; 16] = [
     "output_format_json_quote_64bit_integers",
 ];
 
-/// The whole users file. It holds digests, not passwords.
-pub(super) fn users_xml(credentials: &Credentials) -> String {
+/// The whole users file. It holds digests, not passwords. Analysts read these databases.
+pub(super) fn users_xml(credentials: &Credentials, databases: &BTreeSet<String>) -> String {
     let table_engines: Vec<String> = TABLE_ENGINES.iter().map(|name| format!("TABLE ENGINE ON {name}")).collect();
     let changeable: String = READER_SETTINGS
         .iter()
@@ -125,8 +128,7 @@ pub(super) fn users_xml(credentials: &Credentials) -> String {
       <profile>reader</profile>
       <quota>default</quota>
       <grants>
-        <query>GRANT SELECT, SHOW, dictGet ON *.*</query>
-      </grants>
+{analyst_grants}      </grants>
     </{ANALYST_USER}>
   </users>
 </clickhouse>
@@ -135,6 +137,7 @@ pub(super) fn users_xml(credentials: &Credentials) -> String {
         // in 2038.
         quota_seconds = i32::MAX,
         table_engines = table_engines.join(", "),
+        analyst_grants = analyst_grants(databases),
     )
 }
 
@@ -158,7 +161,8 @@ mod tests {
     use super::*;
 
     fn xml(analyst: &str) -> String {
-        users_xml(&Credentials { engine_password: Secret::new("abc"), analyst_password: Secret::new(analyst) })
+        let credentials = Credentials { engine_password: Secret::new("abc"), analyst_password: Secret::new(analyst) };
+        users_xml(&credentials, &BTreeSet::new())
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn progress(report: &Report, faults: u64) {
 fn target(spec: &ClickHouseSpec) -> anyhow::Result<Target> {
     match &spec.server {
         ServerSpec::Embedded(embedded) => {
-            let options = connect::options(embedded)?;
+            let options = connect::options(embedded, &spec.database)?;
             Ok(Target::Own(longshore_sinks::embedded::EmbeddedOptions { http_port: None, tcp_port: None, ..options }))
         }
         ServerSpec::Url(url) => {

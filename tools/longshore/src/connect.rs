@@ -21,7 +21,7 @@ impl Server {
         let (embedded, connection) = match &spec.server {
             ServerSpec::Embedded(embedded) => {
                 tracing::info!("starting the embedded ClickHouse");
-                let server = EmbeddedServer::start(options(embedded)?)?;
+                let server = EmbeddedServer::start(options(embedded, &spec.database)?)?;
                 let connection = Connection {
                     url: server.http_url(),
                     user: server.engine_user().to_owned(),
@@ -94,8 +94,8 @@ impl Sink for Watched<'_> {
     }
 }
 
-/// The options of an embedded server as the config has them.
-pub(crate) fn options(spec: &EmbeddedSpec) -> anyhow::Result<EmbeddedOptions> {
+/// The options of an embedded server as the config has them, with the database that analysts read.
+pub(crate) fn options(spec: &EmbeddedSpec, database: &str) -> anyhow::Result<EmbeddedOptions> {
     let launcher: PathBuf = std::env::current_exe().context("cannot find the path of this program")?;
     Ok(EmbeddedOptions {
         data: spec.data.clone(),
@@ -104,6 +104,7 @@ pub(crate) fn options(spec: &EmbeddedSpec) -> anyhow::Result<EmbeddedOptions> {
         library: spec.library.clone(),
         memory_bytes_max: spec.memory_bytes_max,
         analyst_password: spec.analyst_password.as_ref().map(|password| password.expose().to_owned()),
+        databases: vec![database.to_owned()],
         ..EmbeddedOptions::new(launcher)
     })
 }

@@ -16,7 +16,7 @@ use longshore_ingest::pipeline::{self, Outcome, PipelineOptions};
 use longshore_ingest::progress::Progress;
 use longshore_ingest::read::ReadMethod;
 use longshore_ingest::retry::RetryPolicy;
-use longshore_sinks::clickhouse::{ClickHouseSink, Failures, GuardedSink, Schema};
+use longshore_sinks::clickhouse::{ClickHouseSink, DEAD_LETTER_REASONS, Failures, GuardedSink, Schema};
 
 use crate::cli::LoadArgs;
 use crate::connect::{Server, Watched};
@@ -24,12 +24,13 @@ use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
 use crate::output::say;
 use crate::report::{self, Report};
-use crate::{bar, config_file, guarantee, inputs, kernels, schema, signals};
+use crate::{bar, config_file, exposed, guarantee, inputs, kernels, schema, signals};
 
 /// Loads what the command line or the config names.
 pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
     let kernels = kernels::choose().or_exit(Exit::Usage)?;
     let config = config_file::read(&args.config.config).or_exit(Exit::Config)?;
+    exposed::warn(&config);
     let keyring = config_file::keyring(&config).or_exit(Exit::Config)?;
     let dictionary = config_file::dictionary(&config).or_exit(Exit::Config)?;
     let decoder = Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?.with_kernels(kernels);
@@ -100,7 +101,7 @@ fn load(
             .chain(outcome.input_errors.iter().map(ToString::to_string))
             .collect(),
         peak_resident_bytes: report::peak_resident_bytes(),
-        dead_letters_table: format!("{}.dead_letters", config.clickhouse.database),
+        dead_letters_view: format!("{}.{DEAD_LETTER_REASONS}", config.clickhouse.database),
     };
     say!("{}", if args.json { report.json() } else { report.text().trim_end().to_owned() });
     match refused {

@@ -10,6 +10,7 @@ mod config_file;
 mod connect;
 mod doctor;
 mod exit;
+mod exposed;
 mod guarantee;
 mod inputs;
 mod kernels;

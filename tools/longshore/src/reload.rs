@@ -18,7 +18,7 @@ use longshore_sinks::clickhouse::{ClickHouse, ClientError};
 use crate::bundle::Bundle;
 use crate::metrics::Metrics;
 use crate::run::processing::Processing;
-use crate::{config_file, guarantee};
+use crate::{config_file, exposed, guarantee};
 
 /// How long a ClickHouse that is away is left alone.
 const AWAY_WAIT: Duration = Duration::from_secs(5);
@@ -76,6 +76,7 @@ impl Reload {
         loop {
             match self.judge(&candidate) {
                 Outcome::Applied => {
+                    exposed::warn(&candidate.config);
                     (self.config, self.text) = (candidate.config, candidate.text);
                     self.metrics.reloaded(true);
                     return hangups.recv();

@@ -25,7 +25,7 @@ pub(crate) struct Report {
     /// Largest resident set of this process, bytes, where the system tells.
     pub(crate) peak_resident_bytes: Option<u64>,
     /// Where the dead letters are, such as `longshore.dead_letters`.
-    pub(crate) dead_letters_table: String,
+    pub(crate) dead_letters_view: String,
 }
 
 /// Products listed by name; the rest is summed up.
@@ -107,7 +107,7 @@ impl Report {
             let _ = writeln!(
                 text,
                 "                SELECT reason, source, offset, detail FROM {} ORDER BY loaded_at DESC LIMIT 20",
-                self.dead_letters_table
+                self.dead_letters_view
             );
         }
         if self.retries > 0 {
@@ -202,7 +202,7 @@ mod tests {
             stopped: false,
             input_errors: vec![],
             peak_resident_bytes: None,
-            dead_letters_table: "logs.dead_letters".into(),
+            dead_letters_view: "logs.dead_letter_reasons".into(),
         }
     }
 
@@ -214,7 +214,7 @@ loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
   filtered      400 by the config's filters
   duplicates    100 of events that are stored already
   dead letters  500: bad_json 300, tag_mismatch 200
-                SELECT reason, source, offset, detail FROM logs.dead_letters ORDER BY loaded_at DESC LIMIT 20
+                SELECT reason, source, offset, detail FROM logs.dead_letter_reasons ORDER BY loaded_at DESC LIMIT 20
   retries       3, nothing was lost
   by product
     p01         990,000

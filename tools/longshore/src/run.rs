@@ -32,7 +32,7 @@ use crate::load::default_workers;
 use crate::metrics::{Endpoint, Metrics};
 use crate::output::say;
 use crate::reload::Reload;
-use crate::{config_file, guarantee, kernels, schema, signals};
+use crate::{config_file, exposed, guarantee, kernels, schema, signals};
 
 /// Runs the service.
 pub(crate) fn run(args: &RunArgs) -> CommandResult {
@@ -45,6 +45,7 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     let path = &args.config.config;
     let text = config_file::text(path).or_exit(Exit::Config)?;
     let config = config_file::parse(&text, path).or_exit(Exit::Config)?;
+    exposed::warn(&config);
     let bundle = Bundle::read(text, path, &config).or_exit(Exit::Config)?;
     let patterns = patterns(&config).or_exit(Exit::Config)?;
     if !patterns.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longshore_sinks::clickhouse::{ClickHouse, Schema};
+use longshore_sinks::clickhouse::{ClickHouse, Difference, Schema};
 
 use crate::cli::SchemaArgs;
 use crate::config_file;
@@ -42,7 +42,8 @@ pub(crate) fn compare(client: &ClickHouse, tables: &Schema, config: &Path) -> Co
     if differences.iter().all(|difference| difference.can_apply()) {
         say!("`longshore schema -c {} --apply` creates what is absent and sets what tables lack", config.display());
     }
-    Ok(Exit::Config)
+    // What no load needs keeps nobody from loading.
+    Ok(if differences.iter().all(Difference::is_for_analysts) { Exit::Done } else { Exit::Config })
 }
 
 fn apply(client: &ClickHouse, tables: &Schema) -> CommandResult {
@@ -56,11 +57,14 @@ fn apply(client: &ClickHouse, tables: &Schema) -> CommandResult {
     Ok(Exit::Done)
 }
 
-/// Before a load: creates everything in a database that has nothing of it yet.
+/// Before a load: creates everything in a database that has nothing of it yet, and in one of an earlier version what analysts
+/// read of the dead letters.
 pub(crate) fn create_if_fresh(client: &ClickHouse, tables: &Schema) -> Result<(), Failure> {
     if tables.is_absent(client).or_exit(Exit::Refused)? {
         let done = tables.apply(client).or_exit(Exit::Refused)?;
         tracing::info!("created {} tables and views in the database {}", done.len(), client.database());
+    } else if let Some(done) = tables.apply_for_analysts(client).or_exit(Exit::Refused)? {
+        tracing::info!("{done}");
     }
     Ok(())
 }

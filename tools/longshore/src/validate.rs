@@ -7,7 +7,7 @@ use crate::cli::ValidateArgs;
 use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, OrExit};
 use crate::output::say;
-use crate::{config_file, guarantee, schema};
+use crate::{config_file, exposed, guarantee, schema};
 
 /// Checks the config, the files that it names, and (unless told not to connect) the server's tables.
 pub(crate) fn run(args: &ValidateArgs) -> CommandResult {
@@ -31,6 +31,7 @@ pub(crate) fn run(args: &ValidateArgs) -> CommandResult {
         config.rollups.len(),
         config.sources.len()
     );
+    exposed::warn(&config);
     if args.no_connect {
         return Ok(Exit::Done);
     }

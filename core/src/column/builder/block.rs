@@ -13,7 +13,7 @@ use crate::column::convert::net::{self, stored};
 use crate::column::convert::number::{double, integer, single};
 use crate::column::convert::quick::Short;
 use crate::column::convert::{boolean, json, text as as_text};
-use crate::column::mismatch::Cause;
+use crate::column::mismatch::{Cause, Shown};
 use crate::column::span::{Kinds, Span, SpanKind};
 use crate::column::value::Value;
 use crate::json::RawValue;
@@ -70,7 +70,7 @@ impl ColumnBuilder {
         if block.kinds.are_only(Kinds::MISSING) && is_uniform {
             return self.push_missing_rows(block, null);
         }
-        if self.masked || self.is_list() {
+        if self.shown == Shown::Masked || self.is_list() {
             return self.push_one_by_one(block, text);
         }
         if !self.buffer.push_block(block, null, text)? {

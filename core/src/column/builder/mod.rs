@@ -20,7 +20,7 @@ use self::buffer::Buffer;
 use self::cells::Bits;
 use super::layout::LayoutColumn;
 use super::mask::check_mask;
-use super::mismatch::Mismatch;
+use super::mismatch::{Mismatch, Shown};
 use super::value::Value;
 use super::{ColumnSpec, ColumnType, Mask};
 use crate::json::{Kind, RawValue};
@@ -35,7 +35,7 @@ pub struct ColumnBuilder {
     is_json: bool,
     /// Values are checked and then dropped for the zero value.
     zeroes: bool,
-    masked: bool,
+    shown: Shown,
     name: Arc<str>,
     ty: ColumnType,
 }
@@ -58,7 +58,7 @@ impl ColumnBuilder {
             if let Err(error) = check_mask(mask, &spec.ty) {
                 panic!("the mask of column {} was not checked: {error}", spec.name);
             }
-            builder.masked = true;
+            builder.shown = Shown::Masked;
             builder.zeroes = *mask == Mask::Redact && !builder.ty.is_text();
             builder.buffer.set_mask(mask);
         }
@@ -71,6 +71,14 @@ impl ColumnBuilder {
         let mut builder = Self::new(spec);
         builder.buffer.narrow_to_event_time();
         builder
+    }
+
+    /// The same for a column of records whose values no reason may show.
+    pub fn hidden(mut self) -> Self {
+        if self.shown == Shown::Value {
+            self.shown = Shown::Hidden;
+        }
+        self
     }
 
     /// An empty column of the events table, for columns that the engine fills itself: no default, no mask.
@@ -93,7 +101,7 @@ impl ColumnBuilder {
             has_default: false,
             is_json: *ty == ColumnType::Json,
             zeroes: false,
-            masked: false,
+            shown: Shown::Value,
             name,
             ty: ty.clone(),
         }
@@ -136,7 +144,7 @@ impl ColumnBuilder {
             _ => {}
         }
         if let Err(cause) = self.buffer.push(value) {
-            return Err(Mismatch::wrong(&self.name, &self.ty, self.masked, value, cause));
+            return Err(Mismatch::wrong(&self.name, &self.ty, self.shown, value, cause));
         }
         self.row_added();
         Ok(())
@@ -185,7 +193,7 @@ impl ColumnBuilder {
             _ => {}
         }
         if let Err(cause) = self.buffer.push_fills(1) {
-            return Err(Mismatch::wrong(&self.name, &self.ty, self.masked, value, cause));
+            return Err(Mismatch::wrong(&self.name, &self.ty, self.shown, value, cause));
         }
         if let Some(validity) = &mut self.validity {
             validity.push(true);
@@ -214,7 +222,7 @@ impl ColumnBuilder {
     /// # Panics
     /// If no list is open.
     pub fn list_item(&mut self, value: Value<'_>) -> Result<(), Mismatch> {
-        self.list().item(value).map_err(|cause| Mismatch::wrong(&self.name, &self.ty, self.masked, value, cause))
+        self.list().item(value).map_err(|cause| Mismatch::wrong(&self.name, &self.ty, self.shown, value, cause))
     }
 
     /// Closes the open list: one row was appended.

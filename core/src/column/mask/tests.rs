@@ -50,6 +50,110 @@ fn address_prefixes() {
     assert_eq!(mask(24, 48).v6(mapped).to_string(), "::ffff:203.0.113.0");
 }
 
+/// What is hidden, bit by bit: an IPv4 address is looked for at every place where the documents put one.
+fn naive_v6(v4_bits: u32, v6_bits: u32, address: Ipv6Addr) -> Ipv6Addr {
+    let o = address.octets();
+    if o[..10] == [0; 10] && o[10..12] == [255; 2] {
+        let mut mapped = o;
+        hide(&mut mapped, &[12, 13, 14, 15], v4_bits);
+        return Ipv6Addr::from(mapped);
+    }
+    let mut kept = o;
+    let low = [12, 13, 14, 15];
+    let mut at = |is_there: bool, places: [usize; 4]| {
+        if is_there {
+            hide(&mut kept, &places, v4_bits);
+        }
+    };
+    at(o[..12] == [0; 12] && o[12..] > [0, 0, 0, 1][..], low);
+    at(o[..8] == [0; 8] && o[8..12] == [255, 255, 0, 0], low);
+    at(o[..12] == [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0], low);
+    let local = o[..6] == [0, 0x64, 0xff, 0x9b, 0, 1];
+    at(local, [6, 7, 9, 10]);
+    at(local, [7, 9, 10, 11]);
+    at(local, [9, 10, 11, 12]);
+    at(local, low);
+    let teredo = o[..4] == [0x20, 1, 0, 0];
+    at(teredo, [4, 5, 6, 7]);
+    at(teredo, low);
+    let six_to_four = o[..2] == [0x20, 2];
+    at(six_to_four, [2, 3, 4, 5]);
+    at(six_to_four && o[2..6] == o[12..], low);
+    at((o[8] == 0 || o[8] == 2) && o[9..12] == [0, 0x5e, 0xfe], low);
+    hide(&mut kept, &std::array::from_fn::<usize, 16, _>(|place| place), v6_bits);
+    Ipv6Addr::from(kept)
+}
+
+/// Clears the bits behind the first `bits` of those that the bytes at `places` have.
+fn hide(bytes: &mut [u8; 16], places: &[usize], bits: u32) {
+    for (index, &place) in places.iter().enumerate() {
+        for bit in 0..8 {
+            if index as u32 * 8 + bit >= bits {
+                bytes[place] &= !(0x80 >> bit);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_embedded_ipv4_address_keeps_what_it_would_keep_by_itself() {
+    let mask = |v4: u8, v6: u8| AddressMask::new(&Mask::IpPrefix { v4, v6 }).expect("a mask for addresses");
+    // 203.0.113.7 is cb00:7107; inverted, as Teredo has it, 34ff:8ef8.
+    for (what, address, at_48, at_128) in [
+        ("6to4", "2002:cb00:7107::1", "2002:cb00:7100::", "2002:cb00:7100::1"),
+        ("6to4, twice", "2002:cb00:7107::cb00:7107", "2002:cb00:7100::", "2002:cb00:7100::cb00:7100"),
+        ("NAT64", "64:ff9b::203.0.113.7", "64:ff9b::", "64:ff9b::cb00:7100"),
+        ("NAT64, /48", "64:ff9b:1:cb00:71:700::", "64:ff9b:1::", "64:ff9b:1:cb00:71::"),
+        // The first byte might be the last one of another form.
+        ("NAT64, /96", "64:ff9b:1::203.0.113.7", "64:ff9b:1::", "64:ff9b:1::7100"),
+        ("Teredo", "2001:0:cb00:7107:0:1234:34ff:8ef8", "2001:0:cb00::", "2001:0:cb00:7100:0:1234:34ff:8e00"),
+        ("compatible", "::203.0.113.7", "::", "::203.0.113.0"),
+        ("translated", "::ffff:0:203.0.113.7", "::", "::ffff:0:cb00:7100"),
+        ("ISATAP", "2001:db8::5efe:203.0.113.7", "2001:db8::", "2001:db8::5efe:cb00:7100"),
+        ("ISATAP, unique", "2001:db8::200:5efe:203.0.113.7", "2001:db8::", "2001:db8::200:5efe:cb00:7100"),
+        ("mapped", "::ffff:203.0.113.7", "::ffff:203.0.113.0", "::ffff:203.0.113.0"),
+        ("none", "2001:db8:1:2:3:4:cb00:7107", "2001:db8:1::", "2001:db8:1:2:3:4:cb00:7107"),
+        ("loopback", "::1", "::", "::1"),
+    ] {
+        let address: Ipv6Addr = address.parse().expect("an address");
+        let masked = |v6| mask(24, v6).v6(address);
+        assert_eq!(masked(48), at_48.parse::<Ipv6Addr>().expect("an address"), "{what}");
+        assert_eq!(masked(128), at_128.parse::<Ipv6Addr>().expect("an address"), "{what}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn address_masks_are_as_their_naive_twin(
+        form in 0..14_usize, random: [u8; 16], copied: bool, v4 in 0..=32_u8, v6 in 0..=128_u8,
+    ) {
+        const PREFIXES: [&[u8]; 11] = [
+            &[0; 12],
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255],
+            &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0],
+            &[0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[0, 0x64, 0xff, 0x9b, 0, 1],
+            &[0x20, 1, 0, 0],
+            &[0x20, 2],
+            &[0; 15],
+            &[0x20, 1, 0xd, 0xb8],
+            &[0, 0x64, 0xff, 0x9b, 0, 2],
+            &[],
+        ];
+        let mut bytes = random;
+        match PREFIXES.get(form) {
+            Some(prefix) => bytes[..prefix.len()].copy_from_slice(prefix),
+            None => bytes[8..12].copy_from_slice(&[[0, 0, 0x5e, 0xfe], [2, 0, 0x5e, 0xfe], [4, 0, 0x5e, 0xfe]][form - 11]),
+        }
+        if copied {
+            bytes.copy_within(2..6, 12);
+        }
+        let address = Ipv6Addr::from(bytes);
+        let mask = AddressMask::new(&Mask::IpPrefix { v4, v6 }).expect("a mask for addresses");
+        proptest::prop_assert_eq!(mask.v6(address), naive_v6(v4.into(), v6.into(), address), "{}", address);
+    }
+}
+
 #[test]
 fn which_mask_is_for_which_type() {
     let list = |item: ColumnType| ColumnType::List(Box::new(item));

@@ -6,7 +6,7 @@ use super::columns::check_name;
 use crate::config::context::quote;
 use crate::config::table::{Item, Section};
 use crate::config::{
-    ClickHouseSpec, EmbeddedSpec, FilledBy, Guarantee, Secret, ServerSpec, UrlSpec, WireCompression, values,
+    ClickHouseSpec, DATABASE_DEFAULT, EmbeddedSpec, FilledBy, Guarantee, ServerSpec, UrlSpec, WireCompression, values,
 };
 use crate::limits;
 
@@ -14,6 +14,7 @@ const KEYS: &[&str] = &[
     "url",
     "user",
     "password",
+    "password_file",
     "ca_file",
     "database",
     "inserts_in_flight",
@@ -23,7 +24,8 @@ const KEYS: &[&str] = &[
     "fsync",
     "embedded",
 ];
-const EMBEDDED_KEYS: &[&str] = &["data", "http_port", "tcp_port", "library", "memory_max", "analyst_password"];
+const EMBEDDED_KEYS: &[&str] =
+    &["data", "http_port", "tcp_port", "library", "memory_max", "analyst_password", "analyst_password_file"];
 
 const COMPRESSIONS: [(&str, WireCompression); 3] =
     [("auto", WireCompression::Auto), ("none", WireCompression::None), ("lz4", WireCompression::Lz4)];
@@ -39,7 +41,7 @@ const OWN_DATABASES: [&str; 3] = ["system", "information_schema", "INFORMATION_S
 pub(super) fn read(root: &Section<'_>) -> Option<ClickHouseSpec> {
     let mut spec = ClickHouseSpec {
         server: ServerSpec::Embedded(EmbeddedSpec::default()),
-        database: "longshore".to_owned(),
+        database: DATABASE_DEFAULT.to_owned(),
         inserts_in_flight: limits::INSERTS_IN_FLIGHT,
         compression: WireCompression::Auto,
         rollups: FilledBy::Engine,
@@ -91,7 +93,11 @@ fn read_server(section: &Section<'_>) -> Option<ServerSpec> {
         Some(url) => read_url(section, url).map(ServerSpec::Url),
         None => {
             let message = "only a server on a URL has it: the embedded one makes its own users";
-            section.refuse(&["user", "password", "ca_file"], message, "write `url` too, or leave it out");
+            section.refuse(
+                &["user", "password", "password_file", "ca_file"],
+                message,
+                "write `url` too, or leave it out",
+            );
             embedded.unwrap_or(Some(EmbeddedSpec::default())).map(ServerSpec::Embedded)
         }
     }
@@ -110,7 +116,7 @@ fn read_url(section: &Section<'_>, item: &Item<'_>) -> Option<UrlSpec> {
         Some(item) => item.filled_string().map(|user| user.value),
         None => Some("default".to_owned()),
     };
-    let password = section.string("password").map(|password| Secret::new(password.value));
+    let password = section.secret("password", "password_file").map(|password| password.value);
     let ca_file = path(section, "ca_file");
     if url.as_ref().is_some_and(|url| url.starts_with("http:")) {
         let message = "an http URL has no TLS, so there is no certificate to check";
@@ -131,14 +137,18 @@ fn read_embedded(item: &Item<'_>) -> Option<EmbeddedSpec> {
     }
     let memory = section.item("memory_max");
     let memory = memory.and_then(|item| item.bytes(limits::EMBEDDED_MEMORY_BYTES_FLOOR..=1 << 50));
-    let analyst_password = section.item("analyst_password").and_then(Item::filled_string);
+    // An empty one would let everybody in: it is none at all.
+    let analyst_password = section.secret("analyst_password", "analyst_password_file");
+    if let Some(password) = analyst_password.as_ref().filter(|password| password.value.expose().is_empty()) {
+        section.context.error(&password.place, "this cannot be empty");
+    }
     Some(EmbeddedSpec {
         data: path(&section, "data"),
         http_port: http_port.map(|port| port.value as u16),
         tcp_port: tcp_port.map(|port| port.value as u16),
         library: path(&section, "library"),
         memory_bytes_max: memory.map(|memory| memory.value),
-        analyst_password: analyst_password.map(|password| Secret::new(password.value)),
+        analyst_password: analyst_password.map(|password| password.value),
     })
 }
 

@@ -9,7 +9,7 @@ use crate::config::{ProductsSpec, TableSpec};
 const KEYS: &[&str] = &["name", "time", "order_by"];
 
 /// Names of tables that are not the events table.
-pub(super) const OWN_TABLES: [&str; 3] = ["configs", "dead_letters", "ledger"];
+pub(super) const OWN_TABLES: [&str; 4] = ["configs", "dead_letter_reasons", "dead_letters", "ledger"];
 
 /// `[table]` as far as it could be read; what could not is `None`.
 #[derive(Default)]

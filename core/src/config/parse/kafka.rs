@@ -6,11 +6,11 @@ use toml::de::DeValue;
 
 use crate::config::context::{At, quote};
 use crate::config::table::{Item, Section};
-use crate::config::{KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart, KafkaTls, SaslMechanism, Secret};
+use crate::config::{KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart, KafkaTls, SaslMechanism};
 
 const KEYS: &[&str] = &["brokers", "topics", "group", "start", "messages", "tls", "sasl", "properties"];
-const TLS_KEYS: &[&str] = &["ca_file", "cert_file", "key_file", "key_password"];
-const SASL_KEYS: &[&str] = &["mechanism", "user", "password"];
+const TLS_KEYS: &[&str] = &["ca_file", "cert_file", "key_file", "key_password", "key_password_file"];
+const SASL_KEYS: &[&str] = &["mechanism", "user", "password", "password_file"];
 
 const MESSAGES: [(&str, KafkaMessages); 2] = [("record", KafkaMessages::Record), ("lines", KafkaMessages::Lines)];
 
@@ -186,8 +186,13 @@ fn read_tls(item: &Item<'_>) -> Option<KafkaTls> {
     let section = item.section(TLS_KEYS)?;
     let path = |key: &str| section.context.resolve(&section.string(key)?);
     let (cert_file, key_file) = (path("cert_file"), path("key_file"));
-    let key_password = section.string("key_password").map(|password| Secret::new(password.value));
-    for (there, other) in [("cert_file", "key_file"), ("key_file", "cert_file"), ("key_password", "key_file")] {
+    let key_password = section.secret("key_password", "key_password_file").map(|password| password.value);
+    for (there, other) in [
+        ("cert_file", "key_file"),
+        ("key_file", "cert_file"),
+        ("key_password", "key_file"),
+        ("key_password_file", "key_file"),
+    ] {
         if let Some(item) = section.item(there)
             && !section.has(other)
         {
@@ -208,10 +213,16 @@ fn read_sasl(item: &Item<'_>) -> Option<KafkaSasl> {
         .required("mechanism", "write \"scram-sha-512\", \"scram-sha-256\" or \"plain\"")
         .and_then(|item| item.one_of(&MECHANISMS));
     let user = section.required("user", "write the name to log in with").and_then(Item::filled_string);
-    let password = section
-        .required("password", "take it from the environment: password = \"${KAFKA_PASSWORD}\"")
-        .and_then(Item::filled_string);
-    Some(KafkaSasl { mechanism: mechanism?.value, user: user?.value, password: Secret::new(password?.value) })
+    if !section.has("password_file") {
+        let help =
+            "take it from the environment, password = \"${KAFKA_PASSWORD}\", or from a file, password_file = \"...\"";
+        section.required("password", help);
+    }
+    let password = section.secret("password", "password_file")?;
+    if password.value.expose().is_empty() {
+        section.context.error(&password.place, "this cannot be empty");
+    }
+    Some(KafkaSasl { mechanism: mechanism?.value, user: user?.value, password: password.value })
 }
 
 fn read_properties(item: &Item<'_>) -> BTreeMap<String, String> {

@@ -1,15 +1,19 @@
 //! `mask` of a column: what happens to its values before they are stored.
 
+use std::collections::BTreeSet;
+
 use toml::de::DeValue;
 
 use crate::column::mask::check_mask;
 use crate::column::{ColumnType, Mask};
 use crate::config::table::{Item, Section};
+use crate::limits::SALT_BYTES_MIN;
 
-const KEYS: &[&str] = &["hash", "truncate", "ip_prefix"];
+const KEYS: &[&str] = &["hash", "hash_file", "truncate", "ip_prefix"];
 const PREFIX_KEYS: &[&str] = &["v4", "v6"];
 
-const FORMS: &str = "write \"redact\", { hash = \"${SALT}\" }, { truncate = 8 } or { ip_prefix = 24 }";
+const FORMS: &str =
+    "write \"redact\", { hash = \"${SALT}\" }, { hash_file = \"salt\" }, { truncate = 8 } or { ip_prefix = 24 }";
 
 /// The mask of a column, if it has one that fits its type. Of a type that is not known, only the form is checked.
 pub(super) fn read(column: &Section<'_>, ty: Option<&ColumnType>) -> Option<Mask> {
@@ -43,7 +47,13 @@ fn read_table(column: &Section<'_>, item: &Item<'_>, ty: Option<&ColumnType>) ->
     let mask = match kind {
         "hash" => {
             let salt = value.filled_string()?;
+            check_salt(value, &salt.value);
             Mask::Hash { salt: salt.value.into_bytes() }
+        }
+        "hash_file" => {
+            let salt = value.secret_of_file()?;
+            check_salt(value, salt.value.expose());
+            Mask::Hash { salt: salt.value.expose().as_bytes().to_vec() }
         }
         "truncate" => {
             let chars = value.integer(1..=1 << 20)?;
@@ -59,6 +69,44 @@ fn read_table(column: &Section<'_>, item: &Item<'_>, ty: Option<&ColumnType>) ->
         column.context.error_help(&value.place, problem, help);
     }
     Some(mask)
+}
+
+/// Notes a salt that can be found by trying, or that everybody knows. What is hashed can be tried out by whoever knows it.
+fn check_salt(item: &Item<'_>, salt: &str) {
+    const HELP: &str = "make one with `openssl rand -hex 32`, and keep it: other salts make other hashes";
+    let context = item.context();
+    if context.around.accepted_before {
+        return;
+    }
+    if salt.len() < SALT_BYTES_MIN {
+        context.error_help(&item.place, format!("the salt has less than {SALT_BYTES_MIN} bytes"), HELP);
+    } else if is_well_known(salt) {
+        context.error_help(&item.place, "the salt is an example, which everybody knows", HELP);
+    }
+}
+
+/// What salts are called in examples, this project's among them, and what is typed in their place.
+const EXAMPLES: [&str; 12] = [
+    "longshore",
+    "changeme",
+    "change",
+    "example",
+    "password",
+    "hunter2",
+    "pepper",
+    "secret",
+    "salt",
+    "0123456789",
+    "abcdef",
+    "openssl",
+];
+
+/// Whether a salt is little else than examples, or a few characters again and again.
+fn is_well_known(salt: &str) -> bool {
+    let plain: String = salt.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let rest = EXAMPLES.iter().fold(plain, |rest, example| rest.replace(example, ""));
+    let distinct: BTreeSet<u8> = salt.bytes().collect();
+    rest.len() < SALT_BYTES_MIN / 2 || distinct.len() < SALT_BYTES_MIN / 2
 }
 
 /// A lone number counts the bits of the column's own type; of an IPv4 address in an IPv6 column, whose 96 leading bits

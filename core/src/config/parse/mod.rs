@@ -24,6 +24,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::context::{Context, Place};
+use super::secret::Surroundings;
 use super::table::{Section, integer_value};
 use super::{Config, Diagnostic, Env};
 
@@ -49,14 +50,23 @@ const KEYS: &[&str] = &[
 /// Reads a config.
 ///
 /// `path` is the file that `text` came from, as the user named it: diagnostics show it, and relative paths in the config
-/// start at its folder. `env` fills in variables, and its `HOME` is what `~/` means. No file is read.
+/// start at its folder. `env` fills in variables, and its `HOME` is what `~/` means. No file is read: a config whose secrets
+/// stand in files is for [`parse_with`].
 ///
 /// # Errors
 /// Every problem there is, in the order of the file. If the text is not TOML, only that is reported.
 pub fn parse(text: &str, path: &Path, env: &Env) -> Result<Config, Vec<Diagnostic>> {
+    parse_with(text, path, &Surroundings::without_files(env))
+}
+
+/// The same for a config whose secrets may stand in files.
+///
+/// # Errors
+/// As for [`parse`]. What a file holds is in no diagnostic.
+pub fn parse_with(text: &str, path: &Path, around: &Surroundings<'_>) -> Result<Config, Vec<Diagnostic>> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let root = root.into_inner();
-    let context = Context::new(text, path, env, &root);
+    let context = Context::new(text, path, around, &root);
     let mut readable = true;
     for error in &errors {
         let duplicate = error.message() == "duplicate key";
@@ -120,6 +130,7 @@ fn document<'a>(context: &'a Context<'a>, root: &'a DeTable<'a>, path: &Path) ->
         clickhouse: clickhouse?,
         pipeline: pipeline.into_spec(),
         run,
+        secrets: context.written_secrets(),
     })
 }
 

@@ -365,7 +365,8 @@ fn defaults_and_absence() {
 
 #[test]
 fn masks() {
-    const FORMS: &str = "write \"redact\", { hash = \"${SALT}\" }, { truncate = 8 } or { ip_prefix = 24 }";
+    const FORMS: &str =
+        "write \"redact\", { hash = \"${SALT}\" }, { hash_file = \"salt\" }, { truncate = 8 } or { ip_prefix = 24 }";
     assert_eq!(
         problems(&base_with(14, "type = \"string\"\nmask = \"hash\"")),
         [format!("15:8: column \"user_id\".mask: unknown mask; {FORMS}")]
@@ -378,6 +379,23 @@ fn masks() {
         problems(&base_with(14, "type = \"string\"\nmask = { hash = \"s\", truncate = 8 }")),
         [format!("15:8: column \"user_id\".mask: a column has one mask; {FORMS}")]
     );
+    let salt = |salt: &str| problems(&base_with(14, &format!("type = \"string\"\nmask = {{ hash = \"{salt}\" }}")));
+    let help = "make one with `openssl rand -hex 32`, and keep it: other salts make other hashes";
+    for short in ["s", "pepper", "fifteen bytes !"] {
+        let wanted = format!("15:17: column \"user_id\".mask.hash: the salt has less than 16 bytes; {help}");
+        assert_eq!(salt(short), [wanted], "{short}");
+    }
+    for known in
+        ["change me, change me", "Pepper and salt, pepper", "0123456789abcdef0123456789abcdef", &"xy".repeat(40)]
+    {
+        let wanted =
+            format!("15:17: column \"user_id\".mask.hash: the salt is an example, which everybody knows; {help}");
+        assert_eq!(salt(known), [wanted], "{known}");
+    }
+    // As `openssl rand -hex 16` makes them, one with a word of the examples in it.
+    for good in ["5f2c9a7be0d14386b1c07a9e3d5f8264", "abcdef17c9e0d14386b1c07a9e3d5f82"] {
+        assert_eq!(salt(good), [""; 0], "{good}");
+    }
     check(&[
         (
             14,
@@ -401,7 +419,7 @@ fn masks() {
         ),
         (
             14,
-            "type = \"u64\"\nmask = { hash = \"pepper\" }",
+            "type = \"u64\"\nmask = { hash = \"an unusual salt for these tests\" }",
             &[
                 "15:17: column \"user_id\".mask.hash: the mask `hash` is for string and low-cardinality columns; declare the column as string, or use \"redact\"",
             ],

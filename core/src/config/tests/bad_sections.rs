@@ -83,7 +83,7 @@ fn topics() {
         (
             "sasl = { mechanism = \"plain\", user = \"u\", password = \"hunter2\" }",
             &[
-                "7:54: a secret is written here; a config that reads topics is kept in ClickHouse, for the other engines: take the secret from the environment, \"${NAME}\"",
+                "7:54: a secret is written here; a config that reads topics is kept in ClickHouse, for the other engines: take the secret from the environment, \"${NAME}\", or from a file",
             ],
         ),
         (

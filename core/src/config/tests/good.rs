@@ -58,7 +58,7 @@ required = true
 [[column]]
 name = "user_id"
 type = "string"
-mask = { hash = "pepper" }
+mask = { hash = "an unusual salt for these tests" }
 
 [[column]]
 name = "phone"
@@ -280,7 +280,10 @@ fn columns() {
             required: true,
             ..column("product", ColumnType::String)
         },
-        ColumnSpec { mask: Some(Mask::Hash { salt: b"pepper".to_vec() }), ..column("user_id", ColumnType::String) },
+        ColumnSpec {
+            mask: Some(Mask::Hash { salt: b"an unusual salt for these tests".to_vec() }),
+            ..column("user_id", ColumnType::String)
+        },
         ColumnSpec { mask: Some(Mask::Truncate { chars: 3 }), ..column("phone", ColumnType::String) },
         ColumnSpec { nullable: true, mask: Some(Mask::Redact), ..column("email", ColumnType::String) },
         ColumnSpec { mask: Some(Mask::IpPrefix { v4: 24, v6: 48 }), ..column("ip", ColumnType::Ipv6) },

@@ -54,7 +54,8 @@ fn good(number: usize) -> String {
     )
 }
 
-/// A record that is bad for each reason that an open line can have, with the column to blame and the detail.
+/// A record that is bad for each reason that an open line can have, with the column to blame and the detail, which shows
+/// no value because a column has a mask.
 fn bad_lines() -> Vec<(Vec<u8>, Reason, Option<&'static str>, &'static str)> {
     let deep = format!(r#"{{"ts":1,"x":{}"#, "[".repeat(500));
     vec![
@@ -62,21 +63,16 @@ fn bad_lines() -> Vec<(Vec<u8>, Reason, Option<&'static str>, &'static str)> {
             br#"{"ts":1,"event":"view","p":"p1" "n":3}"#.to_vec(),
             Reason::BadJson,
             None,
-            "bad JSON at byte 32: expected ',' or '}' after a member, found '\"'",
+            "bad JSON at byte 32: expected ',' or '}' after a member",
         ),
-        (b"x".to_vec(), Reason::BadJson, None, "bad JSON at byte 0: expected a JSON object as the record, found 'x'"),
+        (b"x".to_vec(), Reason::BadJson, None, "bad JSON at byte 0: expected a JSON object as the record"),
         (
             b"\xEF\xBB\xBF{\"ts\":1,\"p\":\"p1\"}".to_vec(),
             Reason::BadJson,
             None,
-            "bad JSON at byte 0: expected a JSON object as the record, found byte 0xEF",
+            "bad JSON at byte 0: expected a JSON object as the record",
         ),
-        (
-            b"\0\0\0".to_vec(),
-            Reason::BadJson,
-            None,
-            "bad JSON at byte 0: expected a JSON object as the record, found byte 0x00",
-        ),
+        (b"\0\0\0".to_vec(), Reason::BadJson, None, "bad JSON at byte 0: expected a JSON object as the record"),
         (deep.into_bytes(), Reason::TooDeep, None, "nested deeper than 128 levels at byte 139"),
         (b"{\"ts\":1,\"skipped\":\"\xC3(\",\"p\":\"p1\"}".to_vec(), Reason::BadUtf8, None, "not UTF-8 at byte 19"),
         (
@@ -89,38 +85,43 @@ fn bad_lines() -> Vec<(Vec<u8>, Reason, Option<&'static str>, &'static str)> {
             br#"{"ts":1,"event":"view","p":"p1","tags":[1,2,300]}"#.to_vec(),
             Reason::TypeMismatch,
             Some("tags"),
-            "the number 300 is out of range; the column wants a JSON array, each item an integer from 0 to 255",
+            "a number (not shown, records are sealed or have masked columns) is out of range; the column wants a \
+             JSON array, each item an integer from 0 to 255",
         ),
         (
             br#"{"ts":1,"event":"view","p":"p1","tags":7}"#.to_vec(),
             Reason::TypeMismatch,
             Some("tags"),
-            "the number 7 has the wrong type; the column wants a JSON array, each item an integer from 0 to 255",
+            "a number (not shown, records are sealed or have masked columns) has the wrong type; the column wants a \
+             JSON array, each item an integer from 0 to 255",
         ),
         (
             br#"{"ts":1,"event":"new event","p":"p1","user":{"id":{"secret":1}}}"#.to_vec(),
             Reason::TypeMismatch,
             Some("id"),
-            "a JSON value (not shown, the column has a mask) has the wrong type; \
+            "an object (not shown, the column has a mask) has the wrong type; \
              the column wants text (declare it json to keep any value)",
         ),
         (
             br#"{"ts":1,"event":"view","p":"p1","n":128}"#.to_vec(),
             Reason::TypeMismatch,
             Some("n"),
-            "the number 128 is out of range; the column wants an integer from -128 to 127",
+            "a number (not shown, records are sealed or have masked columns) is out of range; the column wants an \
+             integer from -128 to 127",
         ),
         (
             br#"{"ts":1,"event":"view","p":"p\"9"}"#.to_vec(),
             Reason::UnknownProduct,
             Some("p"),
-            "the dictionary has no product \"p\\\"9\": add it there, or set a default product",
+            "the dictionary has no such product (not shown, records are sealed or have masked columns): add it there, \
+             or set a default product",
         ),
         (
             br#"{"ts":1,"event":"view"}"#.to_vec(),
             Reason::UnknownProduct,
             Some("p"),
-            "the dictionary has no product \"\": add it there, or set a default product",
+            "the dictionary has no such product (not shown, records are sealed or have masked columns): add it there, \
+             or set a default product",
         ),
         (
             "é".repeat(3001).into_bytes(),
@@ -133,7 +134,8 @@ fn bad_lines() -> Vec<(Vec<u8>, Reason, Option<&'static str>, &'static str)> {
             br#"{"ts":1,"event":"heartbeat","p":"p1","n":"x"}"#.to_vec(),
             Reason::TypeMismatch,
             Some("n"),
-            "the string \"x\" does not have the right form; the column wants an integer from -128 to 127",
+            "a string (not shown, records are sealed or have masked columns) does not have the right form; the column \
+             wants an integer from -128 to 127",
         ),
     ]
 }

@@ -1,6 +1,7 @@
 //! On a real disk.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -55,6 +56,80 @@ fn a_journal_can_be_looked_at_while_an_engine_holds_it() {
     assert!(holder.alive && holder.pid == std::process::id());
     held.done(&slice(0, 0, 10)).unwrap();
     assert_eq!(inspect(folder.path()).unwrap().sources[0].position, 20);
+}
+
+/// Of the directory, under "", and of each file in it: what mode it has.
+fn modes(dir: &Path) -> Vec<(String, u32)> {
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let mut modes: Vec<_> = files.map(|file| (file.file_name().into_string().unwrap(), mode(&file.path()))).collect();
+    modes.push((String::new(), mode(dir)));
+    modes.sort();
+    modes
+}
+
+fn assert_private(dir: &Path) {
+    for (name, mode) in modes(dir) {
+        assert_eq!(mode, if name.is_empty() { 0o700 } else { 0o600 }, "{name}: {mode:o}");
+    }
+}
+
+#[test]
+fn a_journal_is_its_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("around/journal");
+    let (mut held, _) = journal(&dir);
+    assert_private(&dir);
+    assert_eq!(modes(&folder.path().join("around"))[0].1, 0o700, "and so is a folder that it had to make");
+    // A segment that is written anew, and a config that comes later.
+    held.keep_config("version = 1 # another").unwrap();
+    held.close().unwrap();
+    let mut small = options();
+    small.segment_bytes = 1;
+    let (mut held, _) = Journal::open(&dir, small).unwrap();
+    held.keep_config(CONFIG).unwrap();
+    for at in 0..40 {
+        let next = slice(0, 30 + at, 31 + at);
+        held.cut(&[next]).unwrap();
+        held.done(&next).unwrap();
+    }
+    assert!(held.segment() > 2, "none was written anew");
+    assert_private(&dir);
+}
+
+/// As journals of earlier versions are, with what a crash has left of a file that was being written.
+#[test]
+fn a_journal_that_others_may_read_is_made_its_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("journal");
+    drop(journal(&dir));
+    fs::write(dir.join("config-00000000000000aa.toml.tmp"), "password = \"hunter2\"").unwrap();
+    for entry in fs::read_dir(&dir).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(0o644)).unwrap();
+    }
+    fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+    let (_held, recovered) = Journal::open(&dir, options()).unwrap();
+    assert_eq!(recovered.in_doubt.len(), 2);
+    assert_private(&dir);
+}
+
+/// Somebody's own files go on being whoever's they are, and so does the folder that they are in.
+#[test]
+fn files_that_are_no_journals_keep_their_modes() {
+    let folder = tempfile::tempdir().unwrap();
+    let theirs = folder.path().join("notes.txt");
+    fs::write(&theirs, "x").unwrap();
+    fs::set_permissions(&theirs, Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let (_held, _) = journal(folder.path());
+    for (name, mode) in modes(folder.path()) {
+        let expected = match &*name {
+            "" => 0o755,
+            "notes.txt" => 0o644,
+            _ => 0o600,
+        };
+        assert_eq!(mode, expected, "{name}: {mode:o}");
+    }
 }
 
 fn snapshot(dir: &Path) -> Vec<(String, Vec<u8>)> {

@@ -53,7 +53,7 @@ fn schema(rollups: &str) -> Schema {
 
 /// The statements for one rollup: target, views, feed.
 fn rollup(text: &str) -> Vec<String> {
-    schema(text).statements().split_off(4)
+    schema(text).statements().split_off(5)
 }
 
 #[test]
@@ -120,6 +120,12 @@ ENGINE = MergeTree
 ORDER BY (`source_id`, `start`, `slice`)
 SETTINGS non_replicated_deduplication_window = 10000, \
 fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
+            "\
+CREATE VIEW IF NOT EXISTS `shop`.`dead_letter_reasons` DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
+SELECT r.`slice` AS `slice`, r.`row` AS `row`, r.`source` AS `source`, r.`offset` AS `offset`, r.`length` AS `length`, \
+r.`reason` AS `reason`, r.`column` AS `column`, r.`detail` AS `detail`, r.`loaded_at` AS `loaded_at`
+FROM `shop`.`dead_letters` AS r
+COMMENT 'longshore: the dead letters without their records, for analysts'",
         ]
     );
 }
@@ -275,7 +281,7 @@ fn a_rollup_that_the_engine_fills_has_no_feed_and_says_so() {
     let text = CONFIG.replace("rollups = \"views\"", "rollups = \"engine\"")
         + "[[rollup]]\nkind = \"pv_uv\"\nuser = \"user_id\"\n";
     let config = config::parse(&text, Path::new("/nonexistent/x.toml"), &Env::default()).unwrap();
-    let statements = Schema::from_config(&config).statements().split_off(4);
+    let statements = Schema::from_config(&config).statements().split_off(5);
     assert_eq!(statements.len(), 4, "a table and three views");
     assert!(statements[0].starts_with("CREATE TABLE IF NOT EXISTS `shop`.`pv_uv_minutes`\n"), "{}", statements[0]);
     assert!(statements[0].ends_with("\nCOMMENT 'longshore: filled by the engine'"), "{}", statements[0]);

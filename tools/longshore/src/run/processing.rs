@@ -117,6 +117,7 @@ impl Processing {
     pub(crate) fn make(&self, text: &str) -> anyhow::Result<Plan> {
         let bundle = Bundle::parse(text);
         let config = bundle.config(&self.path)?;
+        bundle.check_salts(&config)?;
         let decoder = Decoder::new(&config, config_file::keyring(&config)?, bundle.dictionary(&config)?)?;
         let sink = ClickHouseSink::new(&self.client, &config, false)?;
         let sink = GuardedSink::new(sink, &config, &self.failures);

@@ -291,9 +291,9 @@ fn a_flipped_bit_or_an_unknown_key_id_costs_that_record() {
         |reason, frame: usize| letter_of(reason, starts[frame] as u64, &damaged[starts[frame] + 4..starts[frame + 1]]);
     let expected = [of("tag_mismatch", 10), of("tag_mismatch", 50), of("tag_mismatch", 60), of("unknown_key", 120)];
     assert_eq!(letters(&site), expected);
-    let detail = site.ask("SELECT detail FROM {db}.dead_letters WHERE reason = 'unknown_key'").concat();
+    let detail = site.ask("SELECT detail FROM {db}.dead_letter_reasons WHERE reason = 'unknown_key'").concat();
     let unknown = String::from_utf8_lossy(&damaged[starts[120] + 5..][..id_bytes]).into_owned();
-    assert!(detail.contains(&unknown), "{detail}");
+    assert!(detail.contains("is not in the keyring") && !detail.contains(&unknown), "{detail}");
     assert_balance(&site, 196, 4, 0);
 }
 

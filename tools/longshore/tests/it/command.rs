@@ -156,7 +156,7 @@ fn dead_letters_end_with_65_if_asked_to() {
     assert_eq!(load("good.log").0, 0);
     let (code, out, err) = load("bad.log");
     assert_eq!(code, 65, "{err}");
-    assert_says(&out, &["dead letters  1: bad_json 1", ".dead_letters ORDER BY"]);
+    assert_says(&out, &["dead letters  1: bad_json 1", ".dead_letter_reasons ORDER BY"]);
     assert_eq!(rows(&site), [0, 1, 2, 3]);
     // Without being asked to, they are no failure.
     site.write("other.log", "nonsense\n");

@@ -63,13 +63,7 @@ impl TestDatabase {
             FilledBy::Engine => "engine",
             FilledBy::Views => "views",
         };
-        let text = format!(
-            "version = 1\n{text}\n[clickhouse]\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\ndatabase = \"{}\"\n\
-             rollups = \"{rollups}\"\n",
-            self.name
-        );
-        config::parse(&text, Path::new("/nonexistent/test.toml"), &Env::default())
-            .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
+        config_in(&self.name, &format!("{text}\n[clickhouse]\nrollups = \"{rollups}\""))
     }
 
     /// Rows of a query as text; `{db}` is the database.
@@ -95,6 +89,13 @@ impl Drop for TestDatabase {
             eprintln!("{} stays behind: {error}", self.name);
         }
     }
+}
+
+/// A config of this database; `text` is everything but the version, the server and the database, and ends in `[clickhouse]`.
+pub(crate) fn config_in(database: &str, text: &str) -> Config {
+    let text = format!("version = 1\n{text}\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\ndatabase = \"{database}\"\n");
+    config::parse(&text, Path::new("/nonexistent/test.toml"), &Env::default())
+        .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
 }
 
 /// A slice of these lines, decoded as the config says; none of them may be bad.

@@ -28,6 +28,7 @@ mod resume;
 mod rollups;
 mod run;
 mod schema;
+mod secrets;
 mod shop;
 mod support;
 mod topics;

@@ -1,11 +1,13 @@
 //! `longshore schema` against a server: what is missing is created, what differs is said, nothing is altered.
 
-use longshore_core::config::{FilledBy, WireCompression};
+use longshore_core::config::{FilledBy, Secret, WireCompression};
 use longshore_ingest::sink::{Sink, SinkError};
-use longshore_sinks::clickhouse::{ApplyError, Grade, MISSING, Schema, preflight};
+use longshore_sinks::clickhouse::{ApplyError, ClickHouse, Connection, Grade, MISSING, Schema, preflight};
+use longshore_sinks::embedded::{EmbeddedOptions, EmbeddedServer};
 
-use crate::database::{TestDatabase, loaded_slice};
+use crate::database::{TestDatabase, config_in, loaded_slice};
 use crate::shop::{ROLLUPS, Shop, TABLE, batch, view};
+use crate::support::embedded_options;
 
 fn schema(database: &TestDatabase, text: &str) -> Schema {
     Schema::from_config(&database.config(text))
@@ -31,6 +33,7 @@ fn created_from_nothing_it_is_as_it_should_be() {
     assert_eq!(
         tables,
         [
+            "dead_letter_reasons",
             "dead_letters",
             "events",
             "gmv_by_day",
@@ -240,19 +243,61 @@ fn a_wrong_password_is_one_clear_sentence() {
 
 #[test]
 fn analysts_read_every_view_and_cannot_insert() {
-    let shop = Shop::new("analyst");
-    shop.write(1, &[view("10:00:00.000", "web", "ann")]);
-    let name = &shop.database.name;
-    let server = &shop.database.server;
-    let login = (server.embedded.analyst_user(), server.embedded.analyst_password());
-    let analyst = server.connect(login, name, WireCompression::Auto).unwrap();
-    let all = shop.database.lines("SELECT name FROM system.tables WHERE database = '{db}' AND engine = 'View'");
-    assert_eq!(all.len(), 13, "4 for new users, 3 for each of the rest: {all:?}");
-    for view in all {
+    // Of a server that knows the database when it starts.
+    let root = tempfile::tempdir().unwrap();
+    let options = EmbeddedOptions { databases: vec!["shop".to_owned()], ..embedded_options(root.path()) };
+    let server = EmbeddedServer::start(options).unwrap();
+    let connect = |user: &str, password: &str| {
+        ClickHouse::connect(&Connection {
+            url: server.http_url(),
+            user: user.to_owned(),
+            password: Secret::new(password),
+            database: "shop".to_owned(),
+            ca_file: None,
+            compression: WireCompression::Auto,
+        })
+        .unwrap()
+    };
+    let engine = connect(server.engine_user(), server.engine_password());
+    let config = config_in("shop", &format!("{TABLE}{ROLLUPS}\n[clickhouse]"));
+    Schema::from_config(&config).apply(&engine).unwrap();
+    let analyst = connect(server.analyst_user(), server.analyst_password());
+    let name = "shop";
+    let all = engine.rows("SELECT name FROM system.tables WHERE database = 'shop' AND engine = 'View'").unwrap();
+    assert_eq!(all.len(), 14, "4 for new users, 3 for each of the rest, one of dead letters: {all:?}");
+    for view in all.concat() {
         analyst.rows(&format!("SELECT * FROM {name}.{view}")).unwrap_or_else(|error| panic!("{view}: {error}"));
     }
-    let found = preflight(&analyst, &shop.config).unwrap();
+    let found = preflight(&analyst, &config).unwrap();
     assert_eq!(found.grade(), Grade::Refused);
     assert!(found.reasons[0].what.contains("readonly"), "said before the first insert: {:?}", found.reasons);
     assert!(analyst.execute(&format!("TRUNCATE TABLE {name}.events")).is_err());
+}
+
+/// Of an old database, or one whose server did not let it be made: loads go on, and say so.
+#[test]
+fn the_dead_letters_reasons_are_made_where_they_are_missing_and_no_load_needs_them() {
+    let shop = Shop::new("reasons");
+    let schema = Schema::from_config(&shop.config);
+    shop.database.execute("DROP VIEW {db}.dead_letter_reasons SYNC");
+    assert_eq!(differences(&shop.database, &schema), [format!("dead_letter_reasons: {MISSING}")]);
+    let found = preflight(&shop.database.clickhouse, &shop.config).unwrap();
+    assert_eq!(found.differences, []);
+    assert!(found.notes.iter().any(|note| note.contains("dead_letter_reasons is missing")), "{:?}", found.notes);
+    shop.write(1, &[view("10:00:00.000", "web", "ann")]);
+    assert_eq!(schema.apply(&shop.database.clickhouse).unwrap(), ["created view dead_letter_reasons"]);
+
+    // One that somebody made, which reads with the rights of whoever reads it.
+    let create =
+        "SELECT create_table_query FROM system.tables WHERE database = '{db}' AND name = 'dead_letter_reasons'";
+    let before = shop.database.lines(create).concat();
+    assert!(before.contains(" DEFINER = longshore SQL SECURITY DEFINER "), "{before}");
+    assert!(!before.contains("record"), "{before}");
+    shop.database.execute("DROP VIEW {db}.dead_letter_reasons SYNC");
+    let (_, select) = before.split_once(" AS SELECT ").unwrap();
+    shop.database.execute(&format!("CREATE VIEW {{db}}.dead_letter_reasons AS SELECT {select}"));
+    assert_eq!(differences(&shop.database, &schema), ["dead_letter_reasons: rights"]);
+    let done = schema.apply(&shop.database.clickhouse).unwrap();
+    assert!(done.len() == 1 && done[0].starts_with("set the rights of its definer on dead_letter_reasons"), "{done:?}");
+    assert_eq!(differences(&shop.database, &schema), [""; 0]);
 }

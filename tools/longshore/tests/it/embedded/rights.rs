@@ -1,14 +1,15 @@
 //! Who may do what, asked of a real server.
 
-use longshore_sinks::embedded::EmbeddedServer;
+use longshore_sinks::embedded::{EmbeddedOptions, EmbeddedServer};
 
+use crate::support::embedded_options;
 use crate::support::http::{DEFAULT, Login, analyst, engine, request, sql};
-use crate::support::start_embedded;
 
 /// A server with one table of one row, shared by the statements of a test.
 fn server_with_a_row() -> (tempfile::TempDir, EmbeddedServer) {
     let root = tempfile::tempdir().unwrap();
-    let server = start_embedded(&root.path().join("data"));
+    let options = EmbeddedOptions { databases: vec!["app".to_owned()], ..embedded_options(&root.path().join("data")) };
+    let server = EmbeddedServer::start(options).unwrap();
     for statement in [
         "CREATE DATABASE app",
         "CREATE TABLE app.rows (n UInt32) ENGINE = MergeTree ORDER BY n",
@@ -85,7 +86,6 @@ fn the_analyst_reads_and_does_nothing_else() {
         ("SHOW TABLES FROM app", "rows"),
         ("SELECT sum(number) FROM numbers(5)", "10"),
         ("SELECT currentUser()", "analyst"),
-        ("SHOW GRANTS", "GRANT SHOW, SELECT, dictGet ON *.* TO analyst"),
     ] {
         assert_eq!(sql(server.http_port(), analyst, statement).unwrap(), answer, "{statement}");
     }
@@ -110,6 +110,77 @@ fn the_analyst_reads_and_does_nothing_else() {
     let holds = "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleepEachRow%' AND NOT is_cancelled";
     assert_eq!(sql(server.http_port(), engine(&server), holds).unwrap(), "1");
     assert_eq!(sql(server.http_port(), engine(&server), "SELECT n FROM app.rows").unwrap(), "7");
+}
+
+/// Dead letters keep their records, and configs say how everything is protected: neither is an analyst's, by whatever way.
+#[test]
+fn the_analyst_reads_the_reasons_of_dead_letters_and_no_record() {
+    let (_root, server) = server_with_a_row();
+    for statement in [
+        "CREATE TABLE app.dead_letters (reason String, record String) ENGINE = MergeTree ORDER BY reason",
+        "INSERT INTO app.dead_letters VALUES ('bad_json', 'hunter2')",
+        "CREATE TABLE app.configs (text String) ENGINE = MergeTree ORDER BY text",
+        "INSERT INTO app.configs VALUES ('hunter2')",
+        "CREATE VIEW app.dead_letter_reasons DEFINER = CURRENT_USER SQL SECURITY DEFINER AS SELECT reason FROM app.dead_letters",
+        "CREATE VIEW app.as_the_reader AS SELECT * FROM app.dead_letters",
+    ] {
+        sql(server.http_port(), engine(&server), statement).unwrap_or_else(|said| panic!("{statement}: {said}"));
+    }
+    let analyst = analyst(&server);
+    assert_eq!(sql(server.http_port(), analyst, "SELECT * FROM app.dead_letter_reasons").unwrap(), "bad_json");
+    assert_eq!(sql(server.http_port(), analyst, "SELECT n FROM app.rows").unwrap(), "7");
+    let statements = [
+        "SELECT * FROM app.dead_letters",
+        "SELECT record FROM app.dead_letters",
+        "SELECT count() FROM app.dead_letters",
+        "SELECT * FROM app.configs",
+        "SELECT * FROM app.as_the_reader",
+        "SELECT * FROM merge('app', 'dead_letters')",
+        "SELECT * FROM merge('app', '.*')",
+        "SELECT record FROM view(SELECT * FROM app.dead_letters)",
+        "SELECT * FROM loop(app.dead_letters) LIMIT 1",
+        "SELECT * FROM mergeTreeIndex(app, dead_letters)",
+        "SELECT n FROM app.rows WHERE (SELECT any(record) FROM app.dead_letters) = 'hunter2'",
+        "SELECT n FROM app.rows WHERE '1' IN (SELECT record FROM app.dead_letters)",
+        "EXPLAIN ESTIMATE SELECT record FROM app.dead_letters",
+    ];
+    for statement in statements {
+        let said = sql(server.http_port(), analyst, statement).expect_err(statement);
+        assert!(said.contains("(ACCESS_DENIED)"), "{statement}: {said}");
+        assert!(!said.contains("hunter2"), "{statement}: {said}");
+    }
+}
+
+/// What is there when the server starts is read from then on, and what comes later from the next start on.
+#[test]
+fn the_analyst_reads_the_databases_of_the_start() {
+    let (root, server) = server_with_a_row();
+    for statement in [
+        "CREATE DATABASE `my-own.db`",
+        "CREATE TABLE `my-own.db`.t (n UInt32) ENGINE = MergeTree ORDER BY n",
+        "INSERT INTO `my-own.db`.t VALUES (9)",
+        "CREATE TABLE `my-own.db`.dead_letters (record String) ENGINE = MergeTree ORDER BY record",
+    ] {
+        sql(server.http_port(), engine(&server), statement).unwrap();
+    }
+    let ask = "SELECT n FROM `my-own.db`.t";
+    refused(&server, analyst(&server), "ACCESS_DENIED", &[ask]);
+    server.stop().unwrap();
+    // Without the config: `app` is found in the folder, too.
+    let server = EmbeddedServer::start(embedded_options(&root.path().join("data"))).unwrap();
+    assert_eq!(sql(server.http_port(), analyst(&server), ask).unwrap(), "9");
+    assert_eq!(sql(server.http_port(), analyst(&server), "SELECT n FROM app.rows").unwrap(), "7");
+    refused(&server, analyst(&server), "ACCESS_DENIED", &["SELECT * FROM `my-own.db`.dead_letters"]);
+}
+
+/// What `/dashboard` and the usual looks at a server ask.
+#[test]
+fn the_analyst_reads_the_servers_own_tables() {
+    let (_root, server) = server_with_a_row();
+    for table in ["dashboards", "tables", "columns", "parts", "metrics", "events", "asynchronous_metrics", "settings"] {
+        let statement = format!("SELECT count() > 0 FROM system.{table}");
+        sql(server.http_port(), analyst(&server), &statement).unwrap_or_else(|said| panic!("{table}: {said}"));
+    }
 }
 
 #[test]

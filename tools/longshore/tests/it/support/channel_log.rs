@@ -8,7 +8,7 @@ use std::process::Command;
 use loggen::{Cipher, Encryption, Envelope, Options, Summary};
 use serde_json::Value;
 
-use super::http::analyst;
+use super::http::engine;
 use super::shared::Site;
 
 /// What the demo loads: a config that people start from, so that is what is tested.
@@ -90,7 +90,7 @@ pub(crate) fn assert_summary(loaded: &Value, right: &Summary) {
     );
 }
 
-/// The tables of events, dead letters and slices, as the analyst counts them.
+/// The tables of events, dead letters and slices, as a reader counts them.
 pub(crate) fn assert_tables(site: &Site, right: &Summary) {
     let dead: u64 = right.dead.values().sum();
     assert_eq!(site.ask("SELECT count() FROM {db}.events"), [right.loaded.to_string()]);
@@ -101,15 +101,15 @@ pub(crate) fn assert_tables(site: &Site, right: &Summary) {
     assert_eq!(reasons, right.dead.iter().map(|(reason, count)| format!("{reason}\t{count}")).collect::<Vec<_>>());
 }
 
-/// `verify.py` as the analyst: what a user would run.
+/// `verify.py`, as a user would run it but for the user: the analyst does not read databases that came after the server.
 pub(crate) fn assert_verified(site: &Site) {
     let embedded = &site.server.embedded;
     let output = Command::new("python3")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../verify/verify.py"))
-        .args(["--url", &embedded.http_url(), "--user", embedded.analyst_user(), "--password-env", "PASSWORD"])
+        .args(["--url", &embedded.http_url(), "--user", embedded.engine_user(), "--password-env", "PASSWORD"])
         .args(["--database", &site.database, "--expect"])
         .arg(site.path("expect"))
-        .env("PASSWORD", analyst(embedded).password)
+        .env("PASSWORD", engine(embedded).password)
         .output()
         .unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
