@@ -72,13 +72,14 @@ class ClickHouse:
     def __init__(self, *options):
         self.options = options
         self.process = None
-        self.url = self.user = self.password = None
+        self.url = self.password = self.page = self.command = None
+        self.user = "analyst"
 
     def __enter__(self):
         log = DEMO / "clickhouse.out"
         with open(log, "wb") as out:
             self.process = subprocess.Popen(
-                [LONGSHORE, "clickhouse", "-c", CONFIG, *self.options], cwd=ROOT, env=environment(), stdout=out
+                [LONGSHORE, "--quiet", "clickhouse", "-c", CONFIG, *self.options], cwd=ROOT, env=environment(), stdout=out
             )
         try:
             self.wait_for_url(log)
@@ -91,15 +92,21 @@ class ClickHouse:
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
             text = log.read_text()
-            found = re.search(r"analyst:\s+(http://\S+)/\?user=(\w+)&password=(\S*)", text)
-            if found:
-                self.url, self.user = found.group(1), found.group(2)
-                self.password = urllib.parse.unquote(found.group(3))
+            if "Ctrl-C stops it." in text:
+                self.read(text)
                 return
             if self.process.poll() is not None:
                 sys.exit(f"demo: ClickHouse did not start: {text.strip()}")
             time.sleep(0.05)
         sys.exit(f"demo: ClickHouse was not up after {START_SECONDS_MAX} s")
+
+    def read(self, text):
+        """Where it is and how to log in, from what it printed."""
+        self.url = re.search(r"HTTP on (\S+),", text).group(1)
+        self.page = re.search(r"web page:\s+open (.+) in a browser", text).group(1)
+        self.command = re.search(r"SQL:\s+(.+)", text).group(1)
+        credentials = pathlib.Path(re.search(r"passwords:\s+(.+)", text).group(1)).read_text()
+        self.password = re.search(r'analyst_password = "(.+)"', credentials).group(1)
 
     def ask(self, query):
         """The answer as ClickHouse draws it, and how long it took, in milliseconds."""
@@ -120,9 +127,10 @@ def hints(clickhouse, command):
     """Where to go on from here."""
     port = urllib.parse.urlsplit(clickhouse.url).port
     say("Try it yourself")
-    print(f"{command}, then open the page below or send SQL with curl; `analyst` reads and changes nothing.\n")
-    print(f"  {clickhouse.url}/play?user={clickhouse.user}&password={clickhouse.password}")
-    print(f"  curl '{clickhouse.url}/?user={clickhouse.user}&password={clickhouse.password}' --data-binary 'SELECT 1'\n")
+    print(f"{command}, then open the page in a browser, or send SQL by the command. Both log in as `{clickhouse.user}`,")
+    print("who reads and changes nothing.\n")
+    print(f"  {clickhouse.page}")
+    print(f"  {clickhouse.command}\n")
     print("Three queries to start with:\n")
     for _, query in QUERIES:
         print("  " + query.replace("\n", "\n  ") + ";\n")

@@ -241,6 +241,10 @@ pub const EMBEDDED_START_SECONDS_MAX: u64 = 30;
 pub const EMBEDDED_STOP_SECONDS_MAX: u64 = 10;
 /// Starts of the embedded ClickHouse with free ports of which another process takes one in between.
 pub const EMBEDDED_STARTS_MAX: u32 = 4;
+/// Bytes of a request to the gate that lets the embedded ClickHouse's start log in; it asks in a few hundred.
+pub const EMBEDDED_GATE_BYTES_MAX: usize = 8 << 10;
+/// Connections to that gate that are heard at once; more are closed.
+pub const EMBEDDED_GATE_HEARD_MAX: usize = 64;
 /// Size at which the embedded ClickHouse's log is rotated; one older log is kept.
 pub const EMBEDDED_LOG_BYTES_MAX: u64 = 16 << 20;
 /// Lines of that log that an error quotes, and the bytes they may take.

@@ -1,7 +1,7 @@
 //! The child's side: this program, started again, becomes the server.
 //!
 //! It gets the folder's lock as standard input and keeps it open under another number for as long as it lives; an
-//! `exec` keeps it too. Its process group is its own, so that a terminal's Ctrl-C reaches the engine alone, which
+//! `exec` keeps it too. It runs in the data folder, and confines itself to it (`confine.rs`) before ClickHouse's code runs. Its process group is its own, so that a terminal's Ctrl-C reaches the engine alone, which
 //! then stops its server when it needs it no longer.
 
 use std::ffi::{CStr, CString, OsString, c_char, c_int, c_void};
@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use super::confine::{self, Confinement, TcpPorts};
 use super::engine::Engine;
 
 /// First argument of a program that is to become the server.
@@ -20,16 +21,27 @@ pub const CHILD_ARG: &str = "__clickhouse-server";
 /// The exit code of a child that could not become the server, or whose server ended by itself.
 const FAILED: u8 = 1;
 
-/// The arguments of a child, [`CHILD_ARG`] first.
-pub(super) fn child_args(engine: &Engine, server_args: Vec<OsString>) -> Vec<OsString> {
-    let (kind, path) = match engine {
-        Engine::Library(path) => ("library", path),
-        Engine::Binary(path) => ("binary", path),
-    };
-    let parent = std::process::id().to_string();
-    let mut args = vec![CHILD_ARG.into(), parent.into(), kind.into(), path.into()];
-    args.extend(server_args);
-    args
+/// What a child is to become.
+pub(super) struct Order<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) confinement: Confinement,
+    pub(super) ports: TcpPorts,
+    pub(super) server_args: Vec<OsString>,
+}
+
+impl Order<'_> {
+    /// The arguments of the child, [`CHILD_ARG`] first.
+    pub(super) fn into_args(self) -> Vec<OsString> {
+        let (kind, path) = match self.engine {
+            Engine::Library(path) => ("library", path),
+            Engine::Binary(path) => ("binary", path),
+        };
+        let parent = std::process::id().to_string();
+        let confinement = self.confinement.order(self.ports);
+        let mut args = vec![CHILD_ARG.into(), parent.into(), confinement.into(), kind.into(), path.into()];
+        args.extend(self.server_args);
+        args
+    }
 }
 
 /// Call this first in `main`, with all arguments. In a child it runs the server and gives the exit code; in every
@@ -54,17 +66,26 @@ enum Never {}
 fn become_server(mut args: impl Iterator<Item = OsString>) -> Result<Never, String> {
     let usage = || format!("{CHILD_ARG} is how Longshore starts its ClickHouse; it is not a command");
     let parent = args.next().and_then(|pid| pid.to_str()?.parse().ok()).ok_or_else(usage)?;
+    let confinement = args.next().and_then(|order| confine::parse_order(order.to_str()?)).ok_or_else(usage)?;
     let kind = args.next().ok_or_else(usage)?;
     let path = PathBuf::from(args.next().ok_or_else(usage)?);
+    let engine = match kind.to_str() {
+        Some("library") => Engine::Library(path),
+        Some("binary") => Engine::Binary(path),
+        _ => return Err(usage()),
+    };
     die_with(parent)?;
     keep_lock()?;
-    match kind.to_str() {
-        Some("library") => run_library(&path, args),
-        Some("binary") => {
+    if let Some((confinement, ports)) = confinement {
+        let data = std::env::current_dir().map_err(|error| format!("cannot find the data folder: {error}"))?;
+        confine::confine(confinement, &data, &engine, ports)?;
+    }
+    match engine {
+        Engine::Library(path) => run_library(&path, args),
+        Engine::Binary(path) => {
             let error = Command::new(&path).arg("local").args(args).exec();
             Err(format!("cannot run {}: {error}", path.display()))
         }
-        _ => Err(usage()),
     }
 }
 
@@ -154,6 +175,6 @@ mod tests {
     #[test]
     fn typed_by_hand_it_is_an_error_and_no_server() {
         assert!(main_with(&["longshore", CHILD_ARG]).is_some());
-        assert!(main_with(&["longshore", CHILD_ARG, "x", "library", "/nonexistent"]).is_some());
+        assert!(main_with(&["longshore", CHILD_ARG, "x", "unconfined", "library", "/nonexistent"]).is_some());
     }
 }

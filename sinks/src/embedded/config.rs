@@ -7,9 +7,10 @@ use longshore_core::limits::{EMBEDDED_LOG_BYTES_MAX, EMBEDDED_MARK_CACHE_BYTES};
 
 use super::folder::DataFolder;
 use super::ports::Ports;
+use super::users::GATE;
 use super::xml::escape;
 
-/// What the server runs as `default` when it starts: three queries ([`super::users::BOOTSTRAP_QUERIES`]).
+/// What the server runs as `default` when it starts.
 /// The native port opens first, so that a server that answers HTTP has both. The last query never ends, and keeps
 /// the server up: a row of `system.numbers` every three seconds, read and thrown away.
 const BOOTSTRAP_QUERY: &str = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; \
@@ -23,9 +24,21 @@ const BOOTSTRAP_QUERY: &str = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP
 /// merges that still leave a partition with dozens of parts, far from the thousand at which inserts are slowed down.
 const MERGE_SELECTOR_BASE: u32 = 128;
 
-/// The configuration file. `greeting` is what `GET /` answers: it is how a server is known to be ours.
-pub(super) fn config_xml(folder: &DataFolder, greeting: &str, memory_bytes_max: Option<u64>) -> String {
-    let memory = memory_bytes_max
+/// What differs from one start to the next.
+pub(super) struct StartConfig<'a> {
+    /// What `GET /` answers: it is how a server is known to be ours.
+    pub(super) greeting: &'a str,
+    /// Where ClickHouse asks whether `default` may log in.
+    pub(super) gate_url: &'a str,
+    pub(super) memory_bytes_max: Option<u64>,
+}
+
+/// The configuration file. An empty `http_options_response` keeps `add_http_cors_header` of a query, which ClickHouse's
+/// own pages send, from allowing the pages of other sites to read the answer. Old logs are not compressed, because
+/// the server may not read them.
+pub(super) fn config_xml(folder: &DataFolder, start: &StartConfig<'_>) -> String {
+    let memory = start
+        .memory_bytes_max
         .map(|bytes| format!("  <max_server_memory_usage>{bytes}</max_server_memory_usage>\n"))
         .unwrap_or_default();
     format!(
@@ -33,12 +46,23 @@ pub(super) fn config_xml(folder: &DataFolder, greeting: &str, memory_bytes_max: 
   <users_config>{users}</users_config>
   <timezone>UTC</timezone>
   <http_server_default_response>{greeting}</http_server_default_response>
+  <http_options_response></http_options_response>
+  <http_authentication_servers>
+    <{GATE}>
+      <uri>{gate}</uri>
+      <max_tries>1</max_tries>
+      <connection_timeout_ms>10000</connection_timeout_ms>
+      <receive_timeout_ms>10000</receive_timeout_ms>
+      <send_timeout_ms>10000</send_timeout_ms>
+    </{GATE}>
+  </http_authentication_servers>
 {memory}  <mark_cache_size>{EMBEDDED_MARK_CACHE_BYTES}</mark_cache_size>
   <log-level>warning</log-level>
   <logger>
     <log>{log}</log>
     <size>{EMBEDDED_LOG_BYTES_MAX}</size>
     <count>1</count>
+    <compress>false</compress>
   </logger>
   <merge_tree>
     <merge_selector_base>{MERGE_SELECTOR_BASE}</merge_selector_base>
@@ -48,7 +72,8 @@ pub(super) fn config_xml(folder: &DataFolder, greeting: &str, memory_bytes_max: 
 ",
         users = escape(&folder.users_file()),
         log = escape(&folder.server_log()),
-        greeting = escape(greeting),
+        greeting = escape(start.greeting),
+        gate = escape(start.gate_url),
     )
 }
 
@@ -61,8 +86,6 @@ pub(super) fn server_args(folder: &DataFolder, ports: Ports) -> Vec<OsString> {
         option("--tcp_port", &ports.tcp.to_string()),
         option("--http_port", &ports.http.to_string()),
         option("--listen_host", "127.0.0.1"),
-        // Outranks the second that the users file gives `default`, in the start's own session only.
-        option("--max_execution_time", "0"),
         option("--query", BOOTSTRAP_QUERY),
     ]
     .concat()
@@ -71,15 +94,4 @@ pub(super) fn server_args(folder: &DataFolder, ports: Ports) -> Vec<OsString> {
 /// A data folder's path is written into XML and given to ClickHouse as text.
 pub(super) fn is_plain_text(path: &Path) -> bool {
     path.to_str().is_some_and(|text| !text.chars().any(char::is_control))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::embedded::users::BOOTSTRAP_QUERIES;
-
-    #[test]
-    fn the_quota_is_what_the_start_uses_up() {
-        assert_eq!(BOOTSTRAP_QUERY.split(';').count(), BOOTSTRAP_QUERIES);
-    }
 }

@@ -88,6 +88,14 @@ pub enum EmbeddedError {
         problem: String,
     },
 
+    /// An analyst without a password would be anybody.
+    #[error("the analyst's password is empty; name one, or none to have a random one")]
+    EmptyPassword,
+
+    /// Nobody could let the server's start log in.
+    #[error("cannot listen on 127.0.0.1 for the log-in of ClickHouse's own start: {0}")]
+    Gate(io::Error),
+
     /// The system gave no random bytes.
     #[error("the system gives no random bytes for a password: {0}")]
     Random(String),

@@ -3,9 +3,10 @@
 //! ```text
 //! lock              locked while a server runs; holds the pid of the process that started it
 //! credentials.toml  the passwords, mode 0600
-//! config/           config.xml and users.xml, written anew at each start
+//! analyst.*         the analyst's way in, mode 0600, while a server runs that analysts may use
+//! config/           config.xml and users.xml, written at each start and removed once they are read
 //! log/              clickhouse.log (ClickHouse rotates it) and stderr.log (one kept from the start before)
-//! store/            ClickHouse's own
+//! store/            ClickHouse's own, and all of this that queries can reach
 //! ```
 
 use std::fmt;

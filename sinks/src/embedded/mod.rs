@@ -12,17 +12,22 @@
 //!   it is free at the moment when the server is gone, not before.
 //! - Everything listens on loopback only, and only with a password kept in a file of mode 0600 in a folder of mode
 //!   0700; passwords are on no command line and in no `Debug` output.
-//! - `default`, which ClickHouse's own start needs without a password, may do next to nothing ([`users`]).
+//! - Nobody without a password runs anything: as `default`, which ClickHouse's own start needs without one, nobody but
+//!   that start logs in ([`gate`]).
+//! - No query reads a file outside `store/`, whoever sends it, where the kernel can refuse that ([`confine`]).
 //!
 //! Data survives `kill -9` of the server: what was acknowledged is in files by then.
 
+mod analyst;
 mod child;
 mod config;
+mod confine;
 mod credentials;
 mod engine;
 mod error;
 mod folder;
 mod foreground;
+mod gate;
 mod ports;
 mod probe;
 mod process;
@@ -36,6 +41,7 @@ use std::time::Duration;
 
 use longshore_core::limits::EMBEDDED_START_SECONDS_MAX;
 
+pub use analyst::AnalystFiles;
 pub use child::{CHILD_ARG, child_main, die_with};
 pub use error::EmbeddedError;
 pub use foreground::run_foreground;
@@ -57,12 +63,14 @@ pub struct EmbeddedOptions {
     pub launcher: PathBuf,
     /// Memory limit of the server, bytes; default ClickHouse's own, nine tenths of the machine.
     pub memory_bytes_max: Option<u64>,
-    /// Password of the read-only analyst, empty for none; default a random one, kept with the engine's.
+    /// Password of the read-only analyst, not empty; default a random one, kept with the engine's.
     pub analyst_password: Option<String>,
     /// Databases that the analyst reads, beside those that are in the data folder when the server starts: the config's.
     pub databases: Vec<String>,
     /// How long the server may take until it answers.
     pub start_timeout: Duration,
+    /// The newest version of Landlock (its ABI) that is used. Tests lower it, and see what an older kernel leaves open.
+    pub landlock_abi_max: u8,
 }
 
 impl EmbeddedOptions {
@@ -78,6 +86,7 @@ impl EmbeddedOptions {
             analyst_password: None,
             databases: Vec::new(),
             start_timeout: Duration::from_secs(EMBEDDED_START_SECONDS_MAX),
+            landlock_abi_max: confine::LANDLOCK_ABI,
         }
     }
 }
@@ -94,6 +103,7 @@ impl std::fmt::Debug for EmbeddedOptions {
             .field("memory_bytes_max", &self.memory_bytes_max)
             .field("databases", &self.databases)
             .field("start_timeout", &self.start_timeout)
+            .field("landlock_abi_max", &self.landlock_abi_max)
             .finish_non_exhaustive()
     }
 }

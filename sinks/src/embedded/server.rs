@@ -1,6 +1,7 @@
 //! An embedded server from its start to its stop.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,12 +10,15 @@ use longshore_core::config::Secret;
 use longshore_core::limits::{EMBEDDED_STARTS_MAX, EMBEDDED_STOP_SECONDS_MAX};
 
 use super::EmbeddedOptions;
-use super::child::child_args;
-use super::config::{config_xml, server_args};
+use super::analyst::AnalystFiles;
+use super::child::Order;
+use super::config::{StartConfig, config_xml, server_args};
+use super::confine::{Confinement, TcpPorts};
 use super::credentials::{ANALYST_USER, Credentials, ENGINE_USER, random_hex};
 use super::engine::{Engine, default_data_folder};
 use super::error::EmbeddedError;
 use super::folder::{DataFolder, write_private};
+use super::gate::Gate;
 use super::ports::Ports;
 use super::probe;
 use super::process::Process;
@@ -30,9 +34,12 @@ const PORT_TAKEN: &str = "Address already in use";
 /// A ClickHouse server of ours that answers. Dropping it stops it.
 pub struct EmbeddedServer {
     process: Process,
+    /// Refuses whoever would be `default`, as long as the server lives.
+    _gate: Gate,
     folder: DataFolder,
     ports: Ports,
     credentials: Credentials,
+    confinement: Confinement,
 }
 
 impl EmbeddedServer {
@@ -50,8 +57,10 @@ impl EmbeddedServer {
             None => DataFolder::open(&default_data_folder()?)?,
         };
         let mut credentials = Credentials::load_or_create(&folder.credentials_file())?;
-        if let Some(password) = &options.analyst_password {
-            credentials.analyst_password = Secret::new(password.as_str());
+        match &options.analyst_password {
+            Some(password) if password.is_empty() => return Err(EmbeddedError::EmptyPassword),
+            Some(password) => credentials.analyst_password = Secret::new(password.as_str()),
+            None => {}
         }
         let store = folder.store();
         let found = databases_in(Path::new(&store));
@@ -61,12 +70,25 @@ impl EmbeddedServer {
             source,
         })?;
         databases.extend(options.databases.iter().cloned());
-        write_private(Path::new(&folder.users_file()), &users_xml(&credentials, &databases))?;
+        let confinement = Confinement::of_kernel(options.landlock_abi_max);
+        if let Some(gap) = confinement.gap() {
+            tracing::warn!("{gap}");
+        }
+        let start = Start {
+            options: &options,
+            engine: &engine,
+            folder: &folder,
+            credentials: &credentials,
+            databases: &databases,
+            confinement,
+        };
         let mut starts = 1;
         loop {
             let ports = Ports::choose(options.http_port, options.tcp_port)?;
-            match start_process(&options, &engine, &folder, ports) {
-                Ok(process) => return Ok(EmbeddedServer { process, folder, ports, credentials }),
+            match start.process(ports) {
+                Ok((process, gate)) => {
+                    return Ok(EmbeddedServer { process, _gate: gate, folder, ports, credentials, confinement });
+                }
                 Err(EmbeddedError::DiedAtStart { log, .. })
                     if log.tail.contains(PORT_TAKEN) && starts < EMBEDDED_STARTS_MAX =>
                 {
@@ -109,9 +131,18 @@ impl EmbeddedServer {
         ANALYST_USER
     }
 
-    /// Its password; empty if it needs none.
+    /// Its password.
     pub fn analyst_password(&self) -> &str {
         self.credentials.analyst_password.expose()
+    }
+
+    /// Writes the files by which an analyst gets in. They are removed when the value is dropped, which is to be before
+    /// the server is.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn analyst_files(&self) -> Result<AnalystFiles, EmbeddedError> {
+        AnalystFiles::write(&self.folder, self.http_url(), ANALYST_USER, self.analyst_password())
     }
 
     /// The data folder.
@@ -120,8 +151,13 @@ impl EmbeddedServer {
     }
 
     /// The file that holds both passwords, mode 0600.
-    pub fn credentials_file(&self) -> std::path::PathBuf {
+    pub fn credentials_file(&self) -> PathBuf {
         self.folder.credentials_file()
+    }
+
+    /// What who may query can reach beside the data, since this kernel cannot refuse it; none if nothing.
+    pub fn confinement_gap(&self) -> Option<&'static str> {
+        self.confinement.gap()
     }
 
     /// The server's process id.
@@ -175,51 +211,66 @@ impl std::fmt::Debug for EmbeddedServer {
     }
 }
 
-/// Starts a child on these ports and waits until it answers; a child that does not is gone when this returns.
-fn start_process(
-    options: &EmbeddedOptions,
-    engine: &Engine,
-    folder: &DataFolder,
-    ports: Ports,
-) -> Result<Process, EmbeddedError> {
-    let greeting = format!("Longshore's ClickHouse {}", random_hex()?);
-    let config = config_xml(folder, &greeting, options.memory_bytes_max);
-    write_private(Path::new(&folder.config_file()), &config)?;
-    let command = command(options, engine, folder, ports)?;
-    let spawned = Process::spawn(command);
-    let mut process = spawned.map_err(|source| EmbeddedError::Spawn { launcher: options.launcher.clone(), source })?;
-    let started = await_greeting(&process, folder, ports, &greeting, options.start_timeout);
-    if started.is_err() {
-        process.stop(Duration::from_secs(EMBEDDED_STOP_SECONDS_MAX));
-    }
-    started.map(|()| process)
+/// What each try to start a server needs.
+struct Start<'a> {
+    options: &'a EmbeddedOptions,
+    engine: &'a Engine,
+    folder: &'a DataFolder,
+    credentials: &'a Credentials,
+    /// What the analyst may read.
+    databases: &'a BTreeSet<String>,
+    confinement: Confinement,
 }
 
-fn command(
-    options: &EmbeddedOptions,
-    engine: &Engine,
-    folder: &DataFolder,
-    ports: Ports,
-) -> Result<Command, EmbeddedError> {
-    use std::os::unix::process::CommandExt;
-    let log = folder.new_stderr_log()?;
-    let log_too = log.try_clone().map_err(|source| EmbeddedError::Folder {
-        action: "duplicate the log of",
-        path: folder.path().to_owned(),
-        source,
-    })?;
-    let mut command = Command::new(&options.launcher);
-    command.args(child_args(engine, server_args(folder, ports)));
-    command.stdin(folder.lock()?).stdout(log).stderr(log_too);
-    command.process_group(0).current_dir(folder.path());
-    // The engine's environment may hold keys, which are no business of the server.
-    command.env_clear().env("TZ", "UTC");
-    for name in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
+impl Start<'_> {
+    /// Starts a child on these ports and waits until it answers; a child that does not is gone when this returns.
+    fn process(&self, ports: Ports) -> Result<(Process, Gate), EmbeddedError> {
+        let folder = self.folder;
+        let greeting = format!("Longshore's ClickHouse {}", random_hex()?);
+        // Both are read before the start logs in, and are gone by then.
+        let (config, users) = (PathBuf::from(folder.config_file()), PathBuf::from(folder.users_file()));
+        let gate = Gate::open(vec![config.clone(), users.clone()])?;
+        let memory_bytes_max = self.options.memory_bytes_max;
+        let start = StartConfig { greeting: &greeting, gate_url: &gate.url(), memory_bytes_max };
+        write_private(&users, &users_xml(self.credentials, self.databases))?;
+        write_private(&config, &config_xml(folder, &start))?;
+        let launcher = &self.options.launcher;
+        let spawned = Process::spawn(self.command(ports, gate.port())?);
+        let mut process = spawned.map_err(|source| EmbeddedError::Spawn { launcher: launcher.clone(), source })?;
+        let started = await_greeting(&process, folder, ports, &greeting, self.options.start_timeout);
+        if started.is_err() {
+            process.stop(Duration::from_secs(EMBEDDED_STOP_SECONDS_MAX));
         }
+        started.map(|()| (process, gate))
     }
-    Ok(command)
+
+    fn command(&self, ports: Ports, gate: u16) -> Result<Command, EmbeddedError> {
+        use std::os::unix::process::CommandExt;
+        let folder = self.folder;
+        let log = folder.new_stderr_log()?;
+        let log_too = log.try_clone().map_err(|source| EmbeddedError::Folder {
+            action: "duplicate the log of",
+            path: folder.path().to_owned(),
+            source,
+        })?;
+        let order = Order {
+            engine: self.engine,
+            confinement: self.confinement,
+            ports: TcpPorts { own: [ports.http, ports.tcp], gate },
+            server_args: server_args(folder, ports),
+        };
+        let mut command = Command::new(&self.options.launcher);
+        command.args(order.into_args());
+        command.stdin(folder.lock()?).stdout(log).stderr(log_too);
+        command.process_group(0).current_dir(folder.path());
+        // The engine's environment may hold keys, which are no business of the server. Its own can be read by queries:
+        // what is left is how this program's libraries are found.
+        command.env_clear().env("TZ", "UTC");
+        if let Some(folders) = std::env::var_os("LD_LIBRARY_PATH") {
+            command.env("LD_LIBRARY_PATH", folders);
+        }
+        Ok(command)
+    }
 }
 
 /// Waits until our server answers on the HTTP port; the native one is open by then.

@@ -3,10 +3,8 @@
 //! - `longshore`, the engine: everything with databases, tables and views. No files, no URLs, no other servers, no
 //!   users, no shutting down: the engine needs none of it, and so a leaked password gives none of it either.
 //! - `analyst`: reads what `rights.rs` gives it, changes nothing.
-//! - `default`: ClickHouse's start logs in by this name without a password, from the address that local clients
-//!   have too, so it can neither be left out nor be told apart from them. It may open the two ports and read
-//!   `system.numbers`, three queries in the life of the server, and its start uses up all three. What is left
-//!   (an expression without a table, which no quota counts) runs one at a time, for a second, in 10 MB.
+//! - `default`: ClickHouse's start logs in by this name, and nobody else can (`gate.rs`). It may open the two ports and
+//!   read `system.numbers`, and one session is all that it may have.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +13,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::credentials::{ANALYST_USER, Credentials, ENGINE_USER};
 use super::rights::analyst_grants;
 
-/// Queries that the start of the server runs as `default`: see `BOOTSTRAP_QUERY` in `config.rs`.
-pub(super) const BOOTSTRAP_QUERIES: usize = 3;
+/// How the users file and the configuration name who says whether `default` may log in.
+pub(super) const GATE: &str = "start";
 
 /// Tables that the engine may create. Engines that read files, URLs or other servers are not among them.
 const TABLE_ENGINES: [&str; 15] = [
@@ -43,7 +41,7 @@ const ENGINE_RIGHTS: &str = "SHOW, SELECT, INSERT, ALTER, CREATE, DROP, UNDROP T
      SYSTEM DROP CACHE, SYSTEM RELOAD DICTIONARY, SYSTEM CLEANUP, SYSTEM WAIT LOADING PARTS";
 
 /// Settings that a reader may change: those that ClickHouse's own pages (`/play`, `/dashboard`) send with each
-/// query, and how results look. None of them lifts a limit.
+/// query, and how results look. None of them lifts a limit, and `add_http_cors_header` has no effect (`config.rs`).
 const READER_SETTINGS: [&str; 16] = [
     "add_http_cors_header",
     "enable_http_compression",
@@ -85,28 +83,20 @@ pub(super) fn users_xml(credentials: &Credentials, databases: &BTreeSet<String>)
 {changeable}      </constraints>
     </reader>
     <bootstrap>
-      <max_concurrent_queries_for_user>1</max_concurrent_queries_for_user>
-      <max_memory_usage>10000000</max_memory_usage>
-      <max_execution_time>1</max_execution_time>
-      <constraints>
-        <max_concurrent_queries_for_user><const/></max_concurrent_queries_for_user>
-        <max_memory_usage><const/></max_memory_usage>
-        <max_execution_time><const/></max_execution_time>
-      </constraints>
+      <!-- The start's own, which lasts as long as the server. -->
+      <max_sessions_for_user>1</max_sessions_for_user>
+      <constraints><max_sessions_for_user><const/></max_sessions_for_user></constraints>
     </bootstrap>
   </profiles>
   <quotas>
     <default/>
-    <bootstrap>
-      <interval><duration>{quota_seconds}</duration><queries>{BOOTSTRAP_QUERIES}</queries></interval>
-    </bootstrap>
   </quotas>
   <users>
     <default>
-      <password></password>
+      <http_authentication><server>{GATE}</server><scheme>basic</scheme></http_authentication>
       <networks><ip>127.0.0.1</ip></networks>
       <profile>bootstrap</profile>
-      <quota>bootstrap</quota>
+      <quota>default</quota>
       <grants>
         <query>GRANT SYSTEM LISTEN ON *.*</query>
         <query>GRANT SELECT ON system.numbers</query>
@@ -133,19 +123,13 @@ pub(super) fn users_xml(credentials: &Credentials, databases: &BTreeSet<String>)
   </users>
 </clickhouse>
 ",
-        // The longest that ClickHouse can count: intervals begin at multiples of it from 1970 on, so this one ends
-        // in 2038.
-        quota_seconds = i32::MAX,
         table_engines = table_engines.join(", "),
         analyst_grants = analyst_grants(databases),
     )
 }
 
-/// How a user logs in: by a password's SHA-256, or without one.
+/// How a user logs in: by a password's SHA-256.
 fn password_xml(password: &str) -> String {
-    if password.is_empty() {
-        return "<password></password>".to_owned();
-    }
     format!("<password_sha256_hex>{}</password_sha256_hex>", hex(digest(&SHA256, password.as_bytes()).as_ref()))
 }
 
@@ -175,8 +159,10 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_analyst_password_is_none_at_all() {
-        assert_eq!(xml("").matches("<password></password>").count(), 2, "default's and the analyst's");
-        assert_eq!(xml("x").matches("<password></password>").count(), 1, "default's");
+    fn every_user_has_a_way_to_log_in_and_none_of_them_is_an_empty_password() {
+        let xml = xml("x");
+        assert_eq!(xml.matches("<password_sha256_hex>").count(), 2, "the engine's and the analyst's");
+        assert_eq!(xml.matches("<http_authentication>").count(), 1, "default's");
+        assert!(!xml.contains("<password>") && !xml.contains("no_password"), "{xml}");
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &ClickhouseArgs) -> CommandResult {
     spec.http_port = args.http_port.or(spec.http_port);
     spec.tcp_port = args.tcp_port.or(spec.tcp_port);
     let options = connect::options(&spec, &database).or_exit(Exit::Unavailable)?;
-    let stop = signals::stop_on_interrupt("ending ClickHouse").or_exit(Exit::Refused)?;
+    let stop = signals::stop_when_told("ending ClickHouse").or_exit(Exit::Refused)?;
     embedded::run_foreground(options, &stop).or_exit(Exit::Unavailable)?;
     Ok(Exit::Done)
 }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use longshore_core::config::{ClickHouseSpec, EmbeddedSpec, Secret, ServerSpec};
 use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, Stored};
 use longshore_sinks::clickhouse::{ClickHouse, Connection, GuardedSink};
-use longshore_sinks::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
+use longshore_sinks::embedded::{AnalystFiles, EmbeddedError, EmbeddedOptions, EmbeddedServer};
 
 /// A ClickHouse that answers. An embedded server lives as long as this.
 pub(crate) struct Server {
@@ -46,6 +46,11 @@ impl Server {
         };
         let client = ClickHouse::connect(&connection)?;
         Ok(Server { client, embedded })
+    }
+
+    /// The way in for analysts, if the server is embedded; its files are there as long as the value.
+    pub(crate) fn analyst_files(&self) -> anyhow::Result<Option<AnalystFiles>> {
+        Ok(self.embedded.as_ref().map(EmbeddedServer::analyst_files).transpose()?)
     }
 
     /// Why the embedded server is gone, if there was one and it ended by itself: nobody starts it again.

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     if let Some(parent) = args.ends_with {
         embedded::die_with(parent).map_err(|why| anyhow!(why)).or_exit(Exit::Refused)?;
     }
-    let stop = signals::stop_on_interrupt("storing what was cut").or_exit(Exit::Refused)?;
+    let stop = signals::stop_when_told("storing what was cut").or_exit(Exit::Refused)?;
     let hangups = signals::hangups().or_exit(Exit::Refused)?;
     let kernels = kernels::choose().or_exit(Exit::Usage)?;
     let path = &args.config.config;
@@ -59,7 +59,12 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     let _serving = endpoint.map(|endpoint| endpoint.serve(metrics.clone())).transpose().or_exit(Exit::Refused)?;
 
     let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
+    let analyst = server.analyst_files().or_exit(Exit::Unavailable)?;
+    if let Some(analyst) = &analyst {
+        tracing::info!("analysts connect to {analyst}; a shell by: {}", analyst.command());
+    }
     let ended = follow(&config, &bundle, patterns, &server, (&board, metrics), (path, kernels, &stop, hangups));
+    drop(analyst);
     let closed = server.close().or_exit(Exit::Refused);
     let exit = ended?;
     closed?;

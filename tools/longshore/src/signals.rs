@@ -10,9 +10,18 @@ use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
 
-/// A flag that the first SIGINT or SIGTERM sets. The second ends the process; an embedded server ends with it.
-/// `doing` says in a log line what an orderly end is.
+/// A flag that the first SIGINT or SIGTERM sets, for a command that would end by itself. The second ends the process; an
+/// embedded server ends with it. `doing` says in a log line what an orderly end is.
 pub(crate) fn stop_on_interrupt(doing: &'static str) -> io::Result<Arc<AtomicBool>> {
+    stop(move || tracing::warn!("stopping: {doing}; interrupt again to end at once"))
+}
+
+/// The same for a command that runs until it is told to stop, so that this is nothing to be warned of.
+pub(crate) fn stop_when_told(doing: &'static str) -> io::Result<Arc<AtomicBool>> {
+    stop(move || tracing::info!("stopping: {doing}; interrupt again to end at once"))
+}
+
+fn stop(say: impl Fn() + Send + 'static) -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let flag = stop.clone();
@@ -21,7 +30,7 @@ pub(crate) fn stop_on_interrupt(doing: &'static str) -> io::Result<Arc<AtomicBoo
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(Exit::Interrupted as i32);
             }
-            tracing::warn!("stopping: {doing}; interrupt again to end at once");
+            say();
         }
     })?;
     Ok(stop)

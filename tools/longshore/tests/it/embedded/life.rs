@@ -1,6 +1,7 @@
 //! From start to end, whichever way it comes.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,13 +11,13 @@ use std::time::Duration;
 use longshore_sinks::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
 
 use crate::support::http::{Login, analyst, engine, sql};
-use crate::support::process::{Foreground, await_end, await_that, children_of, is_alive, kill};
+use crate::support::process::{Foreground, await_end, await_that, catches, children_of, is_alive, kill};
 use crate::support::{embedded_options, longshore, start_embedded};
 
-/// The engine's password in a folder's file.
-fn stored_password(data: &Path) -> String {
+/// The engine's or the analyst's password in a folder's file.
+fn stored_password(data: &Path, whose: &str) -> String {
     let text = fs::read_to_string(data.join("credentials.toml")).unwrap();
-    let line = text.lines().find(|line| line.starts_with("engine_password")).unwrap();
+    let line = text.lines().find(|line| line.starts_with(&format!("{whose}_password"))).unwrap();
     line.split('"').nth(1).unwrap().to_owned()
 }
 
@@ -74,7 +75,7 @@ fn a_parent_killed_outright_leaves_no_server_and_frees_the_folder() {
     let data = root.path().join("data");
     let mut parent = Foreground::start(&data);
     let server = parent.server_pid();
-    let engine = Login { user: "longshore", password: &stored_password(&data) };
+    let engine = Login { user: "longshore", password: &stored_password(&data, "engine") };
     assert_eq!(sql(parent.http_port, engine, "SELECT 1").unwrap(), "1");
     parent.end_by("KILL");
     await_end(server);
@@ -111,16 +112,70 @@ fn a_parent_killed_while_the_server_starts_leaves_none() {
 }
 
 #[test]
-fn the_command_shows_the_analyst_the_way_in_and_not_the_engines_password() {
+fn the_command_shows_the_way_in_and_no_password() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("my data");
+    let mut parent = Foreground::start(&data);
+    let shown = parent.description.clone();
+    for password in [stored_password(&data, "engine"), stored_password(&data, "analyst")] {
+        assert!(!shown.contains(&password), "{shown}");
+    }
+    let (page, curl) = (data.join("analyst.html"), data.join("analyst.curl"));
+    for file in [&page, &curl] {
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    // The command as it stands, and another query.
+    let command = shown.lines().find_map(|line| line.trim().strip_prefix("SQL:")).unwrap().trim();
+    let said = shell(command);
+    assert!(said.lines().any(|name| name == "system"), "{said}");
+    assert_eq!(shell(&command.replace("SHOW DATABASES", "SELECT currentUser()")), "analyst\n");
+    // The page that the browser is sent to, at the address that it is given.
+    assert!(shown.contains(&format!("open {} in a browser", page.display())), "{shown}");
+    let text = fs::read_to_string(&page).unwrap();
+    let address = text.split("location.replace(\"").nth(1).unwrap().split('"').next().unwrap();
+    let login = format!("/play?user=analyst&password={}&run=1#", stored_password(&data, "analyst"));
+    assert!(address.starts_with(&format!("http://127.0.0.1:{}{login}", parent.http_port)), "{address}");
+    assert!(parent.end_by("TERM").success());
+    assert!(!page.exists() && !curl.exists(), "they lead nowhere now");
+}
+
+/// What a shell's command prints.
+fn shell(command: &str) -> String {
+    let out = Command::new("sh").args(["-c", command]).output().unwrap();
+    assert!(out.status.success(), "{command}: {out:?}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+#[test]
+fn the_service_says_where_analysts_connect_and_no_password() {
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");
-    let parent = Foreground::start(&data);
-    let shown = &parent.description;
-    let password = shown.split("/?user=analyst&password=").nth(1).unwrap().lines().next().unwrap();
-    let analyst = Login { user: "analyst", password };
-    assert_eq!(sql(parent.http_port, analyst, "SELECT currentUser()").unwrap(), "analyst");
-    assert!(shown.contains(&format!("/play?user=analyst&password={password}\n")), "{shown}");
-    assert!(!shown.contains(&stored_password(&data)), "{shown}");
+    let config = root.path().join("longshore.toml");
+    let text = format!(
+        "version = 1\n[[source]]\npaths = [{:?}]\n[run]\njournal = {:?}\n[clickhouse.embedded]\ndata = {:?}\n{}",
+        root.path().join("*.log"),
+        root.path().join("journal"),
+        data,
+        crate::support::small::CONFIG
+    );
+    fs::write(&config, text).unwrap();
+    let mut command = Command::new(longshore());
+    command.args(["run", "-c"]).arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut service = command.spawn().unwrap();
+    let mut said = String::new();
+    let mut lines = BufReader::new(service.stderr.take().unwrap());
+    while !said.contains("analysts connect to ") {
+        assert_ne!(lines.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    let line = said.lines().last().unwrap();
+    assert!(line.contains(" as user analyst; ") && line.contains("curl -K "), "{line}");
+    assert_eq!(shell(&line[line.find("curl -K ").unwrap()..].replace("SHOW DATABASES", "SELECT 6 * 7")), "42\n");
+    await_that("it catches SIGTERM", || catches(service.id(), 15));
+    kill("TERM", service.id());
+    lines.read_to_string(&mut said).unwrap();
+    assert_eq!(service.wait().unwrap().code(), Some(0), "{said}");
+    assert!(!said.contains("WARN") && !said.contains(&stored_password(&data, "analyst")), "{said}");
+    assert!(!data.join("analyst.html").exists() && !data.join("analyst.curl").exists());
 }
 
 #[test]
@@ -128,7 +183,7 @@ fn a_child_whose_parent_is_another_already_does_not_serve() {
     let root = tempfile::tempdir().unwrap();
     // Process 1 started it, says the argument; this test did.
     let mut command = Command::new(longshore());
-    command.args(["__clickhouse-server", "1", "library", "/nonexistent.so"]).current_dir(root.path());
+    command.args(["__clickhouse-server", "1", "unconfined", "library", "/nonexistent.so"]).current_dir(root.path());
     let out = command.output().unwrap();
     assert!(!out.status.success());
     assert_eq!(String::from_utf8_lossy(&out.stderr), "process 1, which started this one, is gone\n");
@@ -152,21 +207,15 @@ fn passwords_are_nowhere_but_in_a_private_file() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
     assert_eq!(mode(&server.credentials_file()), 0o600);
-    assert_eq!(mode(&data.join("config/users.xml")), 0o600);
+    assert_eq!(fs::read_dir(data.join("config")).unwrap().count(), 0, "what the server has read is gone");
     let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", server.pid())).unwrap();
     let options = EmbeddedOptions { analyst_password: Some("sunny-day".into()), ..embedded_options(&data) };
-    for public in [
-        read("cmdline"),
-        read("environ"),
-        format!("{server:?}"),
-        format!("{options:?}"),
-        fs::read_to_string(data.join("config/users.xml")).unwrap(),
-    ] {
+    for public in [read("cmdline"), read("environ"), format!("{server:?}"), format!("{options:?}")] {
         for secret in [server.engine_password(), server.analyst_password(), "sunny-day"] {
             assert!(!public.contains(secret), "{public}");
         }
     }
-    assert_eq!(server.engine_password(), stored_password(&data));
+    assert_eq!(server.engine_password(), stored_password(&data, "engine"));
 }
 
 #[test]
@@ -176,7 +225,7 @@ fn the_servers_environment_holds_nothing_of_ours() {
     let environ = fs::read_to_string(format!("/proc/{}/environ", server.pid())).unwrap();
     let names: Vec<&str> = environ.split('\0').filter_map(|pair| Some(pair.split_once('=')?.0)).collect();
     assert!(names.contains(&"TZ"), "{names:?}");
-    let allowed = ["TZ", "PATH", "HOME", "LD_LIBRARY_PATH"];
+    let allowed = ["TZ", "LD_LIBRARY_PATH"];
     assert!(names.iter().all(|name| allowed.contains(name)), "{names:?}");
 }
 
@@ -238,49 +287,63 @@ fn parts_wait_for_each_other_but_never_pile_up() {
 }
 
 #[test]
-fn the_analysts_password_can_be_given_and_can_be_none() {
+fn the_analysts_password_can_be_given_and_cannot_be_none() {
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");
-    for password in ["p&w <d>", ""] {
-        let options = EmbeddedOptions { analyst_password: Some(password.into()), ..embedded_options(&data) };
-        let server = EmbeddedServer::start(options).unwrap();
-        assert_eq!(sql(server.http_port(), analyst(&server), "SELECT currentUser()").unwrap(), "analyst");
-        let wrong = Login { user: "analyst", password: "wrong" };
-        let said = sql(server.http_port(), wrong, "SELECT 1").unwrap_err();
+    let with = |password: &str| EmbeddedOptions { analyst_password: Some(password.into()), ..embedded_options(&data) };
+    let error = EmbeddedServer::start(with("")).unwrap_err();
+    assert!(matches!(error, EmbeddedError::EmptyPassword), "{error}");
+    let password = "p&w <d> \"ü\\";
+    let server = EmbeddedServer::start(with(password)).unwrap();
+    let port = server.http_port();
+    assert_eq!(sql(port, analyst(&server), "SELECT currentUser()").unwrap(), "analyst");
+    for wrong in ["wrong", ""] {
+        let said = sql(port, Login { user: "analyst", password: wrong }, "SELECT 1").unwrap_err();
         assert!(said.contains("(AUTHENTICATION_FAILED)"), "{said}");
     }
+    let files = server.analyst_files().unwrap();
+    assert_eq!(shell(&files.command().replace("SHOW DATABASES", "SELECT currentUser()")), "analyst\n");
 }
 
-/// A `clickhouse` on `PATH`: a program that takes `local ARGS`, as the real one does. It is a Python that loads the
-/// library, because no such binary can be presumed here.
+/// A `clickhouse` on `PATH`: a program that takes `local ARGS`, as the real one does. It loads the library, because no
+/// such binary can be presumed here, from where the server may read: its own data.
 #[test]
 fn a_clickhouse_on_path_serves_where_there_is_no_library() {
     let root = tempfile::tempdir().unwrap();
-    let bin = root.path().join("bin");
+    let (bin, data) = (root.path().join("bin"), root.path().join("data"));
     fs::create_dir(&bin).unwrap();
-    let server = start_embedded(&root.path().join("library"));
+    let server = start_embedded(&data);
     let maps = fs::read_to_string(format!("/proc/{}/maps", server.pid())).unwrap();
     let library = maps.lines().find_map(|line| line.split_whitespace().last().filter(|p| p.ends_with("libchdb.so")));
-    let script = format!(
-        "#!/usr/bin/env python3\nimport ctypes, sys\nassert sys.argv[1] == 'local'\n\
-         lib = ctypes.CDLL({:?})\nargs = [a.encode() for a in ['clickhouse'] + sys.argv[2:]]\n\
-         lib.chdb_query_cmdline(len(args), (ctypes.c_char_p * (len(args) + 1))(*args, None))\nsys.exit(3)\n",
-        library.unwrap()
-    );
     drop(server);
-    fs::write(bin.join("clickhouse"), script).unwrap();
-    fs::set_permissions(bin.join("clickhouse"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mapped = data.canonicalize().unwrap().join("store/libchdb.so");
+    if fs::hard_link(library.unwrap(), &mapped).is_err() {
+        fs::copy(library.unwrap(), &mapped).unwrap();
+    }
+    let source = format!(
+        "#include <dlfcn.h>\n#include <string.h>\nint main(int argc, char **argv) {{\n\
+         if (argc < 2 || strcmp(argv[1], \"local\")) return 4;\nvoid *library = dlopen({mapped:?}, RTLD_NOW);\n\
+         if (!library) return 5;\nvoid *(*run)(int, char **) = dlsym(library, \"chdb_query_cmdline\");\n\
+         run(argc - 1, argv + 1);\nreturn 3; }}\n"
+    );
+    fs::write(root.path().join("clickhouse.c"), source).unwrap();
+    let mut compile = Command::new("cc");
+    compile.arg("-o").args([bin.join("clickhouse"), root.path().join("clickhouse.c")]).arg("-ldl");
+    assert!(compile.status().unwrap().success());
 
-    let data = root.path().join("data");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let environment = [("PATH", path), ("LONGSHORE_CACHE", root.path().display().to_string())];
     let mut parent = Foreground::start_with(&data, &environment);
     let server = parent.server_pid();
     let command_line = fs::read_to_string(format!("/proc/{server}/cmdline")).unwrap();
     assert!(command_line.contains("bin/clickhouse\0local\0--path\0"), "{command_line:?}");
-    let engine = Login { user: "longshore", password: &stored_password(&data) };
+    let engine = Login { user: "longshore", password: &stored_password(&data, "engine") };
     assert_eq!(sql(parent.http_port, engine, "SELECT 1").unwrap(), "1");
-    // The lock and the signal at the parent's death outlive the exec.
+    // What confines it outlives the exec, and so do the lock and the signal at the parent's death.
+    if start_embedded(&root.path().join("other")).confinement_gap().is_none() {
+        let said = sql(parent.http_port, engine, "SELECT file('/etc/passwd')").unwrap_err();
+        assert!(said.contains("(CANNOT_OPEN_FILE)"), "{said}");
+    }
     let refused = EmbeddedServer::start(embedded_options(&data)).unwrap_err();
     assert!(matches!(refused, EmbeddedError::FolderInUse { .. }), "{refused}");
     parent.end_by("KILL");

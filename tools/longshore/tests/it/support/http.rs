@@ -47,21 +47,34 @@ pub(crate) fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
 
 /// One HTTP exchange: the status and the body.
 fn exchange(port: u16, login: Login<'_>, target: &str, body: &str) -> io::Result<(u16, String)> {
+    let Login { user, password } = login;
+    let headers = format!("X-ClickHouse-User: {user}\r\nX-ClickHouse-Key: {password}\r\n");
+    let Answer { status, body, .. } = send(port, &headers, target, body)?;
+    Ok((status, body))
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Status line and headers.
+    pub(crate) head: String,
+    /// Without its last newline.
+    pub(crate) body: String,
+}
+
+/// One HTTP exchange with these headers (each ends in `\r\n`) and no others that say who asks.
+pub(crate) fn send(port: u16, headers: &str, target: &str, body: &str) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     let method = if body.is_empty() { "GET" } else { "POST" };
-    let Login { user, password } = login;
     let length = body.len();
     // HTTP/1.0: an answer without chunks that ends with the connection.
-    write!(
-        stream,
-        "{method} {target} HTTP/1.0\r\nHost: 127.0.0.1\r\nX-ClickHouse-User: {user}\r\nX-ClickHouse-Key: {password}\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    )?;
+    write!(stream, "{method} {target} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {length}\r\n\r\n{body}")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
-    Ok((status, body.trim_end_matches('\n').to_owned()))
+    Ok(Answer { status, head: head.to_owned(), body: body.trim_end_matches('\n').to_owned() })
 }

@@ -46,7 +46,7 @@ impl UsersServer {
         write_configuration(data.path());
         let mut command = Command::new(longshore());
         let folder = data.path().to_str().unwrap();
-        command.arg(CHILD_ARG).arg(std::process::id().to_string()).args(engine);
+        command.arg(CHILD_ARG).arg(std::process::id().to_string()).arg("unconfined").args(engine);
         command.args(["--path", &format!("{folder}/store"), "--config-file", &format!("{folder}/config.xml")]);
         command.args(["--http_port", &port.to_string(), "--listen_host", "127.0.0.1", "--max_execution_time", "0"]);
         command.args(["--query", BOOTSTRAP]).current_dir(data.path());
@@ -99,7 +99,7 @@ fn engine_of(pid: u32) -> [String; 2] {
     let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
     let arguments: Vec<&str> = line.split('\0').collect();
     match arguments.get(1) {
-        Some(&first) if first == CHILD_ARG => [arguments[3].to_owned(), arguments[4].to_owned()],
+        Some(&first) if first == CHILD_ARG => [arguments[4].to_owned(), arguments[5].to_owned()],
         _ => ["binary".to_owned(), arguments[0].to_owned()],
     }
 }
