@@ -11,7 +11,7 @@ use longshore_core::frame::cut;
 use longshore_core::limits::SLICE_RECORDS_MAX;
 use longshore_core::product::Dictionary;
 use longshore_core::simd::Kernels;
-use longshore_core::slice::{Slice, SliceId};
+use longshore_core::slice::{CutAt, Slice, SliceId};
 
 use crate::answer::Answer;
 
@@ -155,6 +155,7 @@ fn slice(index: usize, bytes: &[u8]) -> Slice {
         header: None,
         tail: None,
         messages: None,
+        cut: CutAt::Unknown,
     }
 }
 

@@ -9,6 +9,7 @@ use arrow_ipc::writer::StreamEncoder;
 use longshore_core::config::Config;
 use longshore_core::decode::Decoder;
 use longshore_core::limits::WORKERS_DEFAULT_MAX;
+use longshore_ingest::clock::WallClock;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::input::Input;
 use longshore_ingest::known::KnownSlices;
@@ -63,6 +64,7 @@ pub fn run(config: &Config, decoder: &Decoder, inputs: &[Input], read: ReadMetho
         workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,
         retry: RetryPolicy::default(),
+        clock: WallClock::system(),
     };
     let (sink, progress, stop) = (NullSink::default(), Progress::default(), AtomicBool::new(false));
     let (start, cpu) = (Instant::now(), process_cpu_seconds());

@@ -19,6 +19,8 @@ pub enum Reason {
     MissingField,
     /// A field's value does not fit its column's type by the stated rules.
     TypeMismatch,
+    /// The event time is further from the moment at which the slice was cut than the config allows.
+    EventTime,
     /// The envelope is malformed: no key id, bad base64, too short.
     BadEnvelope,
     /// The envelope names a key that the keyring does not have.
@@ -39,13 +41,14 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order in which they are reported.
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 15] = [
         Reason::BadJson,
         Reason::TooDeep,
         Reason::BadUtf8,
         Reason::BadLine,
         Reason::MissingField,
         Reason::TypeMismatch,
+        Reason::EventTime,
         Reason::BadEnvelope,
         Reason::UnknownKey,
         Reason::TagMismatch,
@@ -65,6 +68,7 @@ impl Reason {
             Reason::BadLine => "bad_line",
             Reason::MissingField => "missing_field",
             Reason::TypeMismatch => "type_mismatch",
+            Reason::EventTime => "event_time",
             Reason::BadEnvelope => "bad_envelope",
             Reason::UnknownKey => "unknown_key",
             Reason::TagMismatch => "tag_mismatch",

@@ -12,7 +12,7 @@
 //! Whatever refuses a record, all columns are cut back to the row before it, so that one bad record never costs its
 //! neighbours. Rows are numbered by the records of the slice, bad and filtered ones included.
 //!
-//! Deterministic: the same slice under the same config gives the same batch and the same dead letters, byte by byte,
+//! Deterministic: the same slice, cut at the same moment, under the same config gives the same batch and the same dead letters, byte by byte,
 //! whatever was decoded before with the same scratch.
 
 mod blocks;
@@ -38,6 +38,7 @@ use self::products::{Products, ProductsScratch};
 use crate::column::ColumnSpec;
 use crate::column::arrow::arrow_field;
 use crate::column::builder::ColumnBuilder;
+use crate::column::event_bounds::EventBounds;
 use crate::column::layout::{LayoutColumn, Origin, event_columns};
 use crate::column::reused::Reused;
 use crate::config::{Config, Framing};
@@ -50,7 +51,7 @@ use crate::message::{self, Messages};
 use crate::order::{Order, OrderScratch};
 use crate::product::{Dictionary, DictionaryError};
 use crate::simd::Kernels;
-use crate::slice::Slice;
+use crate::slice::{CutAt, Slice};
 
 /// What became of a slice. `records == batch.num_rows() + dead.len() + filtered + duplicates`.
 #[derive(Debug, Clone)]
@@ -67,6 +68,8 @@ pub struct DecodedSlice {
     pub duplicates: u64,
     /// Rows of `batch` by product, products in order of their id.
     pub rows_by_product: Vec<(Arc<str>, u64)>,
+    /// The moment that event times were compared with.
+    pub cut: CutAt,
 }
 
 /// Why there can be no decoder for a config.
@@ -107,6 +110,8 @@ pub struct Decoder {
 pub struct Scratch {
     /// The declared columns, in order.
     columns: Vec<ColumnBuilder>,
+    /// Which of them is the event time.
+    time: usize,
     /// Positions in the slice of the records that are rows.
     rows: Reused<u32>,
     /// The slice's id, once a row.
@@ -233,6 +238,8 @@ impl Decoder {
     /// If the slice's bytes are not whole records of the config's framing, which [`crate::frame::cut`] makes sure of.
     pub fn decode(&self, slice: &Slice, scratch: &mut Scratch) -> DecodedSlice {
         scratch.fields.begin(&self.fields, slice.header.as_ref());
+        let sealed = self.config.decode.envelope.is_some();
+        scratch.columns[scratch.time].bound(EventBounds::of(&self.config.table, slice.cut));
         let (start, bytes) = self.without_bom(slice);
         let mut outcome = Outcome::new(self.division(slice), start, bytes);
         match &self.fields {
@@ -251,7 +258,8 @@ impl Decoder {
         }
         let batch = self.finish(slice, scratch);
         let rows_by_product = self.products.count_rows(&batch);
-        DecodedSlice { batch, dead, records: u64::from(row), filtered, duplicates: 0, rows_by_product }
+        let cut = slice.cut;
+        DecodedSlice { batch, dead, records: u64::from(row), filtered, duplicates: 0, rows_by_product, cut }
     }
 
     /// The records of these rows as dead letters, each for its fault: rows that were decoded, and that whoever stores them
@@ -387,6 +395,7 @@ impl Scratch {
         };
         Scratch {
             columns: columns.iter().map(builder).collect(),
+            time: columns.iter().position(|spec| *spec.name == *table.time).expect("the config was checked"),
             rows: Reused::default(),
             slice_ids: Reused::default(),
             open: Vec::new(),

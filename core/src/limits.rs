@@ -85,8 +85,16 @@ pub const JOURNAL_CONFIG_BYTES_MAX: u64 = 40 << 20;
 /// Slices of one source that a service has planned and not stored.
 pub const LANE_SLICES_MAX: usize = 1_024;
 /// Slices of all sources that a service has planned and not stored: few enough that ClickHouse remembers the tokens of all
-/// of them (its window is 10,000), whatever order they are stored in.
+/// of them, whatever order they are stored in, where they are of a day or two as logs are. One that touches more days is
+/// looked for before it is sent again, as all are of which an attempt failed.
 pub const PLANNED_SLICES_MAX: usize = 4_096;
+/// Insert tokens that a table remembers, one a partition and insert.
+pub const DEDUPLICATION_WINDOW: usize = 10_000;
+/// Days of events in one insert. Each is a partition, which costs ClickHouse a part and a token: a slice that touches more
+/// is several inserts, each of which ends within seconds.
+pub const INSERT_DAYS_MAX: usize = 100;
+/// Days from which on a slice steps aside for others where ClickHouse has too many parts.
+pub const ASIDE_DAYS_MIN: usize = 4;
 
 /// Slices of one feed that are on their way through a service at once. Full ones are bounded by the queues long before.
 pub const PLANNED_AT_ONCE: usize = 64;
@@ -202,6 +210,18 @@ pub const CHAOS_FAULTS: u64 = 50;
 /// See [`CHAOS_FAULTS`].
 pub const CHAOS_FAULTS_CEILING: u64 = 100_000;
 
+/// Milliseconds that an event may be later than the moment at which its slice was cut, unless the config says otherwise.
+pub const EVENT_FUTURE_MS: u64 = DAY_MS;
+/// Shortest such time that the config may ask for: clocks of producers differ.
+pub const EVENT_FUTURE_MS_FLOOR: u64 = 60_000;
+/// Longest such time that the config may ask for, which is as good as none.
+pub const EVENT_FUTURE_MS_CEILING: u64 = 36_500 * DAY_MS;
+/// Shortest time that the config may say an event is older than its slice at most: what was not reachable for a while
+/// comes late.
+pub const EVENT_PAST_MS_FLOOR: u64 = 3_600_000;
+/// Longest such time that the config may ask for.
+pub const EVENT_PAST_MS_CEILING: u64 = 36_500 * DAY_MS;
+
 /// Columns of the key by which duplicates are told.
 pub const DEDUP_KEY_COLUMNS_MAX: usize = 16;
 /// Milliseconds after an event for which another one of its key is a duplicate, unless the config says otherwise.
@@ -268,11 +288,16 @@ const _: () = assert!(
         < JOURNAL_SEGMENT_BYTES_CEILING as usize,
     "whatever a journal may hold can be read back"
 );
+const _: () = assert!(2 * PLANNED_SLICES_MAX <= DEDUPLICATION_WINDOW, "tokens of all planned slices, of two days each");
+const _: () = assert!(
+    4 * INSERTS_IN_FLIGHT_CEILING * INSERT_DAYS_MAX <= DEDUPLICATION_WINDOW,
+    "tokens of all that is under way, of four engines with as many inserts as there may be"
+);
 const _: () = assert!(FOLLOW_HEAD_BYTES_MIN < FOLLOW_HEAD_BYTES && FOLLOW_HEAD_BYTES <= u16::MAX as usize);
 const _: () = assert!(KAFKA_FETCH_WAIT_MS < KAFKA_QUIET_MS, "a fetch that is under way is waited for");
 const _: () = assert!(FOLLOW_HANDLES_MAX <= 512, "half of the 1,024 descriptors that a process usually has");
 const _: () = assert!(FOLLOW_FILES_MAX + FOLLOW_ENDED_MAX <= JOURNAL_SOURCES_MAX, "a journal has room for all sources");
 const _: () = assert!(
-    64 + (KAFKA_PLAN_SLICES_MAX * (8 + 10 + 1 + 5 + 8) + 16).div_ceil(3) * 4 <= KAFKA_PLAN_BYTES_MAX,
+    64 + (KAFKA_PLAN_SLICES_MAX * (8 + 10 + 1 + 5 + 10 + 8) + 16).div_ceil(3) * 4 <= KAFKA_PLAN_BYTES_MAX,
     "the longest plan fits, each slice with a config of its own"
 );

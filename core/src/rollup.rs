@@ -74,6 +74,19 @@ impl RollupKind {
     }
 }
 
+/// Digits of a sum of amounts of up to [`NARROW_AMOUNT_DIGITS`]: it takes 10^20 of the largest to exceed them.
+pub const NARROW_SUM_DIGITS: u8 = 38;
+/// Digits of amounts whose sums are kept in 128 bits. Larger ones are summed in 256, where it takes 10^38 of them.
+pub const NARROW_AMOUNT_DIGITS: u8 = 18;
+/// Digits of a sum of larger amounts.
+pub const WIDE_SUM_DIGITS: u8 = 76;
+
+/// Digits of the column that holds sums of amounts of so many digits: more than any number of rows comes to, since neither
+/// ClickHouse nor Arrow says that a sum has overflowed.
+pub const fn sum_digits(amount_digits: u8) -> u8 {
+    if amount_digits <= NARROW_AMOUNT_DIGITS { NARROW_SUM_DIGITS } else { WIDE_SUM_DIGITS }
+}
+
 /// `column` is one of `values`. Values are compared as text, as they stand in the column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {

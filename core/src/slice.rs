@@ -61,6 +61,21 @@ pub struct Slice {
     pub tail: Option<Tail>,
     /// The messages that the records came in, if the source is a topic. Dead letters then stand at their messages' offsets.
     pub messages: Option<Messages>,
+    /// The moment that its event times are compared with.
+    pub cut: CutAt,
+}
+
+/// When a slice was cut: the moment that its event times are compared with ([`TableSpec`](crate::config::TableSpec)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CutAt {
+    /// Nobody knows, or it does not matter: no event time is too far away.
+    #[default]
+    Unknown,
+    /// At that time, in milliseconds since 1970, which the slice's plan has: whoever decodes the slice again takes the same.
+    Planned(i64),
+    /// At that time, which nothing remembers: a repeat takes a later one. So only what a later moment can but allow is looked
+    /// at, how far an event is in the future; what an earlier attempt found too far is known by its dead letters.
+    Unplanned(i64),
 }
 
 impl Slice {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use longshore_core::config::{Config, Format, Framing};
 use longshore_core::dead_letter::Reason;
 use longshore_core::frame::{FRAME_PREFIX_BYTES, RECORD_OVERHEAD_BYTES};
-use longshore_core::slice::{Slice, SliceId, Tail};
+use longshore_core::slice::{CutAt, Slice, SliceId, Tail};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::sink::SliceMeta;
@@ -77,8 +77,16 @@ impl CutSlice {
             identity.update(&tail.head);
         }
         let id = SliceId(identity.digest());
-        let slice =
-            Slice { id, source: of.name.clone(), start, bytes, header: of.header.cloned(), tail, messages: None };
+        let slice = Slice {
+            id,
+            source: of.name.clone(),
+            start,
+            bytes,
+            header: of.header.cloned(),
+            tail,
+            messages: None,
+            cut: CutAt::Unknown,
+        };
         let meta = SliceMeta { id, source: of.name.clone(), source_id: of.source_id, start, end: slice.end(), hash };
         CutSlice { slice, meta }
     }

@@ -17,8 +17,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use longshore_core::limits::{LANE_SLICES_MAX, PLANNED_SLICES_MAX};
-use longshore_core::slice::SliceId;
+use longshore_core::slice::{CutAt, SliceId};
 
+use crate::clock::WallClock;
 use crate::cut::{CutOptions, CutSlice};
 use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, SourceStatus, Ticket};
 use crate::follow::{Change, Identity, KnownSource, Position, SourceId};
@@ -50,6 +51,8 @@ pub struct FileFeed<D: Disk, F: Files> {
     journal: Journal<D>,
     files: F,
     options: FileFeedOptions,
+    /// What the event times of new slices are compared with.
+    clock: WallClock,
     /// What new slices are cut under.
     config: Option<(ConfigHash, CutOptions)>,
     /// What slices were cut under that may have to be read again.
@@ -146,6 +149,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             journal,
             files,
             options,
+            clock: WallClock::system(),
             config: None,
             configs,
             lanes,
@@ -159,6 +163,12 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             buffers: Vec::new(),
             draining: false,
         })
+    }
+
+    /// The same by another clock than this machine's.
+    pub fn with_clock(mut self, clock: WallClock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// The journal, for its size.
@@ -319,7 +329,9 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                 }
                 let cut = self.configs[&journaled.config];
                 let buffer = self.buffers.pop().unwrap_or_default();
-                let outcome = Cutting { files: &mut self.files, options: &cut, lane, now }.again(&journaled, buffer);
+                let cut_ms = journaled.cut_ms.unwrap_or_default();
+                let cutting = Cutting { files: &mut self.files, options: &cut, lane, now, cut_ms };
+                let outcome = cutting.again(&journaled, buffer);
                 let lane = self.lanes.get_mut(&id).expect("an active lane");
                 match outcome {
                     Outcome::Cut { slice, .. } => {
@@ -375,7 +387,8 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                 self.served = Some(id);
                 let since = lane.since.unwrap_or(now);
                 let buffer = self.buffers.pop().unwrap_or_default();
-                match (Cutting { files: &mut self.files, options: &options, lane, now }).next(buffer) {
+                let cut_ms = self.clock.now_ms();
+                match (Cutting { files: &mut self.files, options: &options, lane, now, cut_ms }).next(buffer) {
                     Outcome::Cut { slice, records, stored } => {
                         room.take(usize::try_from(slice.meta.end - slice.meta.start).unwrap_or(usize::MAX));
                         let lane = self.lanes.get_mut(&id).expect("an active lane");
@@ -419,7 +432,11 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
         for Candidate { id, cut, records, .. } in &candidates {
             let source = self.introduce(*id)?;
             let &crate::sink::SliceMeta { id: slice, start, end, hash, .. } = &cut.meta;
-            slices.push(JournaledSlice { slice, source, start, end, hash, config, records: Some(*records) });
+            let cut_ms = match cut.slice.cut {
+                CutAt::Planned(cut_ms) => Some(cut_ms),
+                CutAt::Unknown | CutAt::Unplanned(_) => None,
+            };
+            slices.push(JournaledSlice { slice, source, start, end, hash, config, records: Some(*records), cut_ms });
         }
         self.journal.cut(&slices).map_err(journal_error)?;
         for (Candidate { id, cut, stored, since, .. }, journaled) in candidates.into_iter().zip(slices) {

@@ -70,6 +70,7 @@
 //! // A slice is journaled, then sent, then done. It begins where the last one ended.
 //! let slice = JournaledSlice {
 //!     slice: SliceId(0x51c3), source, start: position, end: position + 4_096, hash: 0xb17e, config, records: Some(17),
+//!     cut_ms: Some(1_795_000_000_000),
 //! };
 //! journal.cut(&[slice])?;
 //! journal.done(&slice)?;

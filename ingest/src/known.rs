@@ -23,6 +23,7 @@ pub struct KnownSlice {
 #[derive(Debug, Clone, Default)]
 pub struct KnownSlices {
     ids: HashSet<SliceId>,
+    begun: HashSet<SliceId>,
     by_start: HashMap<(u64, u64), Vec<KnownSlice>>,
 }
 
@@ -35,6 +36,17 @@ impl KnownSlices {
             known.by_start.entry((slice.source_id, slice.start)).or_default().push(slice);
         }
         known
+    }
+
+    /// The same with slices of which an earlier run has decided something, and which may not be stored.
+    pub fn with_begun(mut self, slices: impl IntoIterator<Item = SliceId>) -> Self {
+        self.begun.extend(slices);
+        self
+    }
+
+    /// Whether an earlier run has decided something of this slice, so that what is there must be looked up first.
+    pub fn was_begun(&self, id: SliceId) -> bool {
+        self.begun.contains(&id)
     }
 
     /// Whether this very slice was stored.

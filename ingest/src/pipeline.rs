@@ -18,7 +18,9 @@ use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use longshore_core::decode::{Decoder, Scratch};
 use longshore_core::limits::{SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
+use longshore_core::slice::CutAt;
 
+use crate::clock::WallClock;
 use crate::cut::{CutOptions, CutSlice};
 use crate::input::{Input, InputError};
 use crate::known::KnownSlices;
@@ -42,6 +44,8 @@ pub struct PipelineOptions {
     pub inserts_in_flight: usize,
     /// Waiting for the sink.
     pub retry: RetryPolicy,
+    /// What event times are compared with.
+    pub clock: WallClock,
 }
 
 /// How a run ended, short of a fatal error.
@@ -85,7 +89,7 @@ pub fn run(
     let (used_send, used) = bounded(1 + SLICES_READ_AHEAD + options.workers);
     // As many as there can be batches with the sink or before it, so that all of them come back.
     let (stored_send, stored) = bounded(options.workers + SLICES_DECODED_QUEUED + options.inserts_in_flight);
-    let run = Run { inputs, decoder, sink, options, progress, stop, end: Mutex::new(None) };
+    let run = Run { inputs, known, decoder, sink, options, progress, stop, end: Mutex::new(None) };
 
     let input_errors = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -122,6 +126,7 @@ pub fn run(
 /// What the stages share.
 struct Run<'a> {
     inputs: &'a [Input],
+    known: &'a KnownSlices,
     decoder: &'a Decoder,
     sink: &'a dyn Sink,
     options: &'a PipelineOptions,
@@ -141,7 +146,8 @@ impl Run<'_> {
         (used, stored): (&Sender<Vec<u8>>, &Receiver<RecordBatch>),
     ) {
         let mut scratch = Scratch::new(self.decoder);
-        for CutSlice { slice, meta } in cut {
+        for CutSlice { mut slice, meta } in cut {
+            slice.cut = CutAt::Unplanned(self.options.clock.now_ms());
             if let Ok(batch) = stored.try_recv() {
                 scratch.recycle(batch);
             }
@@ -167,7 +173,8 @@ impl Run<'_> {
             let on_retry = || {
                 self.progress.retries.fetch_add(1, Ordering::Relaxed);
             };
-            let mut attempts = Attempts::new(!turn.waited().is_zero());
+            let begun = self.known.was_begun(turn.what.meta.id);
+            let mut attempts = Attempts::new(begun || !turn.waited().is_zero());
             let slice = &mut turn.what;
             match until_done(self.options.retry, self.stop, &what, on_retry, || self.attempt(&mut attempts, slice)) {
                 Ok(became) => {

@@ -59,10 +59,11 @@ impl Progress {
         let rows = decoded.batch.num_rows() as u64;
         let duplicates: u64 = stored.duplicates.iter().map(|(_, rows)| rows).sum();
         let rejected: u64 = stored.rejected.iter().map(|(_, rows)| rows).sum();
-        let loaded = rows - duplicates - rejected;
+        let event_times: u64 = stored.event_times.iter().map(|(_, rows)| rows).sum();
+        let loaded = rows - duplicates - rejected - event_times;
         let as_decoded = rows + decoded.dead.len() as u64 + decoded.filtered;
         assert_eq!(decoded.records, as_decoded, "slice {} does not balance", slice.meta.id);
-        let dead = decoded.dead.len() as u64 + rejected;
+        let dead = decoded.dead.len() as u64 + rejected + event_times;
         self.loaded.fetch_add(loaded, Ordering::Relaxed);
         self.dead.fetch_add(dead, Ordering::Relaxed);
         let mut totals = self.totals.lock().expect("no panic while counting");
@@ -76,13 +77,15 @@ impl Progress {
         for letter in &decoded.dead {
             *totals.dead_by_reason.entry(letter.fault.reason).or_default() += 1;
         }
-        if rejected > 0 {
-            *totals.dead_by_reason.entry(Reason::Rejected).or_default() += rejected;
+        for (reason, rows) in [(Reason::Rejected, rejected), (Reason::EventTime, event_times)] {
+            if rows > 0 {
+                *totals.dead_by_reason.entry(reason).or_default() += rows;
+            }
         }
         for (product, rows) in &decoded.rows_by_product {
             *totals.rows_by_product.entry(product.clone()).or_default() += rows;
         }
-        for (product, rows) in stored.duplicates.iter().chain(&stored.rejected) {
+        for (product, rows) in stored.duplicates.iter().chain(&stored.rejected).chain(&stored.event_times) {
             *totals.rows_by_product.entry(product.clone()).or_default() -= rows;
         }
     }

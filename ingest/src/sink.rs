@@ -57,6 +57,9 @@ pub struct Stored {
     /// Rows that are dead letters because the sink rejected them, by product. Not known of a slice that was whole before
     /// this attempt.
     pub rejected: Vec<(Arc<str>, u64)>,
+    /// Rows that are dead letters because an earlier attempt found their event times too far away, by product. Not known of a
+    /// slice that was whole before this attempt.
+    pub event_times: Vec<(Arc<str>, u64)>,
 }
 
 /// A row that a sink rejects, by its record's number in the slice, and why.
@@ -120,7 +123,8 @@ pub enum SinkError {
         /// What happened, one sentence.
         detail: String,
     },
-    /// Another slice has to be stored before this one. Others may go ahead; this one is resumed after a while.
+    /// Another slice has to be stored before this one, or the sink has no room for it now and may have for others. Others may
+    /// go ahead; this one is resumed after a while.
     #[error("{detail}")]
     Behind {
         /// Which slice, and what to do if it never will be; one or two sentences.
@@ -157,6 +161,7 @@ mod tests {
     use std::sync::Mutex;
 
     use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
+    use longshore_core::slice::CutAt;
 
     use super::*;
 
@@ -184,7 +189,8 @@ mod tests {
         let numbers: ArrayRef = Arc::new(UInt64Array::from(vec![1]));
         let batch = RecordBatch::try_from_iter([("n", numbers)]).expect("a batch");
         let rows_by_product = Vec::new();
-        let decoded = DecodedSlice { batch, dead: Vec::new(), records: 1, filtered: 0, duplicates: 0, rows_by_product };
+        let (dead, cut) = (Vec::new(), CutAt::Unknown);
+        let decoded = DecodedSlice { batch, dead, records: 1, filtered: 0, duplicates: 0, rows_by_product, cut };
         let (id, source) = (SliceId(1), Arc::from("app.log"));
         LoadedSlice::new(SliceMeta { id, source, source_id: 1, start: 0, end: 0, hash: 0 }, decoded)
     }

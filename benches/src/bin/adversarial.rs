@@ -15,7 +15,7 @@ use longshore_core::config::{self, Env};
 use longshore_core::decode::{Decoder, Scratch};
 use longshore_core::limits::SLICE_RECORDS_MAX;
 use longshore_core::simd::Kernels;
-use longshore_core::slice::{Slice, SliceId};
+use longshore_core::slice::{CutAt, Slice, SliceId};
 
 use self::shapes::{SECTIONS, SHAPES, Shape};
 
@@ -71,6 +71,7 @@ fn bench() -> anyhow::Result<bool> {
             header: None,
             tail: None,
             messages: None,
+            cut: CutAt::Unknown,
         };
         reset_peak()?;
         print!("{:<42}", shape.name);

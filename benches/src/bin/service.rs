@@ -102,7 +102,7 @@ fn journal(dir: &Path, slices: u64) -> anyhow::Result<()> {
     let mut seconds = Vec::new();
     for number in 0..slices {
         let (slice, start, end) = (SliceId(number), number * 100, number * 100 + 100);
-        let slice = JournaledSlice { slice, source, start, end, hash: number, config, records: Some(1) };
+        let slice = JournaledSlice { slice, source, start, end, hash: number, config, records: Some(1), cut_ms: None };
         let begin = Instant::now();
         journal.cut(&[slice]).context("journaling a slice")?;
         journal.done(&slice).context("saying that it is done")?;

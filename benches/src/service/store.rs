@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use arrow_array::RecordBatch;
 use longshore_core::column::layout::{ROW_COLUMN, SLICE_COLUMN};
+use longshore_core::dead_letter::Reason;
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
 use longshore_sinks::clickhouse::{Claim, ClickHouse, ClientError, Counted, Day, Minutes, Probe, Store};
@@ -79,8 +80,8 @@ impl Store for Partial {
         Store::close_trial(&self.clickhouse, trial)
     }
 
-    fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError> {
-        Store::rejected_rows(&self.clickhouse, slice)
+    fn dead_rows(&self, slice: SliceId, reason: Reason) -> Result<BTreeSet<u32>, ClientError> {
+        Store::dead_rows(&self.clickhouse, slice, reason)
     }
 
     fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {

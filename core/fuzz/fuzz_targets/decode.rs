@@ -23,7 +23,7 @@ use longshore_core::decode::{DecodedSlice, Decoder, Scratch};
 use longshore_core::envelope::Keyring;
 use longshore_core::product::Dictionary;
 use longshore_core::simd::Kernels;
-use longshore_core::slice::{Slice, SliceId};
+use longshore_core::slice::{CutAt, Slice, SliceId};
 
 use twin::batch::{Found, difference};
 use twin::{Expected, Record, Twin, configs, lines};
@@ -77,7 +77,7 @@ impl Ways {
 
     /// A slice of the input, and what must come of it.
     fn slice(&self, start: u64, input: &[u8]) -> (Slice, Expected) {
-        let slice = |bytes| Slice { id: SliceId(1), source: "fuzz".into(), start, bytes, header: None, tail: None, messages: None };
+        let slice = |bytes| Slice { id: SliceId(1), source: "fuzz".into(), start, bytes, header: None, tail: None, messages: None, cut: CutAt::Unknown };
         if !self.is_sealed {
             return (slice(input.to_vec()), self.twin.decode(lines(start, input)));
         }

@@ -23,7 +23,7 @@ const SHOWN_BYTES: usize = 80;
 pub struct Mismatch(Box<Fault>);
 
 impl Mismatch {
-    /// The fault: [`Reason::MissingField`] or [`Reason::TypeMismatch`], with the column and the detail.
+    /// The fault: [`Reason::MissingField`], [`Reason::TypeMismatch`] or [`Reason::EventTime`], with the column and the detail.
     pub fn into_fault(self) -> Fault {
         *self.0
     }
@@ -38,6 +38,12 @@ impl Mismatch {
         };
         let detail = format!("the field is {found}, and the column is required");
         Mismatch(Box::new(Fault { reason: Reason::MissingField, column: Some(column.clone()), detail }))
+    }
+
+    /// An event time that is possible, and too far away.
+    #[cold]
+    pub(super) fn beyond(column: &Arc<str>, detail: String) -> Self {
+        Mismatch(Box::new(Fault { reason: Reason::EventTime, column: Some(column.clone()), detail }))
     }
 
     /// A value that the rules of the column's type do not accept.
@@ -99,6 +105,8 @@ pub(super) enum Cause {
     Range,
     /// A time that no minute of a rollup can hold.
     EventRange,
+    /// A possible event time, too far from the moment at which the slice was cut.
+    Beyond,
     /// Digits after the point that the type cannot hold.
     Fraction,
     /// A null in a list.
@@ -118,6 +126,7 @@ impl fmt::Display for Cause {
             Cause::EventRange => {
                 f.write_str("cannot be the event time, which is from 1970-01-01 to 2106-02-07T06:28:15Z")
             }
+            Cause::Beyond => f.write_str("is too far from now"),
             Cause::Fraction => f.write_str("has digits after the point that cannot be kept"),
             Cause::NullItem => f.write_str("stands in a list, which cannot hold it"),
             Cause::ListLength => write!(f, "is one item too many, a list holds at most {LIST_ITEMS_MAX}"),

@@ -3,6 +3,7 @@
 pub mod arrow;
 pub mod builder;
 pub(crate) mod convert;
+pub mod event_bounds;
 pub mod layout;
 pub mod mask;
 pub mod mismatch;

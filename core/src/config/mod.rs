@@ -249,6 +249,10 @@ pub struct TableSpec {
     pub time: String,
     /// Columns between product and time in the sorting key.
     pub order_by: Vec<String>,
+    /// How much later than the moment at which its slice was cut an event may be.
+    pub future_max: Duration,
+    /// How much earlier, where that is bounded.
+    pub past_max: Option<Duration>,
 }
 
 /// `[dedup]`: an event that its producer sent more than once counts once.

@@ -3,6 +3,7 @@
 mod adversarial;
 mod bad_records;
 mod conformance;
+mod event_times;
 mod formats;
 mod hidden;
 mod messages;
@@ -23,7 +24,7 @@ use super::{DecodedSlice, Decoder, Scratch};
 use crate::config::{self, Config, Env};
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::product::Dictionary;
-use crate::slice::{Slice, SliceId};
+use crate::slice::{CutAt, Slice, SliceId};
 
 /// A config of these sections, with the event time and a table around them.
 fn config(sections: &str) -> Config {
@@ -65,6 +66,7 @@ fn slice(start: u64, bytes: impl Into<Vec<u8>>) -> Slice {
         header: None,
         tail: None,
         messages: None,
+        cut: CutAt::Unknown,
     }
 }
 

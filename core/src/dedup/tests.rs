@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Env};
 use crate::decode::{Decoder, Scratch};
-use crate::slice::{Slice, SliceId};
+use crate::slice::{CutAt, Slice, SliceId};
 
 use super::*;
 
@@ -43,6 +43,7 @@ fn batch(config: &Config, lines: &str) -> RecordBatch {
         header: None,
         messages: None,
         tail: None,
+        cut: CutAt::Unknown,
     };
     let decoded = decoder.decode(&slice, &mut Scratch::new(&decoder));
     assert!(decoded.dead.is_empty(), "{:?}", decoded.dead);

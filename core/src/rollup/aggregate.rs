@@ -14,22 +14,19 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, Decimal128Array, RecordBatch, StructArray, TimestampSecondArray, UInt32Array,
-    UInt64Array,
+    Array, ArrayRef, BinaryArray, Decimal128Array, Decimal256Array, RecordBatch, StructArray, TimestampSecondArray,
+    UInt32Array, UInt64Array,
 };
-use arrow_buffer::OffsetBuffer;
+use arrow_buffer::{OffsetBuffer, i256};
 use arrow_schema::{Field, Fields, Schema};
 
 use super::known::{Sighting, UserKeys};
 use super::read::{Column, Identities, Ranks, Test, Times, text_hashes};
-use super::{RollupKind, RollupSpec};
+use super::{NARROW_SUM_DIGITS, RollupKind, RollupSpec, sum_digits};
 use crate::column::arrow::TIME_ZONE;
 use crate::column::layout::{LayoutColumn, event_columns};
 use crate::column::{ColumnType, TimePrecision};
 use crate::config::Config;
-
-/// Digits of a sum: ClickHouse sums decimals in the widest type of 128 bits.
-const SUM_PRECISION: u8 = 38;
 
 /// What a batch adds to one rollup.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,10 +69,45 @@ struct ByMinute {
     rows: &'static str,
     /// Column that is grouped by after the minute.
     ip: Option<Column>,
-    /// Column that is summed, and its scale.
-    amount: Option<(Column, u8)>,
+    /// Column that is summed.
+    amount: Option<Amount>,
     /// Column of which distinct values are kept, and their name.
     distinct: Option<(Column, &'static str)>,
+}
+
+/// A column of amounts.
+#[derive(Debug)]
+struct Amount {
+    column: Column,
+    scale: u8,
+    /// Digits of the column of sums.
+    sum_digits: u8,
+}
+
+impl Amount {
+    fn is_wide(&self) -> bool {
+        self.sum_digits > NARROW_SUM_DIGITS
+    }
+
+    /// The sum of a slice's amounts, which 2^32 of are too few to overflow: of up to 18 digits in 128 bits, of 38 in 256.
+    fn sum(&self, amounts: impl Iterator<Item = i128>) -> i256 {
+        match self.is_wide() {
+            false => i256::from_i128(amounts.sum()),
+            true => amounts.fold(i256::ZERO, |sum, amount| sum.wrapping_add(i256::from_i128(amount))),
+        }
+    }
+
+    /// Sums as they are sent.
+    fn array(&self, sums: Vec<i256>) -> ArrayRef {
+        let scale = self.scale as i8;
+        if self.is_wide() {
+            let sums = Decimal256Array::from(sums).with_precision_and_scale(self.sum_digits, scale);
+            return Arc::new(sums.expect("a scale that was checked"));
+        }
+        let narrow = sums.iter().map(|sum| sum.to_i128().expect("a sum of a slice's amounts of 18 digits at most"));
+        let sums = Decimal128Array::from_iter_values(narrow).with_precision_and_scale(self.sum_digits, scale);
+        Arc::new(sums.expect("a scale that was checked"))
+    }
 }
 
 impl Aggregator {
@@ -172,16 +204,15 @@ impl Aggregator {
         let order = sorted(&codes(&rows, before.chain([minute]).chain(after)), &rows);
 
         let amounts =
-            counts.amount.as_ref().map(|(column, _)| column.of(batch).as_primitive::<Decimal128Type>().values());
+            counts.amount.as_ref().map(|amount| amount.column.of(batch).as_primitive::<Decimal128Type>().values());
         let identities = counts.distinct.as_ref().map(|(column, _)| frame.identities(column));
         let mut groups = Groups::default();
         for group in order.chunk_by(|a, b| a >> 32 == b >> 32) {
             groups.first_rows.push(group[0] as u32);
             groups.counts.push(group.len() as u64);
             let rows = group.iter().map(|&entry| entry as u32 as usize);
-            if let Some(amounts) = amounts {
-                // ClickHouse's sum wraps around as well.
-                groups.sums.push(rows.clone().fold(0, |sum: i128, row| sum.wrapping_add(amounts[row])));
+            if let (Some(amounts), Some(amount)) = (amounts, &counts.amount) {
+                groups.sums.push(amount.sum(rows.clone().map(|row| amounts[row])));
             }
             if let Some(identities) = identities {
                 groups.push_state(identities, rows);
@@ -201,9 +232,8 @@ impl Aggregator {
         columns.push(("minute", Arc::new(minutes.with_timezone(TIME_ZONE))));
         columns.extend(counts.ip.iter().map(|ip| ("ip", ip.gather(batch, &rows))));
         columns.push((counts.rows, Arc::new(UInt64Array::from(groups.counts))));
-        if let Some((_, scale)) = counts.amount {
-            let sums = Decimal128Array::from(groups.sums).with_precision_and_scale(SUM_PRECISION, scale as i8);
-            columns.push(("amount", Arc::new(sums.expect("a scale that was checked"))));
+        if let Some(amount) = &counts.amount {
+            columns.push(("amount", amount.array(groups.sums)));
         }
         if let Some((_, name)) = counts.distinct {
             let offsets = OffsetBuffer::from_lengths(groups.state_bytes);
@@ -227,14 +257,15 @@ impl Plan {
             RollupKind::RequestsByIp { ip } => by_minute(ByMinute { ip: Some(column(ip)), ..plain }),
             RollupKind::Gmv { amount, buyer } => {
                 let amount = column(amount);
-                let ColumnType::Decimal { scale, .. } = amount.ty else {
+                let ColumnType::Decimal { precision, scale } = amount.ty else {
                     panic!("the config was checked, yet amount `{}` is {:?}", amount.name, amount.ty)
                 };
                 if amount.nullable {
                     tests.push(Test::not_null(amount.clone()));
                 }
                 let distinct = Some((column(buyer), "buyers"));
-                by_minute(ByMinute { rows: "orders", amount: Some((amount, scale)), distinct, ..plain })
+                let amount = Amount { column: amount, scale, sum_digits: sum_digits(precision) };
+                by_minute(ByMinute { rows: "orders", amount: Some(amount), distinct, ..plain })
             }
         };
         Plan { by: spec.by.iter().map(column).collect(), tests, counts }
@@ -335,7 +366,7 @@ fn sorted(codes: &[u64], rows: &[u32]) -> Vec<u64> {
 struct Groups {
     first_rows: Vec<u32>,
     counts: Vec<u64>,
-    sums: Vec<i128>,
+    sums: Vec<i256>,
     states: Vec<u8>,
     state_bytes: Vec<usize>,
     distinct: Vec<u128>,

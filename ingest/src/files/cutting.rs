@@ -6,7 +6,7 @@ use longshore_core::dead_letter::Reason;
 use longshore_core::delimited;
 use longshore_core::frame::{FRAME_PREFIX_BYTES, Next, cut};
 use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, READ_BLOCK_BYTES, SLICE_RECORDS_MAX};
-use longshore_core::slice::Tail;
+use longshore_core::slice::{CutAt, Tail};
 use memchr::memchr;
 
 use super::lane::{Lane, LongRecord};
@@ -42,6 +42,8 @@ pub(super) struct Cutting<'a, F: Files> {
     pub(super) options: &'a CutOptions,
     pub(super) lane: &'a mut Lane,
     pub(super) now: Duration,
+    /// What the event times of a new slice are compared with.
+    pub(super) cut_ms: i64,
 }
 
 /// How far the search for the end of a long record came.
@@ -127,7 +129,8 @@ impl<F: Files> Cutting<'_, F> {
             Next::Truncated { detail } if cut.end == 0 => (Vec::new(), Some(self.rest(start, Some(end), detail)?)),
             _ => return Err(self.changed(journaled, "its records end elsewhere")),
         };
-        let slice = CutSlice::new(self.of(), start, bytes, tail);
+        let mut slice = CutSlice::new(self.of(), start, bytes, tail);
+        slice.slice.cut = journaled.cut_ms.map_or(CutAt::Unknown, CutAt::Planned);
         if slice.meta.id != journaled.slice {
             return Err(self.changed(journaled, "other bytes are there"));
         }
@@ -164,7 +167,8 @@ impl<F: Files> Cutting<'_, F> {
         records: u64,
         stored: Option<u64>,
     ) -> Result<Outcome, Outcome> {
-        let slice = CutSlice::new(self.of(), start, bytes, tail);
+        let mut slice = CutSlice::new(self.of(), start, bytes, tail);
+        slice.slice.cut = CutAt::Planned(self.cut_ms);
         if !self.files.confirm(SourceId(self.lane.source_id), slice.meta.end) {
             return Err(Outcome::Later);
         }

@@ -30,8 +30,10 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// First bytes of a segment.
 pub(super) const MAGIC: [u8; 8] = *b"LSJOURN\n";
-/// Version of the format that this engine reads and writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the format that this engine writes.
+pub const FORMAT_VERSION: u32 = 2;
+/// The oldest version that it reads: in that one nothing says when a slice was cut.
+pub(super) const FORMAT_VERSION_OLDEST: u32 = 1;
 /// Bytes of a segment's header.
 pub(super) const HEADER_BYTES: usize = 56;
 /// Bytes of a record before its payload.
@@ -107,6 +109,9 @@ pub struct JournaledSlice {
     pub config: ConfigHash,
     /// Records in it, where they were counted.
     pub records: Option<u64>,
+    /// When it was cut, in milliseconds since 1970: what its event times are compared with whenever it is decoded. Not of
+    /// slices that an earlier version cut, whose event times it compared with nothing.
+    pub cut_ms: Option<i64>,
 }
 
 /// One record of a segment.
@@ -167,11 +172,15 @@ impl Header {
         }
         let field = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("within the header"));
         let version = u32::from_le_bytes(*bytes[8..].first_chunk().expect("within the header"));
-        if version != FORMAT_VERSION {
-            // A header that would be right with our version has a damaged version.
-            let mut ours = *bytes;
-            ours[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-            return Err(match xxh3_64(&ours[..48]) == field(48) {
+        let ours = FORMAT_VERSION_OLDEST..=FORMAT_VERSION;
+        if !ours.contains(&version) {
+            // A header that would be right with one of our versions has a damaged version.
+            let fits = |version: u32| {
+                let mut ours = *bytes;
+                ours[8..12].copy_from_slice(&version.to_le_bytes());
+                xxh3_64(&ours[..48]) == field(48)
+            };
+            return Err(match ours.into_iter().any(fits) {
                 true => HeaderFault::Damaged(8, "the format's version"),
                 false => HeaderFault::Version(version),
             });
@@ -252,10 +261,11 @@ impl Record {
                 out.extend_from_slice(name.as_bytes());
             }
             Record::Cut(cut) => {
-                out.push(2);
+                out.push(if cut.cut_ms.is_some() { 8 } else { 2 });
                 out.extend(cut.source.0.to_le_bytes());
                 let records = cut.records.unwrap_or(RECORDS_UNKNOWN);
                 words(out, &[cut.slice.0, cut.start, cut.end, cut.hash, cut.config.0, records]);
+                out.extend(cut.cut_ms.iter().flat_map(|cut_ms| cut_ms.to_le_bytes()));
             }
             Record::Done { source, start, slice } => {
                 out.push(3);
@@ -294,7 +304,7 @@ impl Record {
                 let (identity, name) = fields.identity_and_name()?;
                 Record::Source { number, position, identity, name }
             }
-            2 => Record::Cut(JournaledSlice {
+            2 | 8 => Record::Cut(JournaledSlice {
                 source: SourceNumber(fields.u32()?),
                 slice: SliceId(fields.u64()?),
                 start: fields.u64()?,
@@ -302,6 +312,7 @@ impl Record {
                 hash: fields.u64()?,
                 config: ConfigHash(fields.u64()?),
                 records: Some(fields.u64()?).filter(|&records| records != RECORDS_UNKNOWN),
+                cut_ms: if kind == 8 { Some(fields.u64()?.cast_signed()) } else { None },
             }),
             3 => Record::Done {
                 source: SourceNumber(fields.u32()?),

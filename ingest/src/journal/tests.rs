@@ -31,6 +31,7 @@ fn slice(source: u32, start: u64, end: u64) -> JournaledSlice {
         hash: 7 * end,
         config: ConfigHash::of(CONFIG),
         records: Some(3),
+        cut_ms: None,
     }
 }
 

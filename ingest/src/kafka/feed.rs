@@ -13,6 +13,7 @@ use super::draft::Cutting;
 use super::partition::{Ages, Partition};
 use super::plan::CutRule;
 use super::port::{CommitError, Consumer, Event, TopicPartition};
+use crate::clock::WallClock;
 use crate::feed::{Feed, FeedError, PlannedSlice, Room, SourceStatus, Term, Ticket};
 use crate::journal::ConfigHash;
 
@@ -66,6 +67,8 @@ pub struct KafkaFeed<C> {
     term: Term,
     pub(super) options: KafkaOptions,
     rules: Option<Rules>,
+    /// What the event times of new slices are compared with.
+    clock: WallClock,
     config: ConfigHash,
     partitions: BTreeMap<TopicPartition, Partition>,
     tickets: HashMap<Ticket, TopicPartition>,
@@ -84,6 +87,7 @@ impl<C: Consumer> KafkaFeed<C> {
             consumer,
             options,
             rules: None,
+            clock: WallClock::system(),
             config,
             partitions: BTreeMap::new(),
             tickets: HashMap::new(),
@@ -97,6 +101,12 @@ impl<C: Consumer> KafkaFeed<C> {
     /// The same, which cuts by what each new config says.
     pub fn with_rules(mut self, rules: impl Fn(&str) -> Result<KafkaOptions, String> + Send + 'static) -> Self {
         self.rules = Some(Rules(Box::new(rules)));
+        self
+    }
+
+    /// The same by another clock than this machine's.
+    pub fn with_clock(mut self, clock: WallClock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -224,12 +234,12 @@ impl<C: Consumer> KafkaFeed<C> {
     }
 
     fn give_one(&mut self, at: &TopicPartition) -> Result<Option<PlannedSlice>, FeedError> {
-        let (rule, config) = (self.options.rule, self.config);
+        let (rule, config, now_ms) = (self.options.rule, self.config, self.clock.now_ms());
         let partition = self.partitions.get_mut(at).expect("nothing is polled while slices are given away");
         if partition.can_be_closed() {
             partition.close(rule, config);
         }
-        let Ok(commit) = partition.plan_next() else { return Ok(None) };
+        let Ok(commit) = partition.plan_next(now_ms) else { return Ok(None) };
         let in_doubt = commit.is_none();
         if let Some(commit) = commit
             && !self.commit(at, commit)?

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longshore_core::limits::{KAFKA_PLAN_SLICES_MAX, KAFKA_QUIET_MS};
-use longshore_core::slice::{Slice, SliceId};
+use longshore_core::slice::{CutAt, Slice, SliceId};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::buffers::Buffers;
@@ -352,7 +352,9 @@ impl Partition {
 
     /// What must be committed before the next ready slice is given away: nothing if it is planned already. `Err` if there
     /// is no next one, or no room for it in the plan.
-    pub(super) fn plan_next(&mut self) -> Result<Option<(u64, String)>, ()> {
+    ///
+    /// A new slice is cut at `now_ms`, milliseconds since 1970.
+    pub(super) fn plan_next(&mut self, now_ms: i64) -> Result<Option<(u64, String)>, ()> {
         let Some((draft, rule, config)) = self.ready.front() else { return Err(()) };
         if self.is_planned(draft) {
             return Ok(None);
@@ -360,7 +362,8 @@ impl Partition {
         if !self.plan_has_room() {
             return Err(());
         }
-        let planned = PlannedEnd { end: draft.next, config: *config, rule: *rule, hash: draft.hash() };
+        let cut_ms = u64::try_from(now_ms).ok();
+        let planned = PlannedEnd { end: draft.next, config: *config, rule: *rule, hash: draft.hash(), cut_ms };
         let id = slice_id(&self.at, draft.start, draft.next, planned.hash);
         self.entries.push_back(Entry { start: draft.start, planned, id, state: State::Read, since: None });
         Ok(Some(self.commit_text()))
@@ -394,6 +397,7 @@ impl Partition {
             header: None,
             tail: draft.tail,
             messages: draft.messages,
+            cut: entry.planned.cut_ms.map_or(CutAt::Unknown, |cut_ms| CutAt::Planned(cut_ms.cast_signed())),
         };
         let lease = Lease::until(self.revoked.clone(), self.term.clone());
         PlannedSlice { slice, meta, config: entry.planned.config, in_doubt, ticket, lease, since: draft.since }

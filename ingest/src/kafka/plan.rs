@@ -1,10 +1,10 @@
 //! The plan of a partition: what the metadata of its committed offset says of the slices that follow it.
 //!
-//! A text of `longshore1:` and base64 of: the count of configs and their hashes; the count of slices and, of each, the
+//! A text of `longshore2:` and base64 of: the count of configs and their hashes; the count of slices and, of each, the
 //! offsets that it covers, the number of its config, its rule (twice the longest record's bytes, one more if its messages
-//! are lines), and the hash of its bytes; then 32 bits of XXH3 over all that and the
+//! are lines), when it was cut (milliseconds since 1970 and one more; 0 if nobody knows), and the hash of its bytes; then 32 bits of XXH3 over all that and the
 //! committed offset, so that a text that is damaged, or belongs to another offset, is not believed. Numbers are LEB128,
-//! hashes 8 bytes, little-endian. No text at all is a plan of nothing: what tools leave that reset a group's offsets.
+//! hashes 8 bytes, little-endian. In a text of `longshore1:`, which earlier versions wrote, no slice says when it was cut. No text at all is a plan of nothing: what tools leave that reset a group's offsets.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -14,7 +14,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::journal::ConfigHash;
 
-const PREFIX: &str = "longshore1:";
+const PREFIX: &str = "longshore2:";
+/// That of plans without times.
+const PREFIX_OLDEST: &str = "longshore1:";
 const CHECKSUM_BYTES: usize = 4;
 
 /// How messages become the bytes of a slice. In the plan, since another config may rule when it is cut again.
@@ -48,6 +50,8 @@ pub struct PlannedEnd {
     pub rule: CutRule,
     /// Hash of its bytes.
     pub hash: u64,
+    /// When it was cut, in milliseconds since 1970, at least 0: what its event times are compared with.
+    pub cut_ms: Option<u64>,
 }
 
 /// Why a metadata text is no plan.
@@ -93,6 +97,7 @@ pub fn encode(committed: u64, slices: &[PlannedEnd]) -> String {
         let config = configs.iter().position(|config| *config == slice.config).expect("all were collected");
         put_number(&mut bytes, config as u64);
         put_number(&mut bytes, slice.rule.number());
+        put_number(&mut bytes, slice.cut_ms.map_or(0, |cut_ms| cut_ms.saturating_add(1)));
         bytes.extend_from_slice(&slice.hash.to_le_bytes());
         start = slice.end;
     }
@@ -117,8 +122,11 @@ pub fn decode(committed: u64, text: &str) -> Result<Vec<PlannedEnd>, PlanError> 
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let Some(encoded) = text.strip_prefix(PREFIX) else {
-        return Err(if text.starts_with("longshore") { PlanError::Version } else { PlanError::Foreign });
+    let (encoded, timed) = match (text.strip_prefix(PREFIX), text.strip_prefix(PREFIX_OLDEST)) {
+        (Some(encoded), _) => (encoded, true),
+        (None, Some(encoded)) => (encoded, false),
+        (None, None) if text.starts_with("longshore") => return Err(PlanError::Version),
+        (None, None) => return Err(PlanError::Foreign),
     };
     if text.len() > KAFKA_PLAN_BYTES_MAX {
         return Err(PlanError::Damaged);
@@ -128,10 +136,10 @@ pub fn decode(committed: u64, text: &str) -> Result<Vec<PlannedEnd>, PlanError> 
     if *found != checksum(committed, body) {
         return Err(PlanError::Damaged);
     }
-    read_slices(committed, body).ok_or(PlanError::Damaged)
+    read_slices(committed, body, timed).ok_or(PlanError::Damaged)
 }
 
-fn read_slices(committed: u64, mut rest: &[u8]) -> Option<Vec<PlannedEnd>> {
+fn read_slices(committed: u64, mut rest: &[u8], timed: bool) -> Option<Vec<PlannedEnd>> {
     let configs = take_number(&mut rest).filter(|count| *count <= KAFKA_PLAN_SLICES_MAX as u64)?;
     let configs = (0..configs).map(|_| take_hash(&mut rest).map(ConfigHash)).collect::<Option<Vec<_>>>()?;
     let count = take_number(&mut rest).filter(|count| *count <= KAFKA_PLAN_SLICES_MAX as u64)?;
@@ -142,7 +150,8 @@ fn read_slices(committed: u64, mut rest: &[u8]) -> Option<Vec<PlannedEnd>> {
         let config = *configs.get(usize::try_from(take_number(&mut rest)?).ok()?)?;
         let end = start.checked_add(covered)?;
         let rule = CutRule::of_number(take_number(&mut rest)?)?;
-        slices.push(PlannedEnd { end, config, rule, hash: take_hash(&mut rest)? });
+        let cut_ms = if timed { take_number(&mut rest)?.checked_sub(1) } else { None };
+        slices.push(PlannedEnd { end, config, rule, hash: take_hash(&mut rest)?, cut_ms });
         start = end;
     }
     rest.is_empty().then_some(slices)
@@ -192,16 +201,18 @@ mod tests {
 
     fn slice(end: u64, config: u64, hash: u64) -> PlannedEnd {
         let rule = CutRule { messages: KafkaMessages::Lines, record_bytes_max: 64 };
-        PlannedEnd { end, config: ConfigHash(config), rule, hash }
+        PlannedEnd { end, config: ConfigHash(config), rule, hash, cut_ms: Some(hash & 0x1ff) }
     }
 
     #[test]
     fn plans_come_back() {
-        let plans: [(u64, Vec<PlannedEnd>); 4] = [
+        let latest = |slice| PlannedEnd { cut_ms: Some(u64::MAX - 1), ..slice };
+        let plans: [(u64, Vec<PlannedEnd>); 5] = [
             (0, vec![]),
             (0, vec![slice(1, 7, 8)]),
             (1 << 40, vec![slice((1 << 40) + 127, 1, 2), slice((1 << 40) + 255, 2, 3), slice(u64::MAX, 1, u64::MAX)]),
-            (5, (0..KAFKA_PLAN_SLICES_MAX as u64).map(|i| slice((i + 1) << 50, i, !i)).collect()),
+            (5, vec![PlannedEnd { cut_ms: None, ..slice(6, 1, 2) }, slice(7, 1, 2)]),
+            (5, (0..KAFKA_PLAN_SLICES_MAX as u64).map(|i| slice((i + 1) << 50, i, !i)).map(latest).collect()),
         ];
         for (committed, slices) in plans {
             let text = encode(committed, &slices);
@@ -210,14 +221,25 @@ mod tests {
         }
     }
 
-    /// By hand: one config, number 1 in 8 bytes; one slice of 300 offsets (0xac 0x02), config 0, rule 129 (0x81 0x01), hash
-    /// 2 in 8 bytes.
+    /// By hand: one config, number 1 in 8 bytes; one slice of 300 offsets (0xac 0x02), config 0, rule 129 (0x81 0x01), cut
+    /// at 2 (3), hash 2 in 8 bytes.
     #[test]
     fn the_form_is_the_one_described() {
         let text = encode(10, &[slice(310, 1, 2)]);
-        let bytes = STANDARD_NO_PAD.decode(text.strip_prefix("longshore1:").unwrap()).unwrap();
-        let body = [1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xac, 2, 0, 0x81, 1, 2, 0, 0, 0, 0, 0, 0, 0];
+        let bytes = STANDARD_NO_PAD.decode(text.strip_prefix("longshore2:").unwrap()).unwrap();
+        let body = [1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xac, 2, 0, 0x81, 1, 3, 2, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(bytes[..bytes.len() - 4], body);
+    }
+
+    /// The same slice as an earlier version planned it: its text, with the checksum, is what that version wrote.
+    #[test]
+    fn a_plan_of_the_version_before_is_read_without_times() {
+        let body = [1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xac, 2, 0, 0x81, 1, 2, 0, 0, 0, 0, 0, 0, 0];
+        let text = format!("longshore1:{}", STANDARD_NO_PAD.encode([&body[..], &checksum(10, &body)].concat()));
+        assert_eq!(decode(10, &text), Ok(vec![PlannedEnd { cut_ms: None, ..slice(310, 1, 2) }]));
+        assert_eq!(decode(11, &text), Err(PlanError::Damaged));
+        let nothing = format!("longshore1:{}", STANDARD_NO_PAD.encode([&[0, 0][..], &checksum(7, &[0, 0])].concat()));
+        assert_eq!(decode(7, &nothing), Ok(Vec::new()));
     }
 
     #[test]
@@ -241,7 +263,7 @@ mod tests {
             assert!(cut.is_empty() || decode(10, cut).is_err(), "cut at {at}");
         }
         assert_eq!(decode(11, &text), Err(PlanError::Damaged));
-        assert_eq!(decode(10, "longshore2:AAAA"), Err(PlanError::Version));
+        assert_eq!(decode(10, "longshore3:AAAA"), Err(PlanError::Version));
         assert_eq!(decode(10, "my-consumer"), Err(PlanError::Foreign));
     }
 }

@@ -198,7 +198,7 @@ fn a_topic_that_is_made_anew_has_slices_of_its_own() {
 #[test]
 fn what_the_sink_has_whole_is_not_read_again() {
     let rule = options(1).rule;
-    let end = |end| PlannedEnd { end, config: ConfigHash(1), rule, hash: 0 };
+    let end = |end| PlannedEnd { end, config: ConfigHash(1), rule, hash: 0, cut_ms: None };
     let committed = Some((2, plan::encode(2, &[end(4), end(6), end(9), end(12)])));
     let assigned = Assigned { partition: topic_partition(0), committed, start: 0 };
     let mut partition = Partition::new(assigned, Term::unbounded());

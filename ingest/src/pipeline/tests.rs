@@ -10,6 +10,7 @@ use longshore_core::config::{self, Config, Env, Format, Framing};
 use longshore_core::slice::SliceId;
 
 use super::*;
+use crate::clock::WallClock;
 use crate::known::KnownSlice;
 use crate::read::ReaderChoice;
 use crate::sink::{SinkError, SliceMeta, Stored};
@@ -45,6 +46,7 @@ fn options(slice_bytes: usize) -> PipelineOptions {
         workers: 2,
         inserts_in_flight: 2,
         retry: RetryPolicy { wait_first: Duration::from_millis(1), wait_max: Duration::from_millis(4) },
+        clock: WallClock::system(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use longshore_core::limits::READ_BLOCK_BYTES;
-use longshore_core::slice::Slice;
+use longshore_core::slice::{CutAt, Slice};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::ReaderOptions;
@@ -53,5 +53,5 @@ pub(crate) fn read(
         return Err("its bytes were changed since they were read".to_owned());
     }
     let SliceMeta { id, source, start, .. } = meta.clone();
-    Ok(Slice { id, source, start, bytes, header: None, tail: None, messages: None })
+    Ok(Slice { id, source, start, bytes, header: None, tail: None, messages: None, cut: CutAt::Unknown })
 }

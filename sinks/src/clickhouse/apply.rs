@@ -14,7 +14,7 @@ use longshore_core::config::FilledBy;
 
 use super::check::{BACKFILL_MARK, Difference, ENGINE_MARK, Found};
 use super::client::ClickHouse;
-use super::ddl::{LEDGER, Table};
+use super::ddl::{BY_SLICE, LEDGER, Table};
 use super::error::ClientError;
 use super::reasons;
 use super::rollup_ddl::Rollup;
@@ -150,6 +150,13 @@ impl Schema {
             let altered = quote_table(&self.database, &table.name);
             run.statement(format!("ALTER TABLE {altered} ADD COLUMN IF NOT EXISTS {} {place}", column.sql()))?;
             run.done(format!("added column {}.{}", table.name, column.name));
+        }
+        if let (true, Some(index)) = (found.lacks_index(table), table.index_sql()) {
+            let altered = quote_table(&self.database, &table.name);
+            run.statement(format!("ALTER TABLE {altered} ADD {}", index.replacen("INDEX", "INDEX IF NOT EXISTS", 1)))?;
+            // Of the parts that are there, in the background.
+            run.statement(format!("ALTER TABLE {altered} MATERIALIZE INDEX {BY_SLICE}"))?;
+            run.done(format!("added index {}.{BY_SLICE}", table.name));
         }
         if let (true, Some((name, check))) = (found.lacks_constraint(table), table.constraint) {
             let altered = quote_table(&self.database, &table.name);

@@ -11,7 +11,7 @@ use longshore_core::config::FilledBy;
 
 use super::claims;
 use super::client::ClickHouse;
-use super::ddl::{Table, TableColumn};
+use super::ddl::{BY_SLICE, Table, TableColumn};
 use super::durability;
 use super::error::ClientError;
 use super::reasons;
@@ -47,6 +47,8 @@ pub(super) enum Mend {
     Nobody,
     /// Something is missing that can be added without touching what exists, or who fills a rollup.
     Apply,
+    /// The same of what only makes look-ups fast: nothing depends on it.
+    Speed,
     /// This statement, which changes a table's setting and no row.
     Setting(String),
 }
@@ -67,8 +69,13 @@ impl Difference {
     pub fn statement(&self) -> Option<&str> {
         match &self.mend {
             Mend::Setting(statement) => Some(statement),
-            Mend::Nobody | Mend::Apply => None,
+            Mend::Nobody | Mend::Apply | Mend::Speed => None,
         }
+    }
+
+    /// Whether look-ups are slow and nothing else: loads can start.
+    pub fn is_only_slow(&self) -> bool {
+        self.mend == Mend::Speed
     }
 }
 
@@ -158,6 +165,12 @@ impl Found {
         !plain(&actual.create).contains(&plain(&format!("CONSTRAINT {name} CHECK {check}")))
     }
 
+    /// Whether a table that is there lacks its index.
+    pub(super) fn lacks_index(&self, table: &Table) -> bool {
+        let (Some(_), Some(actual)) = (table.index, self.table(&table.name)) else { return false };
+        !without_quotes(&actual.create).contains(&format!("INDEX {BY_SLICE} "))
+    }
+
     fn columns(&self, table: &str) -> &[FoundColumn] {
         self.columns.get(table).map_or(&[], Vec::as_slice)
     }
@@ -229,6 +242,11 @@ impl Schema {
             }
         }
         reasons::compare(clickhouse, found, &self.reasons, &mut differences)?;
+        for table in self.tables().filter(|table| found.lacks_index(table)) {
+            let expected = table.index_sql().unwrap_or_default();
+            let object = format!("{}.{BY_SLICE}", table.name);
+            differences.push(Difference { mend: Mend::Speed, ..missing(&object, &expected) });
+        }
         differences.extend(self.claims.iter().flat_map(|claims| claims::compare(claims, &self.events, found)));
         for rollup in &self.rollups {
             self.compare_table(&rollup.target, found, false, &mut differences);

@@ -14,9 +14,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, TimestampSecondType, UInt64Type};
+use arrow_array::types::{Decimal128Type, Decimal256Type, TimestampSecondType, UInt64Type};
+use arrow_array::{Array, RecordBatch};
 use longshore_core::column::layout::SLICE_COLUMN;
 use longshore_core::config::Config;
 use longshore_core::rollup::RollupKind;
@@ -35,7 +35,7 @@ const OPEN_SLICES_MAX: usize = 10;
 const LEDGER_MS: u64 = 1000;
 
 /// The column that all groups' keys have.
-const MINUTE: &str = "minute";
+pub(super) const MINUTE: &str = "minute";
 
 /// Minutes that an error names.
 const TOLD_MAX: usize = 8;
@@ -60,7 +60,7 @@ pub struct Probe {
 pub struct Added {
     /// Rows that count.
     pub rows: u64,
-    /// Their amounts, in units of the column's last digit.
+    /// Their amounts, in units of the column's last digit, modulo 2^128.
     pub amount: i128,
     /// The sum of their groups' weights, modulo 2^64; zero where it is not known.
     pub weight: u64,
@@ -113,13 +113,21 @@ impl Probe {
         let column = |name| insert.column_by_name(name).expect("a column of the rollup's table");
         let times = column("minute").as_primitive::<TimestampSecondType>();
         let rows = column(self.rows).as_primitive::<UInt64Type>();
-        let amounts = self.amount.as_ref().map(|_| column("amount").as_primitive::<Decimal128Type>());
+        let amounts = self.amount.as_ref().map(|_| column("amount"));
         let mut minutes = Minutes::new();
         for at in 0..insert.num_rows() {
-            let amount = amounts.map_or(0, |amounts| amounts.value(at));
+            let amount = amounts.map_or(0, |amounts| last_128_bits(amounts, at));
             add(&mut minutes, times.value(at) / 60, Added { rows: rows.value(at), amount, weight: 0 });
         }
         minutes
+    }
+}
+
+/// A sum modulo 2^128, as amounts are compared: a difference between two slices' sums is told by it as by the whole.
+fn last_128_bits(sums: &dyn Array, at: usize) -> i128 {
+    match sums.as_primitive_opt::<Decimal256Type>() {
+        Some(wide) => wide.value(at).to_parts().0.cast_signed(),
+        None => sums.as_primitive::<Decimal128Type>().value(at),
     }
 }
 
@@ -173,15 +181,16 @@ impl ClickHouse {
         let amount = amount.map_or("0".to_owned(), |amount| format!("reinterpretAsInt128(sum({amount}))"));
         let time = source(&probe.time);
         let minute = format!("toStartOfMinute({time})");
+        // Of the ledger only what these minutes have: a set of all of it would not fit into memory.
+        let (events, within) = (quote_table(self.database(), &probe.events), within(&time, &minute));
         let filter = if probe.filter.is_empty() { String::new() } else { format!(" AND {}", probe.filter) };
         let stored = self.look_up(&format!(
             "SELECT intDiv(toUnixTimestamp({minute}), 60) AS m, \
-             if(e.{SLICE_COLUMN} != {} AND e.{SLICE_COLUMN} IN (SELECT slice {settled}), 0, e.{SLICE_COLUMN}) AS s, \
-             count(), {amount}, sum({}) FROM {} AS e WHERE {}{filter} GROUP BY m, s",
+             if(e.{SLICE_COLUMN} != {} AND e.{SLICE_COLUMN} IN (SELECT slice {settled} AND slice IN (SELECT e.{SLICE_COLUMN} FROM \
+             {events} AS e WHERE {within})), 0, e.{SLICE_COLUMN}) AS s, \
+             count(), {amount}, sum({}) FROM {events} AS e WHERE {within}{filter} GROUP BY m, s",
             slice.0,
             probe.event_weight,
-            quote_table(self.database(), &probe.events),
-            within(&time, &minute),
         ))?;
         if self.value(&format!("SELECT count() {settled}"))? != before {
             return Ok(Counted::Busy("the ledger changed meanwhile".to_owned()));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use longshore_core::column::layout::{LayoutColumn, ROW_COLUMN, SLICE_COLUMN, event_columns};
 use longshore_core::config::{Config, DedupSpec};
-use longshore_core::limits::DEDUP_CLAIMS_KEPT_MS;
+use longshore_core::limits::{self, DEDUP_CLAIMS_KEPT_MS};
 
 use super::sql::{name_list, quote_name, quote_table};
 use super::types::{ROW_CODEC, SLICE_CODEC, TEXT_CODEC, clickhouse_type, codec};
@@ -22,9 +22,13 @@ pub const LEDGER: &str = "ledger";
 /// Name of the table of configs, which is there if a source reads topics.
 pub const CONFIGS: &str = "configs";
 
-/// Insert tokens a table remembers, one a partition and insert. What is retried was sent seconds ago and the ledger
-/// knows the rest, so this is more than enough even for slices that touch hundreds of days.
-pub const DEDUPLICATION_WINDOW: u64 = 10_000;
+/// Insert tokens a table remembers, one a partition and insert. What is retried was sent seconds ago, the ledger knows the
+/// rest, and a slice of more than [`INSERT_DAYS_MAX`](longshore_core::limits::INSERT_DAYS_MAX) days is looked for first.
+pub const DEDUPLICATION_WINDOW: u64 = limits::DEDUPLICATION_WINDOW as u64;
+
+/// Name of the index that finds rows by their slice. A Bloom filter for every 8,192 rows: slices are hashes, so that no
+/// range holds those of a place.
+pub(super) const BY_SLICE: &str = "by_slice";
 
 /// A table as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +45,9 @@ pub struct Table {
     pub order_by: Vec<String>,
     /// A column of the time a row was made at, and how many seconds later it may be gone.
     pub expires: Option<(&'static str, u64)>,
+    /// A column by whose values rows are found, though the table is sorted by others: an index of that name, see
+    /// [`BY_SLICE`].
+    pub index: Option<&'static str>,
     /// Name and condition of a constraint that each row must satisfy.
     pub constraint: Option<(&'static str, &'static str)>,
     /// Settings of the table.
@@ -93,6 +100,7 @@ impl Table {
     /// CREATE TABLE IF NOT EXISTS.
     pub fn create(&self, database: &str) -> String {
         let mut lines: Vec<String> = self.columns.iter().map(|column| format!("    {}", column.sql())).collect();
+        lines.extend(self.index_sql().map(|index| format!("    {index}")));
         if let Some((name, check)) = self.constraint {
             lines.push(format!("    CONSTRAINT {name} CHECK {check}"));
         }
@@ -114,6 +122,11 @@ impl Table {
             settings.join(", ")
         );
         sql
+    }
+
+    /// The index as it stands in CREATE TABLE and ADD INDEX.
+    pub(super) fn index_sql(&self) -> Option<String> {
+        self.index.map(|column| format!("INDEX {BY_SLICE} {} TYPE bloom_filter GRANULARITY 1", quote_name(column)))
     }
 
     /// The expression of the TTL, as ClickHouse spells it.
@@ -165,6 +178,7 @@ impl<'a> Events<'a> {
             settings: events_settings(),
             order_by: key,
             expires: None,
+            index: None,
             constraint: None,
         }
     }
@@ -214,6 +228,7 @@ pub(super) fn dead_letters() -> Table {
         partition_by: None,
         order_by: ["reason", "source", "offset"].map(str::to_owned).to_vec(),
         expires: None,
+        index: Some("slice"),
         constraint: None,
         settings: settings(),
     }
@@ -243,6 +258,7 @@ pub(super) fn ledger() -> Table {
         partition_by: None,
         order_by: ["source_id", "start", "slice"].map(str::to_owned).to_vec(),
         expires: None,
+        index: Some("slice"),
         constraint: Some(("balances", "records = loaded + dead + filtered + duplicates")),
         settings: settings(),
     }
@@ -261,6 +277,7 @@ pub(super) fn configs() -> Table {
         partition_by: None,
         order_by: ["hash", "kept_at"].map(str::to_owned).to_vec(),
         expires: None,
+        index: None,
         constraint: None,
         settings: settings(),
     }
@@ -292,6 +309,7 @@ pub(super) fn claims(events: &str, spec: &DedupSpec) -> Table {
         partition_by: Some("toDate(claimed)".to_owned()),
         order_by: ["hour", "key"].map(str::to_owned).to_vec(),
         expires: Some(("claimed", kept.as_secs())),
+        index: None,
         constraint: None,
         settings,
     }

@@ -129,8 +129,10 @@ pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, 
     let schema = Schema::from_config(config);
     let (for_analysts, differences): (Vec<_>, Vec<_>) =
         schema.check(clickhouse)?.into_iter().partition(Difference::is_for_analysts);
-    let (weak, differences): (Vec<_>, Vec<_>) =
-        differences.into_iter().partition(|difference| difference.statement().is_some());
+    let (weak, differences): (Vec<_>, Vec<_>) = differences
+        .into_iter()
+        .filter(|difference| !difference.is_only_slow())
+        .partition(|difference| difference.statement().is_some());
     reasons.extend(weak.iter().map(weakness));
     let mut notes = notes(clickhouse, config, &applied)?;
     notes.extend(for_analysts.iter().map(|difference| {

@@ -28,21 +28,28 @@ use super::client::ClickHouse;
 use super::codes::ErrorKind;
 use super::ddl::DEAD_LETTERS;
 use super::error::{ClientError, Rows, ServerException};
+use super::event_times::Decided;
 use super::left_out::{ByProduct, without};
 use super::scratch::scratch_name;
-use super::sink::{ClickHouseSink, Kind, dead_letter_batch};
+use super::sink::{ClickHouseSink, Kind, Letters, Sending, letter_batch};
 use super::sql::{quote_name, quote_table, quote_text};
 use super::store::Store;
 
 impl<S: Store> ClickHouseSink<S> {
     /// The rows for whose sake the slice is refused.
     pub(super) fn find_rejected(&self, slice: &LoadedSlice) -> Result<Vec<RejectedRow>, SinkError> {
-        let (slice, _) = self.claim(slice)?;
+        let (slice, _) = match self.stores_again() {
+            true => (Cow::Borrowed(slice), Decided::default()),
+            false => self.decide_event_times(slice)?,
+        };
+        let (slice, _) = self.claim(&slice)?;
         let batch = match self.stores_again() {
             true => slice.decoded.batch.clone(),
             false => self.missing_events(&slice)?,
         };
-        if !self.stores_again() && !self.ask(&slice, |store| store.rejected_rows(slice.meta.id))?.is_empty() {
+        if !self.stores_again()
+            && !self.ask(&slice, |store| store.dead_rows(slice.meta.id, Reason::Rejected))?.is_empty()
+        {
             let detail = "rows of it that ClickHouse rejected were set aside before, and now it rejects others";
             return Err(self.at_a_loss(&slice, detail));
         }
@@ -98,15 +105,15 @@ impl<S: Store> ClickHouseSink<S> {
         &self,
         slice: Cow<'s, LoadedSlice>,
     ) -> Result<(Cow<'s, LoadedSlice>, ByProduct), SinkError> {
-        let mut rows = self.ask(&slice, |store| store.rejected_rows(slice.meta.id))?;
+        let mut rows = self.ask(&slice, |store| store.dead_rows(slice.meta.id, Reason::Rejected))?;
         if rows.is_empty() {
             if slice.rejected.is_empty() {
                 return Ok((slice, Vec::new()));
             }
             rows = slice.rejected.iter().map(|letter| letter.row).collect();
             let letters = slice.rejected.len() as u64;
-            self.deliver(&slice, DEAD_LETTERS, Kind::DeadLetters, |_| {
-                Ok((!self.letters_stored(&slice, letters)?).then(|| dead_letter_batch(&slice)))
+            self.deliver(&slice, Sending::of(DEAD_LETTERS, Kind::DeadLetters), |_| {
+                Ok((!self.letters_stored(&slice, letters)?).then(|| letter_batch(&slice, Letters::Others)))
             })?;
         }
         self.leave_out(slice, &rows)
@@ -153,7 +160,7 @@ impl<S: Store> ClickHouseSink<S> {
 }
 
 /// Of each row of a batch, its record's number.
-fn row_numbers(batch: &RecordBatch) -> Vec<u32> {
+pub(super) fn row_numbers(batch: &RecordBatch) -> Vec<u32> {
     let column = batch.column_by_name(ROW_COLUMN).expect("each batch says where its rows are from");
     column.as_primitive::<UInt32Type>().values().to_vec()
 }
@@ -194,15 +201,20 @@ impl ClickHouse {
         self.execute(&format!("DROP TABLE IF EXISTS {} SYNC", quote_table(self.database(), trial)))
     }
 
-    /// The rows of a slice's dead letters that were rejected.
-    pub(super) fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError> {
-        let rows = self.look_up(&format!(
+    /// The statement that asks for the rows of a slice's dead letters for that reason.
+    pub fn dead_rows_statement(&self, slice: SliceId, reason: Reason) -> String {
+        format!(
             "SELECT {} FROM {} WHERE slice = {} AND reason = {}",
             quote_name("row"),
             quote_table(self.database(), DEAD_LETTERS),
             slice.0,
-            quote_text(Reason::Rejected.name())
-        ))?;
+            quote_text(reason.name())
+        )
+    }
+
+    /// The rows of a slice's dead letters for that reason.
+    pub(super) fn dead_rows(&self, slice: SliceId, reason: Reason) -> Result<BTreeSet<u32>, ClientError> {
+        let rows = self.look_up(&self.dead_rows_statement(slice, reason))?;
         let number =
             |row: String| row.parse().map_err(|_| ClientError::Invalid(format!("`{row}` is not a record's number")));
         rows.into_iter().flatten().map(number).collect()

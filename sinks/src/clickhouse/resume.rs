@@ -17,33 +17,43 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
-};
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_array::RecordBatch;
+use longshore_core::dead_letter::Reason;
 use longshore_ingest::sink::{LoadedSlice, SinkError};
 
-use super::counted::{Counted, Probe};
+use super::counted::{Counted, MINUTE, Probe};
+use super::days::{Days, missing};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::partials::Partials;
-use super::rejected::rows_where;
-use super::sink::{ClickHouseSink, Kind, dead_letter_batch, ledger_batch};
+use super::sink::{ClickHouseSink, Kind, Letters, Sending, ledger_batch, letter_batch};
 use super::store::{Day, Store};
 
 /// Tokens that an insert of a slice is sent under until it is there. Each but the first is for a server that died at the
 /// same unlikely moment once more.
 pub(super) const GENERATIONS_MAX: u64 = 8;
 
+/// Rows that are not in a slice any more, because their dead letters are stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gone {
+    /// ClickHouse rejected them: all of the slice's dead letters are there then.
+    pub(super) rejected: u64,
+    /// An earlier attempt found their event times too far away.
+    pub(super) event_times: u64,
+}
+
 impl<S: Store> ClickHouseSink<S> {
-    /// Stores what is missing of a slice that is not whole. If some of its rows were rejected and are not in it any more, all
-    /// of its dead letters are stored.
+    /// Stores what is missing of a slice that is not whole, if so many of its rows were rejected and are not in it any more.
     pub(super) fn complete(&self, slice: &LoadedSlice, rejected: u64) -> Result<(), SinkError> {
-        let days = days(&slice.decoded.batch, &self.time);
-        let expected = count(&days);
-        let before = self.stored_days(slice, &expected)?;
+        self.complete_decided(slice, Gone { rejected, event_times: 0 })
+    }
+
+    /// The same without rows of either kind.
+    pub(super) fn complete_decided(&self, slice: &LoadedSlice, gone: Gone) -> Result<(), SinkError> {
+        let Gone { rejected, event_times } = gone;
+        let days = Days::of(&slice.decoded.batch, &self.time);
+        let expected = days.count();
+        let before = self.stored_days(slice, expected)?;
         // Elsewhere dead letters come after the rollups, so that they tell of these.
         let letters = rejected == 0 && self.letters_stored(slice, 0)?;
         if before.len() < expected.len() {
@@ -53,7 +63,7 @@ impl<S: Store> ClickHouseSink<S> {
             if self.by_views {
                 self.demand_uncounted(slice, |day| !before.contains(&day))?;
             }
-            self.complete_events(slice, &days, &expected)?;
+            self.complete_events(slice, &days)?;
         }
         if !letters {
             match (&self.partials, before.len() == expected.len()) {
@@ -67,13 +77,14 @@ impl<S: Store> ClickHouseSink<S> {
                 (Some(_), false) => self.send_rollups(slice)?,
                 (None, _) => self.forbid_views(slice, &before)?,
             }
-            self.deliver(slice, DEAD_LETTERS, Kind::DeadLetters, |_| {
-                let there = slice.decoded.dead.is_empty() || self.letters_stored(slice, rejected)?;
-                Ok((!there).then(|| dead_letter_batch(slice)))
+            self.deliver(slice, Sending::of(DEAD_LETTERS, Kind::DeadLetters), |_| {
+                let none = Letters::Others.of(slice).next().is_none();
+                let there = none || self.letters_stored(slice, rejected)?;
+                Ok((!there).then(|| letter_batch(slice, Letters::Others)))
             })?;
         }
-        self.deliver(slice, LEDGER, Kind::Ledger, |_| {
-            Ok((!self.is_whole(slice)?).then(|| ledger_batch(slice, rejected)))
+        self.deliver(slice, Sending::of(LEDGER, Kind::Ledger), |_| {
+            Ok((!self.is_whole(slice)?).then(|| ledger_batch(slice, rejected + event_times)))
         })
     }
 
@@ -82,25 +93,25 @@ impl<S: Store> ClickHouseSink<S> {
     pub(super) fn deliver(
         &self,
         slice: &LoadedSlice,
-        table: &str,
-        kind: Kind,
+        sending: Sending<'_>,
         missing: impl Fn(u64) -> Result<Option<RecordBatch>, SinkError>,
     ) -> Result<(), SinkError> {
         for generation in 0..GENERATIONS_MAX {
             let Some(mut rows) = missing(generation)? else { return Ok(()) };
             if generation > 0 {
-                self.demand_quiet(slice, table)?;
+                self.demand_quiet(slice, sending.table)?;
                 // What was under way a moment ago may be there now.
                 rows = match missing(generation)? {
                     Some(rows) => rows,
                     None => return Ok(()),
                 };
             }
-            self.insert_again(table, kind, generation, slice.meta.id, &rows)?;
+            self.send(Sending { generation, ..sending }, slice.meta.id, &rows)?;
         }
         match missing(GENERATIONS_MAX)? {
             None => Ok(()),
             Some(_) => {
+                let table = sending.table;
                 let times = format!("ClickHouse took it into `{table}` {GENERATIONS_MAX} times, and it is not there");
                 Err(self.uncertain(slice, &times))
             }
@@ -108,7 +119,7 @@ impl<S: Store> ClickHouseSink<S> {
     }
 
     /// Whatever was sent of the slice is over, and what it left behind shows.
-    fn demand_quiet(&self, slice: &LoadedSlice, table: &str) -> Result<(), SinkError> {
+    pub(super) fn demand_quiet(&self, slice: &LoadedSlice, table: &str) -> Result<(), SinkError> {
         let id = slice.meta.id;
         match self.ask(slice, |store| store.is_quiet(table, id))? {
             true => Ok(()),
@@ -118,32 +129,28 @@ impl<S: Store> ClickHouseSink<S> {
         }
     }
 
-    fn complete_events(
-        &self,
-        slice: &LoadedSlice,
-        days: &[Day],
-        expected: &BTreeMap<Day, u64>,
-    ) -> Result<(), SinkError> {
-        self.deliver(slice, &self.events, Kind::Events, |sent| {
-            let stored = self.stored_days(slice, expected)?;
-            let missing: BTreeSet<Day> = expected.keys().copied().filter(|day| !stored.contains(day)).collect();
-            if sent > 0 && self.by_views && !missing.is_empty() {
-                return Err(self.uncertain(slice, "ClickHouse took its rows for stored, and they are not there"));
-            }
-            Ok((!missing.is_empty()).then(|| only(&slice.decoded.batch, days, &missing)))
-        })
+    fn complete_events(&self, slice: &LoadedSlice, days: &Days) -> Result<(), SinkError> {
+        for (number, group) in days.groups().iter().enumerate() {
+            self.deliver(slice, Sending::of(&self.events, Kind::Events).group(number), |sent| {
+                let missing = missing(group, &self.stored_days(slice, group)?);
+                if sent > 0 && self.by_views && !missing.is_empty() {
+                    return Err(self.uncertain(slice, "ClickHouse took its rows for stored, and they are not there"));
+                }
+                Ok((!missing.is_empty()).then(|| days.only(&slice.decoded.batch, |day| missing.contains(&day))))
+            })?;
+        }
+        Ok(())
     }
 
     /// The rows of the days that are not there.
     pub(super) fn missing_events(&self, slice: &LoadedSlice) -> Result<RecordBatch, SinkError> {
-        let days = days(&slice.decoded.batch, &self.time);
-        let stored = self.stored_days(slice, &count(&days))?;
-        Ok(rows_where(&slice.decoded.batch, days.iter().map(|day| !stored.contains(day))))
+        let days = Days::of(&slice.decoded.batch, &self.time);
+        let stored = self.stored_days(slice, days.count())?;
+        Ok(days.only(&slice.decoded.batch, |day| !stored.contains(&day)))
     }
 
     pub(super) fn is_whole(&self, slice: &LoadedSlice) -> Result<bool, SinkError> {
-        let id = slice.meta.id;
-        Ok(self.ask(slice, |store| store.whole_slices(&[id]))?.contains(&id))
+        self.ask(slice, |store| store.is_whole(&slice.meta))
     }
 
     /// The days on which all of its rows are there.
@@ -160,9 +167,11 @@ impl<S: Store> ClickHouseSink<S> {
         Ok(found.into_keys().collect())
     }
 
-    /// Whether its dead letters are there, with those of so many rejected rows; it may have none.
+    /// Whether its dead letters are there, with those of so many rejected rows, but for those of event times; it may have none.
     pub(super) fn letters_stored(&self, slice: &LoadedSlice, rejected: u64) -> Result<bool, SinkError> {
-        let expected = slice.decoded.dead.len() as u64 + rejected;
+        let expected = slice.decoded.dead.iter().filter(|letter| letter.fault.reason != Reason::EventTime).count()
+            as u64
+            + rejected;
         let found = self.ask(slice, |store| store.dead_letters(slice.meta.id))?;
         match found {
             0 => Ok(false),
@@ -186,10 +195,14 @@ impl<S: Store> ClickHouseSink<S> {
         self.demand_quiet(slice, &self.events)?;
         for (insert, probe) in partials.inserts(&slice.decoded.batch).iter().zip(self.probes.iter()) {
             let Some(probe) = probe else { continue };
-            let counted = self.days_counted(slice, probe, &insert.rows, 0)?.unwrap_or_default();
-            if counted.into_iter().any(&missing) {
-                let table = probe.table();
-                return Err(self.uncertain(slice, &format!("`{table}` has counted rows of it that are not there")));
+            let days = Days::of(&insert.rows, MINUTE);
+            for group in days.groups() {
+                let rows = days.only(&insert.rows, |day| group.contains_key(&day));
+                let counted = self.days_counted(slice, probe, &rows, 0)?.unwrap_or_default();
+                if counted.into_iter().any(&missing) {
+                    let table = probe.table();
+                    return Err(self.uncertain(slice, &format!("`{table}` has counted rows of it that are not there")));
+                }
             }
         }
         Ok(())
@@ -208,16 +221,28 @@ impl<S: Store> ClickHouseSink<S> {
                 // What was acknowledged need not be asked for, and could not always be told.
                 _ if self.acknowledged.has(slice.meta.id, rollup) => {}
                 // It may be there any number of times, so that no token has to be trusted.
-                None => self.insert_again(table, Kind::Rollup, self.unused(), slice.meta.id, &insert.rows)?,
-                Some(probe) => self.deliver(slice, table, Kind::Rollup, |sent| {
-                    let Some(counted) = self.days_counted(slice, probe, &insert.rows, sent)? else { return Ok(None) };
-                    let days = days(&insert.rows, "minute");
-                    let missing: BTreeSet<Day> = days.iter().copied().filter(|day| !counted.contains(day)).collect();
-                    Ok((!missing.is_empty()).then(|| only(&insert.rows, &days, &missing)))
-                })?,
+                None => {
+                    let sending = Sending { generation: self.unused(), ..Sending::of(table, Kind::Rollup) };
+                    self.send(sending, slice.meta.id, &insert.rows)?;
+                }
+                Some(probe) => self.complete_rollup(slice, probe, &insert.rows)?,
             }
             self.acknowledged.add(slice.meta.id, rollup);
             partials.acknowledge(insert);
+        }
+        Ok(())
+    }
+
+    /// Sends a rollup that is kept by day what it lacks of these rows.
+    fn complete_rollup(&self, slice: &LoadedSlice, probe: &Probe, rows: &RecordBatch) -> Result<(), SinkError> {
+        let days = Days::of(rows, MINUTE);
+        for (number, group) in days.groups().iter().enumerate() {
+            let rows = days.only(rows, |day| group.contains_key(&day));
+            self.deliver(slice, Sending::of(probe.table(), Kind::Rollup).group(number), |sent| {
+                let Some(counted) = self.days_counted(slice, probe, &rows, sent)? else { return Ok(None) };
+                let missing = missing(group, &counted);
+                Ok((!missing.is_empty()).then(|| Days::of(&rows, MINUTE).only(&rows, |day| missing.contains(&day))))
+            })?;
         }
         Ok(())
     }
@@ -263,33 +288,4 @@ impl<S: Store> ClickHouseSink<S> {
             ),
         }
     }
-}
-
-/// The day of each row.
-fn days(batch: &RecordBatch, time: &str) -> Vec<Day> {
-    const DAY_SECONDS: i64 = 86_400;
-    let column = batch.column_by_name(time).expect("the config was checked: the event time is a column");
-    let DataType::Timestamp(unit, _) = column.data_type() else {
-        panic!("the config was checked, yet the event time is {}", column.data_type())
-    };
-    let (values, a_day) = match unit {
-        TimeUnit::Second => (column.as_primitive::<TimestampSecondType>().values(), DAY_SECONDS),
-        TimeUnit::Millisecond => (column.as_primitive::<TimestampMillisecondType>().values(), DAY_SECONDS * 1000),
-        TimeUnit::Microsecond => (column.as_primitive::<TimestampMicrosecondType>().values(), DAY_SECONDS * 1_000_000),
-        TimeUnit::Nanosecond => {
-            (column.as_primitive::<TimestampNanosecondType>().values(), DAY_SECONDS * 1_000_000_000)
-        }
-    };
-    values.iter().map(|value| value.div_euclid(a_day) as Day).collect()
-}
-
-fn count(days: &[Day]) -> BTreeMap<Day, u64> {
-    let mut rows = BTreeMap::new();
-    days.iter().for_each(|&day| *rows.entry(day).or_default() += 1);
-    rows
-}
-
-/// The rows of these days.
-fn only(batch: &RecordBatch, days: &[Day], wanted: &BTreeSet<Day>) -> RecordBatch {
-    rows_where(batch, days.iter().map(|day| wanted.contains(day)))
 }

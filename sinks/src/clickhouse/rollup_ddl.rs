@@ -8,7 +8,7 @@
 //! `minute`, may then be the name of a column too.
 
 use longshore_core::column::ColumnType;
-use longshore_core::rollup::{RollupKind, RollupSpec};
+use longshore_core::rollup::{NARROW_SUM_DIGITS, RollupKind, RollupSpec, sum_digits};
 
 use super::ddl::{Events, Table, TableColumn, settings};
 use super::sql::{condition, quote_name, quote_table, quote_text};
@@ -160,6 +160,7 @@ impl Builder<'_> {
             partition_by: None,
             order_by: vec!["product".to_owned(), "user".to_owned()],
             expires: None,
+            index: None,
             constraint: None,
             settings: self.target_settings(),
         };
@@ -226,13 +227,19 @@ impl Builder<'_> {
     }
 
     fn gmv(&self, amount: &str, buyer: &str) -> Rollup {
-        let scale = match self.events.column(amount).ty {
-            ColumnType::Decimal { scale, .. } => scale,
+        let (precision, scale) = match self.events.column(amount).ty {
+            ColumnType::Decimal { precision, scale } => (precision, scale),
             ref other => panic!("the config was checked, yet amount `{amount}` is {other:?}"),
+        };
+        let digits = sum_digits(precision);
+        // ClickHouse sums in 128 bits unless a value has more.
+        let value = match digits {
+            NARROW_SUM_DIGITS => self.amount(amount),
+            _ => format!("toDecimal256({}, {scale})", self.amount(amount)),
         };
         let measures = vec![
             Measure::sum("orders", "count()".to_owned(), "UInt64".to_owned()),
-            Measure::sum("amount", format!("sum({})", self.amount(amount)), format!("Decimal(38, {scale})")),
+            Measure::sum("amount", format!("sum({value})"), format!("Decimal({digits}, {scale})")),
             self.distinct("buyers", buyer),
         ];
         self.by_minute(measures, None, Some(amount))
@@ -284,6 +291,7 @@ impl Builder<'_> {
             partition_by: Some("toDate(`minute`)".to_owned()),
             order_by,
             expires: None,
+            index: None,
             constraint: None,
             settings: self.target_settings(),
         };

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use longshore_core::config::{Config, FilledBy};
-use longshore_core::dead_letter::DeadLetter;
+use longshore_core::dead_letter::{DeadLetter, Reason};
+use longshore_core::limits::ASIDE_DAYS_MIN;
 use longshore_core::slice::SliceId;
 use longshore_ingest::known::KnownSlice;
 use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, SliceMeta, Stored};
@@ -17,10 +18,12 @@ use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, SliceMet
 use super::acknowledged::Acknowledged;
 use super::claims::Claims;
 use super::client::ClickHouse;
-use super::counted::Probe;
+use super::counted::{MINUTE, Probe};
+use super::days::{self, Days};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::partials::Partials;
+use super::resume::Gone;
 use super::store::Store;
 
 /// What an insert of a slice is, which stands behind the slice's id in its token.
@@ -29,8 +32,38 @@ pub(super) enum Kind {
     Events,
     /// Tokens are remembered table by table, so that rollups share one.
     Rollup,
+    /// Dead letters whose event times are too far away: they decide which rows the slice has.
+    EventTimes,
     DeadLetters,
     Ledger,
+}
+
+/// An insert of a slice: what follows from it is its token.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sending<'a> {
+    pub(super) table: &'a str,
+    pub(super) kind: Kind,
+    /// So many tokens were used before, none of which made the rows be there.
+    pub(super) generation: u64,
+    /// The number of its days' group, of a slice of many days.
+    pub(super) group: usize,
+}
+
+impl<'a> Sending<'a> {
+    pub(super) fn of(table: &'a str, kind: Kind) -> Sending<'a> {
+        Sending { table, kind, generation: 0, group: 0 }
+    }
+
+    pub(super) fn group(self, group: usize) -> Self {
+        Sending { group, ..self }
+    }
+
+    fn token(self, slice: SliceId, run: &str) -> String {
+        let nonzero = |number: String, nothing: bool| if nothing { String::new() } else { number };
+        let generation = nonzero(self.generation.to_string(), self.generation == 0);
+        let group = nonzero(format!(".{}", self.group), self.group == 0);
+        format!("{slice}-{}{generation}{group}{run}", self.kind.letter())
+    }
 }
 
 impl Kind {
@@ -38,6 +71,7 @@ impl Kind {
         match self {
             Kind::Events => 'e',
             Kind::Rollup => 'r',
+            Kind::EventTimes => 't',
             Kind::DeadLetters => 'd',
             Kind::Ledger => 'l',
         }
@@ -46,7 +80,7 @@ impl Kind {
     const fn rows(self) -> Rows {
         match self {
             Kind::Events => Rows::Events,
-            Kind::Rollup | Kind::DeadLetters | Kind::Ledger => Rows::Ours,
+            Kind::Rollup | Kind::EventTimes | Kind::DeadLetters | Kind::Ledger => Rows::Ours,
         }
     }
 }
@@ -91,6 +125,11 @@ impl ClickHouseSink {
     /// The stored slices of these sources.
     pub fn known_slices(&self, source_ids: &[u64]) -> Result<Vec<KnownSlice>, ClientError> {
         self.store.known_slices(source_ids)
+    }
+
+    /// Slices of the sources of these names of which dead letters decide which rows they have, whole or not.
+    pub fn decided_slices(&self, sources: &[&str]) -> Result<Vec<SliceId>, ClientError> {
+        self.store.decided_slices(sources)
     }
 }
 
@@ -140,32 +179,58 @@ impl<S: Store> ClickHouseSink<S> {
     }
 
     fn insert(&self, table: &str, kind: Kind, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
-        self.insert_again(table, kind, 0, slice, batch)
+        self.send(Sending::of(table, kind), slice, batch)
     }
 
-    /// An insert whose rows were sent under so many tokens before, none of which made them be there.
-    pub(super) fn insert_again(
-        &self,
-        table: &str,
-        kind: Kind,
-        generation: u64,
-        slice: SliceId,
-        batch: &RecordBatch,
-    ) -> Result<(), SinkError> {
-        let generation = if generation == 0 { String::new() } else { generation.to_string() };
-        let token = format!("{slice}-{}{generation}{}", kind.letter(), self.run);
-        self.store.insert(table, &token, batch).map_err(|error| {
-            error.into_sink_error(&format!("insert into `{}`.`{table}`", self.store.database()), kind.rows())
+    /// Inserts rows of a slice.
+    pub(super) fn send(&self, sending: Sending<'_>, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
+        let Sending { table, kind, .. } = sending;
+        self.store.insert(table, &sending.token(slice, &self.run), batch).map_err(|error| {
+            let too_many_parts = error.code() == Some(TOO_MANY_PARTS);
+            match error.into_sink_error(&format!("insert into `{}`.`{table}`", self.store.database()), kind.rows()) {
+                SinkError::Retry { detail } if too_many_parts && self.days_of(kind, batch) >= ASIDE_DAYS_MIN => {
+                    SinkError::Behind { detail: format!("{detail}; the slice touches many days, and others go ahead") }
+                }
+                error => error,
+            }
         })
     }
+
+    /// Days that an insert touches.
+    fn days_of(&self, kind: Kind, batch: &RecordBatch) -> usize {
+        let time = match kind {
+            Kind::Events => self.time.as_str(),
+            Kind::Rollup => MINUTE,
+            Kind::EventTimes | Kind::DeadLetters | Kind::Ledger => return 1,
+        };
+        batch.column_by_name(time).map_or(1, |_| Days::of(batch, time).count().len())
+    }
+
+    /// The same day by day, as far as needed: by that column, if the table is kept by day.
+    fn send_by_days(
+        &self,
+        sending: Sending<'_>,
+        slice: SliceId,
+        batch: &RecordBatch,
+        time: Option<&str>,
+    ) -> Result<(), SinkError> {
+        let inserts = days::inserts(batch, time);
+        inserts.iter().enumerate().try_for_each(|(group, rows)| self.send(sending.group(group), slice, rows))
+    }
 }
+
+/// ClickHouse's code for more parts in a partition, or in all, than it wants to merge.
+const TOO_MANY_PARTS: u32 = 252;
 
 impl<S: Store> ClickHouseSink<S> {
     /// What the slice adds to each rollup, in the order of the config.
     pub(super) fn send_rollups(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
         for (rollup, insert) in partials.inserts(&slice.decoded.batch).iter().enumerate() {
-            self.insert(partials.table(insert), Kind::Rollup, slice.meta.id, &insert.rows)?;
+            let sending = Sending::of(partials.table(insert), Kind::Rollup);
+            // One that is not by minute is not kept by day.
+            let time = insert.rows.column_by_name(MINUTE).map(|_| MINUTE);
+            self.send_by_days(sending, slice.meta.id, &insert.rows, time)?;
             self.acknowledged.add(slice.meta.id, rollup);
             partials.acknowledge(insert);
         }
@@ -175,17 +240,24 @@ impl<S: Store> ClickHouseSink<S> {
 
 impl<S: Store> Sink for ClickHouseSink<S> {
     fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
+        let id = slice.meta.id;
+        self.insert(DEAD_LETTERS, Kind::EventTimes, id, &letter_batch(slice, Letters::EventTimes))?;
         let (slice, stored) = self.claim(slice)?;
         let (slice, rejected) = self.without_rejected(slice)?;
         let slice = &*slice;
-        let id = slice.meta.id;
         let events = &slice.decoded.batch;
-        self.insert(&self.events, Kind::Events, id, events)?;
+        if !self.by_views && !self.stores_again() && !Days::of(events, &self.time).is_one_insert() {
+            // It has more tokens than can be relied on: what an earlier run may have stored of it is looked for first.
+            self.complete(slice, slice.rejected.len() as u64)?;
+            self.acknowledged.forget(id);
+            return Ok(Stored { rejected, ..stored });
+        }
+        self.send_by_days(Sending::of(&self.events, Kind::Events), id, events, Some(&self.time))?;
         match self.by_views {
             true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup)),
             false => self.send_rollups(slice)?,
         }
-        self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
+        self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &letter_batch(slice, Letters::Others))?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
         self.acknowledged.forget(id);
         Ok(Stored { rejected, ..stored })
@@ -201,11 +273,13 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             self.acknowledged.forget(id);
             return Ok(Stored::default());
         }
-        let (slice, stored) = self.claim(slice)?;
+        let (slice, decided) = self.decide_event_times(slice)?;
+        let (slice, stored) = self.claim(&slice)?;
         let (slice, rejected) = self.set_aside(slice)?;
-        self.complete(&slice, rejected.iter().map(|(_, rows)| rows).sum())?;
+        let gone = Gone { rejected: rejected.iter().map(|(_, rows)| rows).sum(), event_times: decided.records };
+        self.complete_decided(&slice, gone)?;
         self.acknowledged.forget(id);
-        Ok(Stored { rejected, ..stored })
+        Ok(Stored { rejected, event_times: decided.rows, ..stored })
     }
 
     fn rejected(&self, slice: &LoadedSlice) -> Result<Vec<RejectedRow>, SinkError> {
@@ -213,9 +287,29 @@ impl<S: Store> Sink for ClickHouseSink<S> {
     }
 }
 
-/// The slice's dead letters, those of rejected rows too, columns as in the dead-letter table.
-pub(super) fn dead_letter_batch(slice: &LoadedSlice) -> RecordBatch {
-    let dead: Vec<&DeadLetter> = slice.decoded.dead.iter().chain(&slice.rejected).collect();
+/// Which of a slice's dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Letters {
+    /// Those whose event times are too far away, which come first of all.
+    EventTimes,
+    /// The others, those of rejected rows too.
+    Others,
+}
+
+impl Letters {
+    fn has(self, letter: &DeadLetter) -> bool {
+        (letter.fault.reason == Reason::EventTime) == (self == Letters::EventTimes)
+    }
+
+    /// These letters of a slice.
+    pub(super) fn of(self, slice: &LoadedSlice) -> impl Iterator<Item = &DeadLetter> {
+        slice.decoded.dead.iter().chain(&slice.rejected).filter(move |letter| self.has(letter))
+    }
+}
+
+/// Dead letters of a slice, columns as in the dead-letter table.
+pub(super) fn letter_batch(slice: &LoadedSlice, letters: Letters) -> RecordBatch {
+    let dead: Vec<&DeadLetter> = letters.of(slice).collect();
     let slices = UInt64Array::from_value(slice.meta.id.0, dead.len());
     let source = StringArray::from_iter_values(std::iter::repeat_n(&*slice.meta.source, dead.len()));
     batch([
@@ -236,8 +330,8 @@ pub(super) fn dead_letter_batch(slice: &LoadedSlice) -> RecordBatch {
     ])
 }
 
-/// The slice's row of the ledger. So many rows are not in it any more because they were rejected.
-pub(super) fn ledger_batch(slice: &LoadedSlice, rejected: u64) -> RecordBatch {
+/// The slice's row of the ledger. So many rows are not in it any more because they are dead letters.
+pub(super) fn ledger_batch(slice: &LoadedSlice, gone: u64) -> RecordBatch {
     let SliceMeta { id, source, source_id, start, end, hash } = &slice.meta;
     let decoded = &slice.decoded;
     let count = |value: u64| Arc::new(UInt64Array::from_value(value, 1)) as ArrayRef;
@@ -251,7 +345,7 @@ pub(super) fn ledger_batch(slice: &LoadedSlice, rejected: u64) -> RecordBatch {
         ("hash", count(*hash)),
         ("records", count(decoded.records)),
         ("loaded", count(decoded.batch.num_rows() as u64)),
-        ("dead", count(decoded.dead.len() as u64 + rejected)),
+        ("dead", count(decoded.dead.len() as u64 + gone)),
         ("filtered", count(decoded.filtered)),
         ("duplicates", count(decoded.duplicates)),
     ])

@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use arrow_array::RecordBatch;
+use longshore_core::dead_letter::Reason;
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
+use longshore_ingest::sink::SliceMeta;
 
 use super::claims::Claim;
 use super::client::ClickHouse;
@@ -41,6 +43,14 @@ pub trait Store: Send + Sync {
     /// The server is away or refuses.
     fn whole_slices(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, ClientError>;
 
+    /// Whether a slice is in the ledger. A server finds it by its source and its start.
+    ///
+    /// # Errors
+    /// The server is away or refuses.
+    fn is_whole(&self, slice: &SliceMeta) -> Result<bool, ClientError> {
+        Ok(self.whole_slices(&[slice.id])?.contains(&slice.id))
+    }
+
     /// How many rows of a slice the events table has on each of these days; a day without any is left out. `time` is the
     /// column of the event time.
     ///
@@ -61,7 +71,7 @@ pub trait Store: Send + Sync {
     /// The server is away or refuses.
     fn is_quiet(&self, table: &str, slice: SliceId) -> Result<bool, ClientError>;
 
-    /// How many dead letters of a slice there are.
+    /// How many dead letters of a slice there are, but for those of event times that are too far away.
     ///
     /// # Errors
     /// The server is away or refuses.
@@ -85,11 +95,11 @@ pub trait Store: Send + Sync {
     /// The server is away or refuses.
     fn close_trial(&self, trial: &str) -> Result<(), ClientError>;
 
-    /// The records' numbers of a slice's dead letters that were rejected rows.
+    /// The records' numbers of a slice's dead letters for that reason.
     ///
     /// # Errors
     /// The server is away or refuses.
-    fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError>;
+    fn dead_rows(&self, slice: SliceId, reason: Reason) -> Result<BTreeSet<u32>, ClientError>;
 
     /// The claims in a table to these keys: all of other slices, and of this one those to the first key at least.
     ///
@@ -119,6 +129,10 @@ impl Store for ClickHouse {
 
     fn whole_slices(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, ClientError> {
         ClickHouse::whole_slices(self, slices)
+    }
+
+    fn is_whole(&self, slice: &SliceMeta) -> Result<bool, ClientError> {
+        ClickHouse::is_whole(self, slice)
     }
 
     fn rows_by_day(
@@ -152,8 +166,8 @@ impl Store for ClickHouse {
         ClickHouse::close_trial(self, trial)
     }
 
-    fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError> {
-        ClickHouse::rejected_rows(self, slice)
+    fn dead_rows(&self, slice: SliceId, reason: Reason) -> Result<BTreeSet<u32>, ClientError> {
+        ClickHouse::dead_rows(self, slice, reason)
     }
 
     fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {

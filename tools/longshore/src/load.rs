@@ -9,6 +9,7 @@ use indicatif::MultiProgress;
 use longshore_core::config::Config;
 use longshore_core::decode::Decoder;
 use longshore_core::limits::WORKERS_DEFAULT_MAX;
+use longshore_ingest::clock::WallClock;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::input::{Input, InputError};
 use longshore_ingest::known::KnownSlices;
@@ -75,6 +76,7 @@ fn load(
         workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,
         retry: RetryPolicy::default(),
+        clock: WallClock::system(),
     };
     let stored_bytes = inputs.iter().map(Input::stored_bytes).sum::<Option<u64>>();
     let start = Instant::now();
@@ -122,7 +124,9 @@ pub(crate) fn default_workers() -> usize {
 /// The slices of these inputs that the ledger has.
 fn known_slices(sink: &ClickHouseSink, inputs: &[Input]) -> Result<KnownSlices, Failure> {
     let sources: Vec<u64> = inputs.iter().map(|input| input.source_id).collect();
-    Ok(KnownSlices::new(sink.known_slices(&sources).or_exit(Exit::Refused)?))
+    let names: Vec<&str> = inputs.iter().map(|input| &*input.name).collect();
+    let decided = sink.decided_slices(&names).or_exit(Exit::Refused)?;
+    Ok(KnownSlices::new(sink.known_slices(&sources).or_exit(Exit::Refused)?).with_begun(decided))
 }
 
 /// The worst of what happened decides.

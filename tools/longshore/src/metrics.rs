@@ -137,12 +137,12 @@ impl Stored {
     fn count(&self, source: &str, slice: &LoadedSlice, became: &sink::Stored) {
         let label = [("source", source.to_owned())];
         let decoded = &slice.decoded;
-        let [duplicates, rejected] =
-            [&became.duplicates, &became.rejected].map(|rows| rows.iter().map(|(_, rows)| rows).sum::<u64>());
+        let [duplicates, rejected, event_times] = [&became.duplicates, &became.rejected, &became.event_times]
+            .map(|rows| rows.iter().map(|(_, rows)| rows).sum::<u64>());
         self.slices.get_or_create(&label).inc();
         self.bytes.get_or_create(&label).inc_by(slice.meta.end - slice.meta.start);
         self.records.get_or_create(&label).inc_by(decoded.records);
-        self.rows.get_or_create(&label).inc_by(decoded.batch.num_rows() as u64 - duplicates - rejected);
+        self.rows.get_or_create(&label).inc_by(decoded.batch.num_rows() as u64 - duplicates - rejected - event_times);
         self.duplicates.get_or_create(&label).inc_by(duplicates);
         self.filtered.get_or_create(&label).inc_by(decoded.filtered);
         let dead = |reason: Reason, count| {
@@ -151,6 +151,9 @@ impl Stored {
         };
         decoded.dead.iter().for_each(|letter| dead(letter.fault.reason, 1));
         dead(Reason::Rejected, rejected);
+        if event_times > 0 {
+            dead(Reason::EventTime, event_times);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use longshore_ingest::journal::ConfigHash;
 
 use crate::answers::Answers;
 use crate::clickhouse::{LedgerRow, Row, Server, Table, events};
+use crate::engine::Planned;
 use crate::records::{Common, Event, Fate, Placed, REFUSED_USER, Record, Setup};
 use crate::simulation::is_loaded;
 
@@ -20,8 +21,8 @@ pub(crate) struct Books<'a> {
     pub(crate) ends: &'a [u64],
     /// The number of a source by its identity.
     pub(crate) source: &'a dyn Fn(u64) -> usize,
-    /// The config that each slice was planned under.
-    pub(crate) plans: &'a BTreeMap<SliceId, ConfigHash>,
+    /// How each slice was planned.
+    pub(crate) plans: &'a BTreeMap<SliceId, Planned>,
     /// What all configs have in common.
     pub(crate) common: Common,
 }
@@ -68,7 +69,9 @@ type Place = (u64, u64);
 struct Expected {
     /// Records whose rows the server rejected, by its dead letters. Whether it did depends on the constraint of the moment.
     rejected: BTreeSet<Place>,
-    /// Numbers of their events.
+    /// Records whose event times were too far away, by their dead letters.
+    ahead: BTreeSet<Place>,
+    /// Numbers of the events of rejected records.
     rejected_numbers: BTreeSet<u64>,
     events: Vec<Event>,
     dead: Vec<Dead>,
@@ -82,8 +85,13 @@ struct Expected {
 pub(crate) fn check(server: &Server, books: &Books<'_>) -> Findings {
     let mut findings = Findings::default();
     let ledger: Vec<LedgerRow> = server.rows(Table::Ledger).into_iter().filter_map(ledger_row).collect();
-    let rejected = server.rows(Table::DeadLetters).into_iter().filter_map(rejected_row).collect();
-    let expected = expect(&ledger, books, rejected, &mut findings);
+    let dead_for = |reason: Reason| {
+        let rows = server.rows(Table::DeadLetters).into_iter();
+        rows.filter_map(|row| place_of(row, reason)).collect::<BTreeSet<Place>>()
+    };
+    let decided =
+        Expected { rejected: dead_for(Reason::Rejected), ahead: dead_for(Reason::EventTime), ..Expected::default() };
+    let expected = expect(&ledger, books, decided, &mut findings);
     compare("event", &expected.events, &events(&server.rows(Table::Events)), &mut findings);
     let sources: BTreeMap<u64, u64> = ledger.iter().map(|row| (row.slice, row.source_id)).collect();
     let dead: Vec<Dead> =
@@ -114,9 +122,9 @@ fn ledger_row(row: Row) -> Option<LedgerRow> {
     }
 }
 
-fn rejected_row(row: Row) -> Option<Place> {
+fn place_of(row: Row, reason: Reason) -> Option<Place> {
     match row {
-        Row::Dead(dead) if dead.reason == Reason::Rejected.name() => Some((dead.slice, dead.offset)),
+        Row::Dead(dead) if dead.reason == reason.name() => Some((dead.slice, dead.offset)),
         _ => None,
     }
 }
@@ -143,8 +151,7 @@ fn rows_by_slice(server: &Server) -> BTreeMap<u64, u64> {
 }
 
 /// Goes along each source: the ledger must cover it without gap or overlap, and says which config a record belongs to.
-fn expect(ledger: &[LedgerRow], books: &Books<'_>, rejected: BTreeSet<Place>, findings: &mut Findings) -> Expected {
-    let mut expected = Expected { rejected, ..Expected::default() };
+fn expect(ledger: &[LedgerRow], books: &Books<'_>, mut expected: Expected, findings: &mut Findings) -> Expected {
     for (log, records) in books.written.iter().enumerate() {
         let mut slices: Vec<&LedgerRow> = ledger.iter().filter(|row| (books.source)(row.source_id) == log).collect();
         slices.sort_by_key(|row| (row.start, row.end));
@@ -181,9 +188,20 @@ impl Expected {
     }
 
     fn add(&mut self, record: &Record, (log, offset): (usize, u64), slice: u64, books: &Books<'_>) {
-        let hash = books.plans.get(&SliceId(slice));
-        let is_of = |setup: &Setup| hash == Some(&ConfigHash::of(&setup.text(books.common)));
+        let Some(plan) = books.plans.get(&SliceId(slice)) else { return };
+        let is_of = |setup: &Setup| plan.config == ConfigHash::of(&setup.text(books.common));
         let Some(setup) = Setup::ALL.into_iter().find(is_of) else { return };
+        let beyond = match books.common.unplanned {
+            // The first attempt that came so far has decided, and its dead letters say how.
+            true => record.may_be_ahead() && self.ahead.contains(&(slice, offset)),
+            false => record.is_beyond(plan.cut_ms),
+        };
+        if beyond {
+            let counts = self.counts.entry(slice).or_default();
+            (counts[0], counts[2]) = (counts[0] + 1, counts[2] + 1);
+            self.dead.push((log, offset, Reason::EventTime.name().to_owned(), record.line.clone().into_bytes()));
+            return;
+        }
         let rejected = match &record.fate {
             Fate::Event(event) if is_loaded(record, setup) => self.is_rejected(event, (slice, offset)),
             Fate::Event(_) | Fate::Dead(_) => false,

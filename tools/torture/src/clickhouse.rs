@@ -376,7 +376,8 @@ impl Store for Connection {
     fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
         self.ask()?;
         let dead = self.server.rows(Table::DeadLetters);
-        Ok(dead.iter().filter(|row| matches!(row, Row::Dead(dead) if dead.slice == slice.0)).count() as u64)
+        let is = |row: &&Row| matches!(row, Row::Dead(dead) if dead.slice == slice.0 && dead.reason != Reason::EventTime.name());
+        Ok(dead.iter().filter(is).count() as u64)
     }
 
     fn open_trial(&self, _events: &str) -> Result<String, ClientError> {
@@ -392,10 +393,10 @@ impl Store for Connection {
         self.ask()
     }
 
-    fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError> {
+    fn dead_rows(&self, slice: SliceId, reason: Reason) -> Result<BTreeSet<u32>, ClientError> {
         self.ask()?;
         let rejected = |row| match row {
-            Row::Dead(dead) if dead.slice == slice.0 && dead.reason == Reason::Rejected.name() => Some(dead.row),
+            Row::Dead(dead) if dead.slice == slice.0 && dead.reason == reason.name() => Some(dead.row),
             _ => None,
         };
         Ok(self.server.rows(Table::DeadLetters).into_iter().filter_map(rejected).collect())

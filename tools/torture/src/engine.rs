@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use longshore_core::config::{Config, Env as Variables, KafkaMessages, parse};
 use longshore_core::decode::{Decoder, Scratch};
-use longshore_core::slice::SliceId;
+use longshore_core::slice::{CutAt, SliceId};
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::feed::{Feed, PlannedSlice, Room};
 use longshore_ingest::files::{FileFeed, FileFeedOptions, known_sources};
@@ -40,6 +40,8 @@ pub enum Bug {
     SentAgainBlindly,
     /// A server that loses power loses claims.
     ClaimsNotSynced,
+    /// A slice in doubt is decoded by the clock of the day instead of the moment at which it was cut.
+    ClockForgotten,
 }
 
 /// Bytes of a slice at most.
@@ -49,8 +51,17 @@ const SLICE_AGE: Duration = Duration::from_millis(800);
 /// Slices that an engine holds at most.
 const SLICES_MAX: usize = 4;
 
-/// Which config each slice was planned under, as an oracle sees it.
-pub type Plans = Arc<Mutex<BTreeMap<SliceId, ConfigHash>>>;
+/// How a slice was planned, as an oracle sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// Under which config.
+    pub config: ConfigHash,
+    /// When it was cut.
+    pub cut_ms: Option<i64>,
+}
+
+/// How each slice was planned first.
+pub type Plans = Arc<Mutex<BTreeMap<SliceId, Planned>>>;
 
 /// What an engine runs on.
 #[derive(Debug, Clone)]
@@ -97,6 +108,8 @@ pub struct Engine<F> {
     rejected: BTreeMap<SliceId, Vec<RejectedRow>>,
     /// The ledger was asked about what is in doubt.
     settled: bool,
+    /// Slices are compared with a moment that nothing remembers.
+    unplanned: bool,
     bug: Option<Bug>,
 }
 
@@ -116,6 +129,7 @@ impl Engine<FileFeed<LivingDisk, FollowedFolder>> {
         let files = FollowedFolder::follow(&folder, life.clone(), &known);
         let cutting = FileFeedOptions { slice_age: SLICE_AGE, cut_options: Box::new(cut_options) };
         let feed = FileFeed::new(journal, &recovered, files, cutting).map_err(|error| ended(env, &error))?;
+        let feed = feed.with_clock(env.wall_clock());
         let connection = Connection { server, life, tokens_removed: bug == Some(Bug::TokenRemoved) };
         env.note(format_args!("an engine starts, {} slices in doubt", recovered.in_doubt.len()));
         let configs = Arc::new(Mutex::new(recovered.configs));
@@ -163,8 +177,15 @@ impl<F: Feed> Engine<F> {
             held: Vec::new(),
             rejected: BTreeMap::new(),
             settled: false,
+            unplanned: false,
             bug,
         })
+    }
+
+    /// The same whose slices are compared with a moment that nothing remembers, as those of a load are.
+    pub fn unplanned(mut self, unplanned: bool) -> Self {
+        self.unplanned = unplanned;
+        self
     }
 
     /// The config is another from now on.
@@ -190,7 +211,18 @@ impl<F: Feed> Engine<F> {
                 "planned {} of {}, {} to {}, in doubt: {}",
                 planned.meta.id, planned.meta.source, planned.meta.start, planned.meta.end, planned.in_doubt
             ));
-            lock(&self.plans).entry(planned.meta.id).or_insert(planned.config);
+            let cut_ms = match planned.slice.cut {
+                CutAt::Planned(cut_ms) => Some(cut_ms),
+                CutAt::Unknown | CutAt::Unplanned(_) => None,
+            };
+            let plan = Planned { config: planned.config, cut_ms };
+            lock(&self.plans).entry(planned.meta.id).or_insert(plan);
+            if self.unplanned {
+                planned.slice.cut = CutAt::Unplanned(self.env.wall_ms());
+            }
+            if self.bug == Some(Bug::ClockForgotten) && planned.in_doubt {
+                planned.slice.cut = CutAt::Planned(self.env.wall_ms());
+            }
             if self.bug == Some(Bug::DoneBeforeStored) {
                 self.feed.done(planned.ticket).map_err(|error| ended(&self.env, &error))?;
             }

@@ -8,8 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use longshore_ingest::clock::WallClock;
 use longshore_ingest::journal::testing::Random;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::records::CLOCK_MS;
 
 /// Locks what one thread uses; a lock is there because the ports ask for something that could be shared.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -24,6 +27,8 @@ pub struct Env(Arc<Mutex<State>>);
 struct State {
     random: Random,
     now: Duration,
+    /// How far the engines' wall clock is ahead.
+    skew_ms: i64,
     /// Faults are over: whatever is asked from now on works.
     calm: bool,
     faults: BTreeMap<&'static str, u64>,
@@ -39,6 +44,7 @@ impl Env {
             // Neighbours begin far apart.
             random: Random(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ 0x2545_f491_4f6c_dd1d),
             now: Duration::from_secs(1),
+            skew_ms: 0,
             calm: false,
             faults: BTreeMap::new(),
             trace: 0,
@@ -93,6 +99,29 @@ impl Env {
     /// Time goes by.
     pub fn pass(&self, time: Duration) {
         lock(&self.0).now += time;
+    }
+
+    /// What the engines' wall clock says, in milliseconds since 1970.
+    pub fn wall_ms(&self) -> i64 {
+        let state = lock(&self.0);
+        CLOCK_MS + state.now.as_millis() as i64 + state.skew_ms
+    }
+
+    /// Somebody sets it: so much ahead of what it was at the beginning.
+    pub fn set_clock(&self, skew_ms: i64) {
+        self.note(format_args!("the clock is set {skew_ms} ms ahead"));
+        lock(&self.0).skew_ms = skew_ms;
+    }
+
+    /// How far it is ahead.
+    pub fn skew_ms(&self) -> i64 {
+        lock(&self.0).skew_ms
+    }
+
+    /// It, as a feed reads it.
+    pub fn wall_clock(&self) -> WallClock {
+        let env = self.clone();
+        WallClock::of(move || env.wall_ms())
     }
 
     /// No faults from now on.

@@ -15,8 +15,10 @@ pub enum Setup {
 }
 
 /// What all configs of a run have in common.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Common {
+    /// Nothing remembers when a slice was cut, as in a load: each engine compares event times with a moment of its own.
+    pub unplanned: bool,
     /// ClickHouse fills the rollups.
     pub by_views: bool,
     /// Events are sent more than once, and are to count once.
@@ -28,7 +30,7 @@ impl Setup {
     pub const ALL: [Setup; 2] = [Setup::Quiet, Setup::Loud];
 
     /// The config's text.
-    pub fn text(self, Common { by_views, dedup }: Common) -> String {
+    pub fn text(self, Common { by_views, dedup, .. }: Common) -> String {
         let filter = match self {
             Setup::Quiet => "[[filter]]\ndrop = { event = \"debug\" }\n",
             Setup::Loud => "",
@@ -90,6 +92,8 @@ column = "product"
 [table]
 time = "ts"
 order_by = ["event"]
+future_max = "26h"
+past_max = "75h"
 
 "#;
 
@@ -180,14 +184,45 @@ const FIRST_MS: i64 = 1_784_073_480_000;
 pub const REFUSED_USER: u64 = 7;
 /// A record of more bytes is too long.
 pub const LONG_BYTES: usize = 300;
+/// How far from the moment at which its slice was cut an event may be, as the configs say.
+pub const FUTURE_MAX_MS: i64 = 26 * 60 * MINUTE_MS;
+/// The same into the past.
+pub const PAST_MAX_MS: i64 = 75 * 60 * MINUTE_MS;
+/// Where the engines' clocks begin: events of the first day are a bit too old once a clock has gone on by some hours, and
+/// those of the clocks that are wrong are a bit too far in the future before.
+pub const CLOCK_MS: i64 = FIRST_MS + 3 * DAY_MS;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
 impl Record {
+    /// The event time, if the record is whole enough to have one that is looked at.
+    fn ts_ms(&self) -> Option<i64> {
+        match &self.fate {
+            Fate::Event(event) => Some(event.ts_ms),
+            Fate::Dead(Reason::MissingField | Reason::TypeMismatch) => {
+                let (_, rest) = self.line.split_once("\"ts\":")?;
+                rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+            }
+            Fate::Dead(_) => None,
+        }
+    }
+
+    /// Whether its event time is too far from that moment, or, where nobody remembers such, from any clock in the future.
+    pub fn is_beyond(&self, cut_ms: Option<i64>) -> bool {
+        let (Some(ts), Some(cut)) = (self.ts_ms(), cut_ms) else { return false };
+        ts < cut - PAST_MAX_MS || ts > cut + FUTURE_MAX_MS
+    }
+
+    /// Whether a clock that has not gone on by so much finds it too far in the future.
+    pub fn may_be_ahead(&self) -> bool {
+        self.ts_ms().is_some_and(|ts| ts > CLOCK_MS + FUTURE_MAX_MS)
+    }
+
     /// The next one. Few users, minutes and channels, so that groups have several records and ties are common; days
     /// enough that a slice has several partitions.
     pub fn generate(number: u64, env: &Env) -> Record {
-        let day = env.below(3) as i64 * DAY_MS;
+        let wrong_clock = if env.once_in(16) { 3 * DAY_MS + 27 * 60 * MINUTE_MS } else { 0 };
+        let day = if wrong_clock > 0 { wrong_clock } else { env.below(3) as i64 * DAY_MS };
         let minute = env.below(4) as i64 * MINUTE_MS;
         let kind = *env.pick(&["view", "view", "view", "order", "order", "login", "debug"]);
         let event = Event {

@@ -24,6 +24,9 @@ const DRAIN_STEPS: usize = 5_000;
 /// Tokens that a table remembers: more than a run has, as ClickHouse's are more than any engine has under way.
 pub(crate) const WINDOW: usize = 100_000;
 
+/// How far ahead the engines' clocks are set: no event too old and some too far in the future, neither, some too old.
+pub(crate) const CLOCKS_MS: [i64; 3] = [0, 2 * 3_600_000, 5 * 3_600_000];
+
 /// How a run is made.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
@@ -82,7 +85,8 @@ pub fn simulate(seed: u64, options: Options) -> Report {
 
 fn simulate_files(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
-    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2) };
+    let unplanned = env.once_in(4);
+    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2), unplanned };
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
     let mut world = World {
         bug: options.bug,
@@ -129,6 +133,7 @@ impl World {
                     self.server.kill();
                 }
             }
+            35 if self.env.once_in(3) => self.set_clock(),
             35 => self.env.pass(Duration::from_secs(self.env.below(100) as u64)),
             36 => {
                 self.setup = *self.env.pick(&Setup::ALL);
@@ -142,6 +147,12 @@ impl World {
             39 if self.env.once_in(3) => self.server_loses_power(),
             _ => self.server.start(),
         }
+    }
+
+    /// Of what nothing remembers a later moment must decide as an earlier one did: such a clock goes on.
+    fn set_clock(&self) {
+        let ahead = *self.env.pick(&CLOCKS_MS);
+        self.env.set_clock(if self.common.unplanned { ahead.max(self.env.skew_ms()) } else { ahead });
     }
 
     /// The server's machine is back in a moment, or it takes minutes.
@@ -249,7 +260,7 @@ impl World {
         let (folder, server, plans) = (self.folder.clone(), self.server.clone(), self.plans.clone());
         let ground = Ground { disk, folder, server, plans };
         match Engine::start(&self.env, ground, &self.setup.text(self.common), self.bug) {
-            Ok(engine) => self.engine = Some((engine, life)),
+            Ok(engine) => self.engine = Some((engine.unplanned(self.common.unplanned), life)),
             Err(Ended) => self.env.count("an engine could not start"),
         }
     }

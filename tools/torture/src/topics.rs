@@ -16,7 +16,7 @@ use crate::clickhouse::{Connection, Server};
 use crate::engine::{Bug, Configs, Ended, Engine, Plans, topic_options};
 use crate::env::{Env, Life, lock};
 use crate::records::{Common, Fate, Placed, Record, Setup};
-use crate::simulation::{Options, Report, WINDOW};
+use crate::simulation::{CLOCKS_MS, Options, Report, WINDOW};
 
 /// Partitions of the topic.
 const PARTITIONS: usize = 3;
@@ -55,7 +55,7 @@ struct World {
 /// Runs a seed.
 pub(crate) fn simulate(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
-    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2) };
+    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2), unplanned: false };
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
     let mut world = World {
         bug: options.bug,
@@ -103,6 +103,7 @@ impl World {
                     self.server.kill();
                 }
             }
+            38 if self.env.once_in(3) => self.env.set_clock(*self.env.pick(&CLOCKS_MS)),
             38 => self.env.pass(Duration::from_secs(self.env.below(100) as u64)),
             39 => {
                 self.setup = *self.env.pick(&Setup::ALL);
@@ -182,7 +183,7 @@ impl World {
         let consumer = TwinConsumer::join(&self.broker);
         let (number, term) = (consumer.member, consumer.term());
         let text = self.setup.text(self.common);
-        let feed = KafkaFeed::new(consumer, topic_options(), ConfigHash::of(&text));
+        let feed = KafkaFeed::new(consumer, topic_options(), ConfigHash::of(&text)).with_clock(self.env.wall_clock());
         let tokens_removed = self.bug == Some(Bug::TokenRemoved);
         let connection = Connection { server: self.server.clone(), life: life.clone(), tokens_removed };
         let kept = (self.plans.clone(), self.configs.clone());

@@ -62,3 +62,8 @@ fn a_slice_that_is_sent_again_blindly_is_found() {
 fn claims_that_do_not_survive_a_power_failure_are_found() {
     is_found(Bug::ClaimsNotSynced);
 }
+
+#[test]
+fn a_repeat_that_decides_by_its_own_clock_is_found() {
+    is_found(Bug::ClockForgotten);
+}

@@ -18,6 +18,7 @@ use crate::column::convert::net::{self, stored};
 use crate::column::convert::number::{double, integer, single};
 use crate::column::convert::time::{DateRule, TimestampRule};
 use crate::column::convert::{boolean, json, text};
+use crate::column::event_bounds::EventBounds;
 use crate::column::mask::{AddressMask, HASH_CHARS, TextMask};
 use crate::column::mismatch::Cause;
 use crate::column::value::Value;
@@ -131,6 +132,21 @@ impl Buffer {
     pub(super) fn narrow_to_event_time(&mut self) {
         if let Buffer::Timestamp { rule, .. } = self {
             rule.narrow_to_event_time();
+        }
+    }
+
+    /// The timestamps of the next batch must be within these bounds.
+    pub(super) fn bound(&mut self, bounds: Option<EventBounds>) {
+        if let Buffer::Timestamp { rule, .. } = self {
+            rule.bound(bounds);
+        }
+    }
+
+    /// The time that a value is, in milliseconds since 1970.
+    pub(super) fn time_ms(&self, value: Value<'_>) -> Option<i64> {
+        match self {
+            Buffer::Timestamp { rule, .. } => rule.time_ms(value),
+            _ => None,
         }
     }
 

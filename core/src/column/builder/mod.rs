@@ -18,9 +18,10 @@ use arrow_buffer::NullBuffer;
 pub use self::block::Refused;
 use self::buffer::Buffer;
 use self::cells::Bits;
+use super::event_bounds::EventBounds;
 use super::layout::LayoutColumn;
 use super::mask::check_mask;
-use super::mismatch::{Mismatch, Shown};
+use super::mismatch::{Cause, Mismatch, Shown};
 use super::value::Value;
 use super::{ColumnSpec, ColumnType, Mask};
 use crate::json::{Kind, RawValue};
@@ -36,6 +37,8 @@ pub struct ColumnBuilder {
     /// Values are checked and then dropped for the zero value.
     zeroes: bool,
     shown: Shown,
+    /// Event times that this batch takes; only of the event time.
+    bounds: Option<EventBounds>,
     name: Arc<str>,
     ty: ColumnType,
 }
@@ -81,6 +84,12 @@ impl ColumnBuilder {
         self
     }
 
+    /// The values of the next batch must be within these bounds, if there are any: of the [event time](Self::event_time).
+    pub fn bound(&mut self, bounds: Option<EventBounds>) {
+        self.bounds = bounds;
+        self.buffer.bound(bounds);
+    }
+
     /// An empty column of the events table, for columns that the engine fills itself: no default, no mask.
     ///
     /// # Panics
@@ -102,6 +111,7 @@ impl ColumnBuilder {
             is_json: *ty == ColumnType::Json,
             zeroes: false,
             shown: Shown::Value,
+            bounds: None,
             name,
             ty: ty.clone(),
         }
@@ -144,10 +154,18 @@ impl ColumnBuilder {
             _ => {}
         }
         if let Err(cause) = self.buffer.push(value) {
-            return Err(Mismatch::wrong(&self.name, &self.ty, self.shown, value, cause));
+            return Err(self.refuse(value, cause));
         }
         self.row_added();
         Ok(())
+    }
+
+    #[cold]
+    fn refuse(&self, value: Value<'_>, cause: Cause) -> Mismatch {
+        match self.bounds.filter(|_| cause == Cause::Beyond) {
+            Some(bounds) => Mismatch::beyond(&self.name, bounds.refuse(self.buffer.time_ms(value), self.shown)),
+            None => Mismatch::wrong(&self.name, &self.ty, self.shown, value, cause),
+        }
     }
 
     /// Appends as many rows of one value.

@@ -1,5 +1,6 @@
 //! Timestamps and dates.
 
+use crate::column::event_bounds::EventBounds;
 use crate::column::mismatch::Cause;
 use crate::column::value::Value;
 use crate::column::{TimeFormat, TimePrecision};
@@ -15,6 +16,8 @@ pub(in crate::column) struct TimestampRule {
     source: Source,
     /// First and last value of an event time; of other columns, of an i64.
     event: (i64, i64),
+    /// First and last of these that this batch takes.
+    bounds: (i64, i64),
 }
 
 /// Last second of an event time, 2106-02-07T06:28:15Z; the first is 1970-01-01T00:00:00Z. What is counted by the minute
@@ -36,13 +39,28 @@ impl TimestampRule {
             TimeFormat::Rfc3339 => Source::Rfc3339,
             TimeFormat::Pattern { pattern, zone } => Source::Pattern(Box::new(Pattern::timestamp(pattern, zone)?)),
         };
-        Ok(TimestampRule { precision, source, event: (i64::MIN, i64::MAX) })
+        Ok(TimestampRule { precision, source, event: (i64::MIN, i64::MAX), bounds: (i64::MIN, i64::MAX) })
     }
 
     /// From now on values must be possible event times.
     pub(in crate::column) fn narrow_to_event_time(&mut self) {
         let units = civil::units_per_second(self.precision);
         self.event = (0, EVENT_SECOND_LAST * units + (units - 1));
+        self.bounds = self.event;
+    }
+
+    /// The event times of the next batch must be within these bounds as well, if there are any.
+    pub(in crate::column) fn bound(&mut self, bounds: Option<EventBounds>) {
+        let ((first, last), units) = (self.event, i128::from(civil::units_per_second(self.precision)));
+        let clamp = |ms: i64| (i128::from(ms) * units).div_euclid(1000).clamp(first.into(), last.into()) as i64;
+        self.bounds = bounds.map_or(self.event, |bounds| (clamp(bounds.first_ms()), clamp(bounds.last_ms())));
+    }
+
+    /// The time of a value that these bounds refuse, in milliseconds since 1970.
+    #[cold]
+    pub(in crate::column) fn time_ms(&self, value: Value<'_>) -> Option<i64> {
+        let stored = i128::from(self.read(value).ok()?);
+        i64::try_from((stored * 1000).div_euclid(civil::units_per_second(self.precision).into())).ok()
     }
 
     pub(in crate::column) fn precision(&self) -> TimePrecision {
@@ -52,13 +70,22 @@ impl TimestampRule {
     /// Units of the column's precision since 1970-01-01T00:00:00Z.
     #[inline]
     pub(in crate::column) fn convert(&self, value: Value<'_>) -> Result<i64, Cause> {
+        let stored = self.read(value)?;
+        match (self.bounds.0..=self.bounds.1).contains(&stored) {
+            true => Ok(stored),
+            false if (self.event.0..=self.event.1).contains(&stored) => Err(Cause::Beyond),
+            false => Err(Cause::EventRange),
+        }
+    }
+
+    #[inline]
+    fn read(&self, value: Value<'_>) -> Result<i64, Cause> {
         let text = written(value)?;
-        let stored = match &self.source {
+        match &self.source {
             Source::Epoch(rule) => rule.convert(text.as_bytes()),
             Source::Rfc3339 => rfc3339(text.as_bytes()).ok_or(Cause::Form)?.stored(self.precision),
             Source::Pattern(pattern) => pattern.instant(text)?.stored(self.precision),
-        }?;
-        if (self.event.0..=self.event.1).contains(&stored) { Ok(stored) } else { Err(Cause::EventRange) }
+        }
     }
 }
 
@@ -73,7 +100,7 @@ impl TimestampRule {
     pub(in crate::column) fn quick_count(&self, count: i64) -> Option<i64> {
         let Source::Epoch(rule) = &self.source else { return None };
         let stored = rule.stored(count).ok()?;
-        (self.event.0..=self.event.1).contains(&stored).then_some(stored)
+        (self.bounds.0..=self.bounds.1).contains(&stored).then_some(stored)
     }
 
     /// The same for plain text in RFC 3339.
@@ -81,7 +108,7 @@ impl TimestampRule {
     pub(in crate::column) fn quick_text(&self, text: &[u8]) -> Option<i64> {
         let Source::Rfc3339 = &self.source else { return None };
         let stored = rfc3339(text)?.stored(self.precision).ok()?;
-        (self.event.0..=self.event.1).contains(&stored).then_some(stored)
+        (self.bounds.0..=self.bounds.1).contains(&stored).then_some(stored)
     }
 }
 

@@ -1,12 +1,15 @@
 //! `[table]`: the events table.
 
+use std::time::Duration;
+
 use super::columns::{Columns, check_name, type_name};
 use crate::column::{ColumnType, Mask};
 use crate::config::context::{At, quote};
 use crate::config::table::{Item, Section};
 use crate::config::{ProductsSpec, TableSpec};
+use crate::limits;
 
-const KEYS: &[&str] = &["name", "time", "order_by"];
+const KEYS: &[&str] = &["name", "time", "order_by", "future_max", "past_max"];
 
 /// Names of tables that are not the events table.
 pub(super) const OWN_TABLES: [&str; 4] = ["configs", "dead_letter_reasons", "dead_letters", "ledger"];
@@ -17,11 +20,19 @@ pub(super) struct TableDraft {
     pub(super) name: Option<String>,
     pub(super) time: Option<String>,
     order_by: Vec<String>,
+    future_max: Option<Duration>,
+    past_max: Option<Duration>,
 }
 
 impl TableDraft {
     pub(super) fn into_spec(self) -> Option<TableSpec> {
-        Some(TableSpec { name: self.name?, time: self.time?, order_by: self.order_by })
+        Some(TableSpec {
+            name: self.name?,
+            time: self.time?,
+            order_by: self.order_by,
+            future_max: self.future_max.unwrap_or(Duration::from_millis(limits::EVENT_FUTURE_MS)),
+            past_max: self.past_max,
+        })
     }
 }
 
@@ -39,7 +50,10 @@ pub(super) fn read(root: &Section<'_>, columns: &Columns, products: Option<&Prod
         check_time(&section, time, columns);
     }
     let order_by = read_order(&section, columns, time.as_ref(), products);
-    TableDraft { name, time: time.map(|time| time.value), order_by }
+    let bound = |key: &str, range| section.item(key).and_then(|item| item.duration(range)).map(|bound| bound.value);
+    let future_max = bound("future_max", limits::EVENT_FUTURE_MS_FLOOR..=limits::EVENT_FUTURE_MS_CEILING);
+    let past_max = bound("past_max", limits::EVENT_PAST_MS_FLOOR..=limits::EVENT_PAST_MS_CEILING);
+    TableDraft { name, time: time.map(|time| time.value), order_by, future_max, past_max }
 }
 
 fn check_table_name(section: &Section<'_>, name: At<String>) -> String {

@@ -131,6 +131,8 @@ drop = { paid = false }
 name = "app_events"
 time = "ts"
 order_by = ["event", "user_id"]
+future_max = "2h"
+past_max = "3d"
 
 [[rollup]]
 kind = "new_users"
@@ -339,7 +341,13 @@ fn products_filters_table_and_rollups() {
     );
     assert_eq!(
         config.table,
-        TableSpec { name: "app_events".to_owned(), time: "ts".to_owned(), order_by: owned(&["event", "user_id"]) }
+        TableSpec {
+            name: "app_events".to_owned(),
+            time: "ts".to_owned(),
+            order_by: owned(&["event", "user_id"]),
+            future_max: Duration::from_secs(7_200),
+            past_max: Some(Duration::from_secs(3 * 86_400)),
+        }
     );
     let user = "user_id".to_owned();
     let rollup =
@@ -415,7 +423,14 @@ fn what_is_not_said() {
     );
     assert_eq!(config.products, ProductsSpec::Column { column: "product".to_owned(), dictionary: None });
     assert_eq!(config.filters, []);
-    assert_eq!(config.table, TableSpec { name: "events".to_owned(), time: "ts".to_owned(), order_by: vec![] });
+    let table = TableSpec {
+        name: "events".to_owned(),
+        time: "ts".to_owned(),
+        order_by: vec![],
+        future_max: Duration::from_secs(86_400),
+        past_max: None,
+    };
+    assert_eq!(config.table, table);
     assert_eq!(config.rollups[0].name, "gmv");
     assert_eq!(config.dedup, None);
     assert_eq!(

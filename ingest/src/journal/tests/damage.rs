@@ -188,16 +188,44 @@ fn an_older_segment_that_was_not_removed_means_nothing() {
     assert_eq!(journal.disk.files().keys().filter(|name| name.starts_with("segment")).count(), 1);
 }
 
+/// A segment with the header of that version, and its checksum.
+fn set_version(segment: &mut [u8], version: u32) {
+    segment[8..12].copy_from_slice(&version.to_le_bytes());
+    let checksum = xxh3_64(&segment[..48]);
+    segment[48..56].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// The records of these slices are as that version wrote them, since nothing says when they were cut.
+#[test]
+fn a_journal_of_the_version_before_is_read_and_goes_on_as_one_of_this() {
+    let small = small();
+    let mut files = small.files.clone();
+    set_version(files.get_mut(&small.segment).unwrap(), 1);
+    let (_, expected) = open_files(&small.files).unwrap();
+    let (mut journal, recovered) = open_files(&files).unwrap();
+    assert_eq!((&recovered.sources, &recovered.in_doubt), (&expected.sources, &expected.in_doubt));
+    assert!(!recovered.in_doubt.is_empty() && recovered.in_doubt.iter().all(|slice| slice.cut_ms.is_none()));
+
+    // A slice of this version behind the old ones comes back with its moment.
+    journal.keep_config(CONFIG).unwrap();
+    let cut = JournaledSlice { cut_ms: Some(-5), ..slice(0, 20, 30) };
+    journal.cut(&[cut]).unwrap();
+    let files = journal.disk.files();
+    let newest = files.iter().filter(|(name, _)| name.starts_with("segment")).next_back().unwrap();
+    assert_eq!(newest.1[8], 2);
+    drop(journal);
+    let (_, again) = open_files(&files).unwrap();
+    assert_eq!(again.in_doubt.iter().find(|slice| slice.start == 20), Some(&cut));
+}
+
 #[test]
 fn a_journal_of_another_version_or_of_another_machine_is_refused() {
     let small = small();
     let mut files = small.files.clone();
     let bytes = files.get_mut(&small.segment).unwrap();
-    bytes[8] = 2;
-    let checksum = xxh3_64(&bytes[..48]);
-    bytes[48..56].copy_from_slice(&checksum.to_le_bytes());
+    set_version(bytes, 3);
     let error = open_files(&files).unwrap_err();
-    assert!(matches!(error, OpenError::Version { found: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Version { found: 3, .. }), "{error}");
 
     let disk = FaultyDisk::new(2, Lies::default());
     small.files.iter().for_each(|(name, bytes)| disk.put(name, bytes));

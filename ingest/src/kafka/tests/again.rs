@@ -205,7 +205,7 @@ fn messages_that_were_passed_over_are_read_even_if_nothing_has_to_be_read_again_
     };
     (0..3).for_each(|offset| read(&mut partition, offset));
     let slices = [1, 2].map(|ticket| {
-        partition.plan_next().unwrap().unwrap();
+        partition.plan_next(0).unwrap().unwrap();
         partition.give(Ticket(ticket), false).meta
     });
     assert_eq!(slices.each_ref().map(|meta| (meta.start, meta.end)), [(0, 1), (1, 2)]);

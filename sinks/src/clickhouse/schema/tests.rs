@@ -92,7 +92,8 @@ CREATE TABLE IF NOT EXISTS `shop`.`dead_letters`
     `column` LowCardinality(String),
     `detail` String CODEC(ZSTD(1)),
     `record` String CODEC(ZSTD(1)),
-    `loaded_at` DateTime('UTC') DEFAULT now()
+    `loaded_at` DateTime('UTC') DEFAULT now(),
+    INDEX by_slice `slice` TYPE bloom_filter GRANULARITY 1
 )
 ENGINE = MergeTree
 ORDER BY (`reason`, `source`, `offset`)
@@ -114,6 +115,7 @@ CREATE TABLE IF NOT EXISTS `shop`.`ledger`
     `filtered` UInt64,
     `duplicates` UInt64,
     `finished_at` DateTime64(3, 'UTC') DEFAULT now64(3),
+    INDEX by_slice `slice` TYPE bloom_filter GRANULARITY 1,
     CONSTRAINT balances CHECK records = loaded + dead + filtered + duplicates
 )
 ENGINE = MergeTree

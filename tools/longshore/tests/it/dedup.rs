@@ -234,7 +234,7 @@ impl Store for Twin {
         unreachable!("nothing is rejected")
     }
 
-    fn rejected_rows(&self, _: SliceId) -> Result<BTreeSet<u32>, ClientError> {
+    fn dead_rows(&self, _: SliceId, _: Reason) -> Result<BTreeSet<u32>, ClientError> {
         Ok(BTreeSet::new())
     }
 

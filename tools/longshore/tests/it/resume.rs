@@ -80,8 +80,8 @@ impl Store for Dying {
         Store::close_trial(&self.inner, trial)
     }
 
-    fn rejected_rows(&self, slice: SliceId) -> Result<BTreeSet<u32>, ClientError> {
-        Store::rejected_rows(&self.inner, slice)
+    fn dead_rows(&self, slice: SliceId, reason: Reason) -> Result<BTreeSet<u32>, ClientError> {
+        Store::dead_rows(&self.inner, slice, reason)
     }
 
     fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {
