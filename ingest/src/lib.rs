@@ -18,6 +18,7 @@ pub mod kafka;
 pub mod known;
 pub mod lease;
 pub mod pipeline;
+pub mod memory;
 pub mod progress;
 pub mod read;
 pub mod reader;

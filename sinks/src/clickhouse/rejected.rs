@@ -30,9 +30,10 @@ use super::ddl::DEAD_LETTERS;
 use super::error::{ClientError, Rows, ServerException};
 use super::left_out::{ByProduct, without};
 use super::scratch::scratch_name;
-use super::sink::{ClickHouseSink, Kind, dead_letter_batch};
+use super::sink::{ClickHouseSink, Kind, dead_letter_batch, dead_letter_bytes};
 use super::sql::{quote_name, quote_table, quote_text};
 use super::store::Store;
+use super::work::work;
 
 impl<S: Store> ClickHouseSink<S> {
     /// The rows for whose sake the slice is refused.
@@ -105,6 +106,7 @@ impl<S: Store> ClickHouseSink<S> {
             }
             rows = slice.rejected.iter().map(|letter| letter.row).collect();
             let letters = slice.rejected.len() as u64;
+            let _permit = work(dead_letter_bytes(&slice));
             self.deliver(&slice, DEAD_LETTERS, Kind::DeadLetters, |_| {
                 Ok((!self.letters_stored(&slice, letters)?).then(|| dead_letter_batch(&slice)))
             })?;

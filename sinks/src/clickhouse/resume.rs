@@ -29,8 +29,9 @@ use super::counted::{Counted, Probe};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::partials::Partials;
+use super::work::work;
 use super::rejected::rows_where;
-use super::sink::{ClickHouseSink, Kind, dead_letter_batch, ledger_batch};
+use super::sink::{ClickHouseSink, Kind, dead_letter_batch, dead_letter_bytes, ledger_batch};
 use super::store::{Day, Store};
 
 /// Tokens that an insert of a slice is sent under until it is there. Each but the first is for a server that died at the
@@ -67,6 +68,7 @@ impl<S: Store> ClickHouseSink<S> {
                 (Some(_), false) => self.send_rollups(slice)?,
                 (None, _) => self.forbid_views(slice, &before)?,
             }
+            let _permit = work(dead_letter_bytes(slice));
             self.deliver(slice, DEAD_LETTERS, Kind::DeadLetters, |_| {
                 let there = slice.decoded.dead.is_empty() || self.letters_stored(slice, rejected)?;
                 Ok((!there).then(|| dead_letter_batch(slice)))
@@ -184,7 +186,7 @@ impl<S: Store> ClickHouseSink<S> {
     fn demand_uncounted(&self, slice: &LoadedSlice, missing: impl Fn(Day) -> bool) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
         self.demand_quiet(slice, &self.events)?;
-        for (insert, probe) in partials.inserts(&slice.decoded.batch).iter().zip(self.probes.iter()) {
+        for (insert, probe) in partials.inserts(&slice.decoded.batch).zip(self.probes.iter()) {
             let Some(probe) = probe else { continue };
             let counted = self.days_counted(slice, probe, &insert.rows, 0)?.unwrap_or_default();
             if counted.into_iter().any(&missing) {
@@ -201,9 +203,9 @@ impl<S: Store> ClickHouseSink<S> {
             self.demand_quiet(slice, &self.events)?;
         }
         for (rollup, (insert, probe)) in
-            partials.inserts(&slice.decoded.batch).iter().zip(self.probes.iter()).enumerate()
+            partials.inserts(&slice.decoded.batch).zip(self.probes.iter()).enumerate()
         {
-            let table = partials.table(insert);
+            let table = partials.table(&insert);
             match probe {
                 // What was acknowledged need not be asked for, and could not always be told.
                 _ if self.acknowledged.has(slice.meta.id, rollup) => {}
@@ -217,7 +219,7 @@ impl<S: Store> ClickHouseSink<S> {
                 })?,
             }
             self.acknowledged.add(slice.meta.id, rollup);
-            partials.acknowledge(insert);
+            partials.acknowledge(&insert);
         }
         Ok(())
     }

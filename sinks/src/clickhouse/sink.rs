@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use arrow_array::builder::{BinaryBuilder, StringBuilder, StringDictionaryBuilder};
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use longshore_core::config::{Config, FilledBy};
 use longshore_core::dead_letter::DeadLetter;
 use longshore_core::slice::SliceId;
@@ -22,6 +24,7 @@ use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::partials::Partials;
 use super::store::Store;
+use super::work::work;
 
 /// What an insert of a slice is, which stands behind the slice's id in its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,14 +167,34 @@ impl<S: Store> ClickHouseSink<S> {
     /// What the slice adds to each rollup, in the order of the config.
     pub(super) fn send_rollups(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
-        for (rollup, insert) in partials.inserts(&slice.decoded.batch).iter().enumerate() {
-            self.insert(partials.table(insert), Kind::Rollup, slice.meta.id, &insert.rows)?;
+        for (rollup, insert) in partials.inserts(&slice.decoded.batch).enumerate() {
+            self.insert(partials.table(&insert), Kind::Rollup, slice.meta.id, &insert.rows)?;
             self.acknowledged.add(slice.meta.id, rollup);
-            partials.acknowledge(insert);
+            partials.acknowledge(&insert);
         }
         Ok(())
     }
 }
+
+impl<S: Store> ClickHouseSink<S> {
+    /// The slice's dead letters, if it has any.
+    fn send_dead_letters(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
+        if slice.decoded.dead.is_empty() && slice.rejected.is_empty() {
+            return Ok(());
+        }
+        let _permit = work(dead_letter_bytes(slice));
+        self.insert(DEAD_LETTERS, Kind::DeadLetters, slice.meta.id, &dead_letter_batch(slice))
+    }
+}
+
+/// Bytes of [`dead_letter_batch`].
+pub(super) fn dead_letter_bytes(slice: &LoadedSlice) -> usize {
+    let letters = slice.decoded.dead.iter().chain(&slice.rejected);
+    letters.map(|letter| DEAD_LETTER_ROW_BYTES + letter.record.len() + letter.fault.detail.len()).sum()
+}
+
+/// Numbers, keys and offsets of a dead letter's row.
+const DEAD_LETTER_ROW_BYTES: usize = 8 + 4 + 4 + 8 + 8 + 4 + 4 + 4 + 4;
 
 impl<S: Store> Sink for ClickHouseSink<S> {
     fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
@@ -185,7 +208,7 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup)),
             false => self.send_rollups(slice)?,
         }
-        self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
+        self.send_dead_letters(slice)?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
         self.acknowledged.forget(id);
         Ok(Stored { rejected, ..stored })
@@ -217,23 +240,32 @@ impl<S: Store> Sink for ClickHouseSink<S> {
 pub(super) fn dead_letter_batch(slice: &LoadedSlice) -> RecordBatch {
     let dead: Vec<&DeadLetter> = slice.decoded.dead.iter().chain(&slice.rejected).collect();
     let slices = UInt64Array::from_value(slice.meta.id.0, dead.len());
-    let source = StringArray::from_iter_values(std::iter::repeat_n(&*slice.meta.source, dead.len()));
+    // Buffers that grow would be there twice.
+    let detail_bytes = dead.iter().map(|letter| letter.fault.detail.len()).sum();
+    let mut details = StringBuilder::with_capacity(dead.len(), detail_bytes);
+    dead.iter().for_each(|letter| details.append_value(&letter.fault.detail));
+    let details = details.finish();
+    let record_bytes = dead.iter().map(|letter| letter.record.len()).sum();
+    let mut records = BinaryBuilder::with_capacity(dead.len(), record_bytes);
+    dead.iter().for_each(|letter| records.append_value(&letter.record));
     batch([
         ("slice", Arc::new(slices) as ArrayRef),
         ("row", Arc::new(UInt32Array::from_iter_values(dead.iter().map(|letter| letter.row)))),
-        ("source", Arc::new(source)),
+        ("source", repeated(dead.iter().map(|_| &*slice.meta.source))),
         ("offset", Arc::new(UInt64Array::from_iter_values(dead.iter().map(|letter| letter.offset)))),
         ("length", Arc::new(UInt64Array::from_iter_values(dead.iter().map(|letter| letter.length)))),
-        ("reason", Arc::new(StringArray::from_iter_values(dead.iter().map(|letter| letter.fault.reason.name())))),
-        (
-            "column",
-            Arc::new(StringArray::from_iter_values(
-                dead.iter().map(|letter| letter.fault.column.as_deref().unwrap_or("")),
-            )),
-        ),
-        ("detail", Arc::new(StringArray::from_iter_values(dead.iter().map(|letter| &letter.fault.detail)))),
-        ("record", Arc::new(BinaryArray::from_iter_values(dead.iter().map(|letter| &letter.record)))),
+        ("reason", repeated(dead.iter().map(|letter| letter.fault.reason.name()))),
+        ("column", repeated(dead.iter().map(|letter| letter.fault.column.as_deref().unwrap_or("")))),
+        ("detail", Arc::new(details)),
+        ("record", Arc::new(records.finish())),
     ])
+}
+
+/// A column of few distinct texts: a key a row. A source's name is a path, and may be long.
+fn repeated<'a>(texts: impl Iterator<Item = &'a str>) -> ArrayRef {
+    let mut builder = StringDictionaryBuilder::<Int32Type>::new();
+    texts.for_each(|text| builder.append_value(text));
+    Arc::new(builder.finish())
 }
 
 /// The slice's row of the ledger. So many rows are not in it any more because they were rejected.
