@@ -218,10 +218,10 @@ fn aggregation(criterion: &mut Criterion) {
     for (name, rollups) in cases {
         let aggregator =
             Aggregator::new(&Config { rollups: rollups.clone(), ..case.config.clone() }, UserKeys::random());
-        let partials = aggregator.aggregate(&batch);
+        let partials: Vec<_> = aggregator.aggregate(&batch).collect();
         assert_eq!((partials.len(), batch.num_rows() as u64), (rollups.len(), RECORDS));
         rollups.iter().zip(&partials).for_each(|(spec, partial)| totals.check(&spec.kind, partial));
-        group.bench_function(name, |bencher| bencher.iter(|| aggregator.aggregate(&batch)));
+        group.bench_function(name, |bencher| bencher.iter(|| aggregator.aggregate(&batch).collect::<Vec<_>>()));
     }
     group.finish();
 }

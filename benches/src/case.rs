@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, ensure};
+use longshore_core::budget::{Budget, Command};
 use longshore_core::config::{self, Config, Env, KeyringSpec, ProductsSpec};
 use longshore_core::decode::{Decoder, Scratch};
 use longshore_core::envelope::Keyring;
@@ -52,11 +53,12 @@ impl Case {
         let mut slices = Vec::new();
         let mut records = 0;
         let mut rest = input;
+        let Budget { slice_bytes, records_max, .. } = Budget::of(&config, Command::Load);
         while !rest.is_empty() {
             let (framing, record_bytes_max) = (config.decode.framing(), config.decode.record_bytes_max);
-            let window = &rest[..rest.len().min(config.pipeline.slice_bytes)];
+            let window = &rest[..rest.len().min(slice_bytes)];
             let at_end = window.len() == rest.len();
-            let cut = cut(framing, window, SLICE_RECORDS_MAX, at_end, record_bytes_max);
+            let cut = cut(framing, window, records_max, at_end, record_bytes_max);
             ensure!(cut.end > 0, "the input is not whole records: {:?}", cut.next);
             records += cut.records as u64;
             slices.push(slice(slices.len(), &rest[..cut.end]));

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use arrow_buffer::Buffer;
 use arrow_ipc::writer::StreamEncoder;
+use longshore_core::budget::{Budget, Command};
 use longshore_core::config::Config;
 use longshore_core::decode::Decoder;
 use longshore_core::limits::WORKERS_DEFAULT_MAX;
@@ -13,6 +14,7 @@ use longshore_ingest::clock::WallClock;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::input::Input;
 use longshore_ingest::known::KnownSlices;
+use longshore_ingest::memory::Memory;
 use longshore_ingest::pipeline::{self, PipelineOptions};
 use longshore_ingest::progress::{Progress, Totals};
 use longshore_ingest::read::ReadMethod;
@@ -63,6 +65,7 @@ pub fn run(config: &Config, decoder: &Decoder, inputs: &[Input], read: ReadMetho
         read,
         workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,
+        memory: Memory::new(Budget::of(config, Command::Load).decoded_bytes),
         retry: RetryPolicy::default(),
         clock: WallClock::system(),
     };

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, ensure};
+use longshore_core::budget::{Budget, Command};
 use longshore_core::config::{ClickHouseSpec, Config, ServerSpec};
 use longshore_core::decode::Decoder;
 use longshore_core::limits::FOLLOW_HANDLES_MAX;
@@ -20,6 +21,7 @@ use longshore_ingest::feed::{Feed, FeedError};
 use longshore_ingest::files::{FileFeed, FileFeedOptions, SystemFiles, known_sources};
 use longshore_ingest::follow::FollowOptions;
 use longshore_ingest::journal::{ConfigHash, Disk, Journal, LockedDirectory, Machine, Options};
+use longshore_ingest::memory::Memory;
 use longshore_ingest::progress::Totals;
 use longshore_ingest::retry::RetryPolicy;
 use longshore_ingest::service::{self, Board, Ended, Plan, Plans, ServiceOptions};
@@ -93,6 +95,7 @@ pub fn run(job: &Job<'_>, decoder: Decoder) -> anyhow::Result<Totals> {
         workers: job.config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: job.config.clickhouse.inserts_in_flight,
         slice_bytes: job.config.pipeline.slice_bytes,
+        memory: Memory::new(Budget::of(&job.config, Command::Run).decoded_bytes),
         retry: RetryPolicy::default(),
         drain: job.config.run.drain,
     };

@@ -35,18 +35,22 @@ use self::fields::{Fields, FieldsScratch};
 use self::filters::Filter;
 pub use self::open_only::Opened;
 use self::products::{Products, ProductsScratch};
-use crate::column::ColumnSpec;
+use crate::budget::{Budget, Command};
 use crate::column::arrow::arrow_field;
 use crate::column::builder::ColumnBuilder;
 use crate::column::event_bounds::EventBounds;
 use crate::column::layout::{LayoutColumn, Origin, event_columns};
 use crate::column::reused::Reused;
+use crate::column::{ColumnSpec, ColumnType};
 use crate::config::{Config, Framing};
 use crate::dead_letter::{DeadLetter, Fault, Reason};
 use crate::delimited::BOM;
 use crate::envelope::{Keyring, Opener};
 use crate::frame::{Division, FRAME_PREFIX_BYTES, Records};
-use crate::limits::{DEAD_LETTER_DETAIL_BYTES, DEAD_LETTER_HEAD_BYTES};
+use crate::limits::{
+    DEAD_LETTER_DETAIL_BYTES, DEAD_LETTER_DETAIL_SHORT_BYTES, DEAD_LETTER_DETAILS_BYTES, DEAD_LETTER_HEAD_BYTES,
+    DICTIONARY_VALUES_MAX, DICTIONARY_VALUES_MIN, SCRATCH_BYTES_MAX,
+};
 use crate::message::{self, Messages};
 use crate::order::{Order, OrderScratch};
 use crate::product::{Dictionary, DictionaryError};
@@ -72,6 +76,19 @@ pub struct DecodedSlice {
     pub cut: CutAt,
 }
 
+impl DecodedSlice {
+    /// Bytes that it takes up, about.
+    pub fn held_bytes(&self) -> usize {
+        let dead = |letter: &DeadLetter| {
+            size_of::<DeadLetter>() + letter.record.capacity() + letter.fault.detail.capacity() + ALLOCATION_BYTES
+        };
+        self.batch.get_array_memory_size() + self.dead.iter().map(dead).sum::<usize>()
+    }
+}
+
+/// What an allocator takes for a dead letter's record and explanation beside their bytes.
+const ALLOCATION_BYTES: usize = 16;
+
 /// Why there can be no decoder for a config.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecoderError {
@@ -96,6 +113,7 @@ pub struct Decoder {
     filters: Vec<Filter>,
     products: Products,
     config: Config,
+    budget: Budget,
     layout: Vec<LayoutColumn>,
     order: Order,
     schema: SchemaRef,
@@ -137,6 +155,8 @@ struct Outcome<'s> {
     /// Bytes before a record that belong to it.
     prefix: usize,
     dead: Vec<DeadLetter>,
+    /// Bytes of the explanations of the dead.
+    details_bytes: usize,
     filtered: u64,
     /// Number of the next record.
     row: u32,
@@ -148,7 +168,7 @@ impl<'s> Outcome<'s> {
             Division::Framing(Framing::Frames) => FRAME_PREFIX_BYTES,
             Division::Framing(Framing::Lines) | Division::Ends(_) => 0,
         };
-        Outcome { bytes, division, start, prefix, dead: Vec::new(), filtered: 0, row: 0 }
+        Outcome { bytes, division, start, prefix, dead: Vec::new(), details_bytes: 0, filtered: 0, row: 0 }
     }
 
     /// The record at `source` is the next one, and dead.
@@ -161,7 +181,13 @@ impl<'s> Outcome<'s> {
     #[cold]
     fn die_at(&mut self, row: u32, (from, to): (usize, usize), fault: Fault) {
         let offset = self.start + (from - self.prefix) as u64;
-        self.dead.push(dead_letter(row, offset, &self.bytes[from..to], fault));
+        let detail_bytes_max = match self.details_bytes {
+            0..DEAD_LETTER_DETAILS_BYTES => DEAD_LETTER_DETAIL_BYTES,
+            _ => DEAD_LETTER_DETAIL_SHORT_BYTES,
+        };
+        let letter = dead_letter((row, offset), &self.bytes[from..to], fault, detail_bytes_max);
+        self.details_bytes += letter.fault.detail.len();
+        self.dead.push(letter);
     }
 }
 
@@ -201,6 +227,8 @@ impl Decoder {
             schema: Arc::new(Schema::new(layout.iter().map(arrow_field).collect::<Vec<_>>())),
             order: Order::new(config, &layout, Kernels::widest()),
             layout,
+            // What a slice becomes is the same whatever the command.
+            budget: Budget::of(config, Command::Load),
             kernels: Kernels::widest(),
             hides_values: config.hides_values(),
             walks: true,
@@ -232,6 +260,23 @@ impl Decoder {
         &self.schema
     }
 
+    /// Bytes that a slice becomes at most: its columns while they are filled and put in order, and its dead letters.
+    pub fn decoded_bytes_max(&self, slice: &Slice) -> usize {
+        let records = match self.division(slice) {
+            Division::Ends(ends) => ends.len(),
+            Division::Framing(Framing::Lines) => memchr::memchr_iter(b'\n', &slice.bytes).count() + 1,
+            framing @ Division::Framing(Framing::Frames) => Records::from(framing, &slice.bytes, 0).count(),
+        };
+        self.budget.columns_bytes(slice.bytes.len(), records)
+    }
+
+    /// Bytes that a decoded slice takes up until it is stored. Where rows may have to be left out, because their events or they
+    /// themselves are stored already (the slice is `in_doubt`), there is a copy without them for a while.
+    pub fn stored_bytes_max(&self, decoded: &DecodedSlice, in_doubt: bool) -> usize {
+        let copies = 1 + usize::from(in_doubt || self.config.dedup.is_some());
+        copies * decoded.held_bytes()
+    }
+
     /// Decodes one slice. The scratch must be one of this decoder.
     ///
     /// # Panics
@@ -249,7 +294,7 @@ impl Decoder {
         let Outcome { mut dead, filtered, mut row, .. } = outcome;
         if let Some(tail) = &slice.tail {
             let offset = slice.start + slice.bytes.len() as u64;
-            let fault = Fault::new(tail.reason, bounded(tail.detail.clone()));
+            let fault = Fault::new(tail.reason, bounded(tail.detail.clone(), DEAD_LETTER_DETAIL_BYTES));
             dead.push(DeadLetter { row, offset, length: tail.length, fault, record: tail.head.clone() });
             row += 1;
         }
@@ -369,12 +414,15 @@ impl Decoder {
             })
             .collect();
         drop((row_numbers, slice_ids));
-        let columns = match self.order.sort(&columns, &mut scratch.order) {
-            None => columns,
-            Some(sorted) => {
-                scratch.recycle_columns(columns);
-                sorted
-            }
+        let columns = match columns.iter().map(|column| column.get_array_memory_size()).sum::<usize>() {
+            0..=SCRATCH_BYTES_MAX => match self.order.sort(&columns, &mut scratch.order) {
+                None => columns,
+                Some(sorted) => {
+                    scratch.recycle_columns(columns);
+                    sorted
+                }
+            },
+            _ => self.order.sort_large(columns, &mut scratch.order),
         };
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
@@ -386,10 +434,14 @@ impl Scratch {
     /// A scratch for slices of that decoder.
     pub fn new(decoder: &Decoder) -> Scratch {
         let Config { columns, table, .. } = &decoder.config;
+        let dictionaries = columns.iter().filter(|spec| spec.ty == ColumnType::LowCardinality).count();
+        let tabled_max = (DICTIONARY_VALUES_MAX / dictionaries.max(1)).max(DICTIONARY_VALUES_MIN);
         let builder = |spec: &ColumnSpec| {
             let column = match *spec.name == *table.time {
                 true => ColumnBuilder::event_time(spec),
-                false => ColumnBuilder::new(spec),
+                // What was found out about a product is kept by its key.
+                false if *spec.name == *decoder.config.products.column_name() => ColumnBuilder::new(spec),
+                false => ColumnBuilder::new(spec).with_tabled_max(tabled_max),
             };
             if decoder.hides_values { column.hidden() } else { column }
         };
@@ -419,6 +471,10 @@ impl Scratch {
     /// Takes back a batch of this decoder's, so that a later one is written where this one was: memory that was touched
     /// before costs a fraction of fresh memory. What somebody else still holds is dropped.
     pub fn recycle(&mut self, batch: RecordBatch) {
+        // A slice that is larger than most must not pin its memory.
+        if batch.get_array_memory_size() > SCRATCH_BYTES_MAX {
+            return;
+        }
         let (_, columns, _) = batch.into_parts();
         // Provenance comes last in a batch: the slice's id, and the rows' numbers.
         let [.., slice_ids, _] = &columns[..] else { return };
@@ -456,21 +512,22 @@ fn give_back<T: ArrowNativeType>(values: &mut Reused<T>, array: ArrayRef) {
 }
 
 #[cold]
-fn dead_letter(row: u32, offset: u64, record: &[u8], mut fault: Fault) -> DeadLetter {
+fn dead_letter((row, offset): (u32, u64), record: &[u8], mut fault: Fault, detail_bytes_max: usize) -> DeadLetter {
     let kept = match fault.reason {
         Reason::TooLong => &record[..record.len().min(DEAD_LETTER_HEAD_BYTES)],
         _ => record,
     };
-    fault.detail = bounded(fault.detail);
+    fault.detail = bounded(fault.detail, detail_bytes_max);
     DeadLetter { row, offset, length: record.len() as u64, fault, record: kept.to_vec() }
 }
 
-/// A detail of at most [`DEAD_LETTER_DETAIL_BYTES`].
-fn bounded(mut detail: String) -> String {
-    if detail.len() > DEAD_LETTER_DETAIL_BYTES {
-        let end = (0..=DEAD_LETTER_DETAIL_BYTES).rev().find(|&end| detail.is_char_boundary(end));
+/// A detail of at most so many bytes, which takes no more.
+fn bounded(mut detail: String, bytes_max: usize) -> String {
+    if detail.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|&end| detail.is_char_boundary(end));
         detail.truncate(end.unwrap_or(0));
     }
+    detail.shrink_to_fit();
     detail
 }
 

@@ -6,6 +6,7 @@
 //! into typed values, [`product`] looks the product up, and [`decode`] drives all of it for one slice.
 
 pub mod access_log;
+pub mod budget;
 pub mod column;
 pub mod config;
 pub mod dead_letter;

@@ -13,6 +13,41 @@ pub const SLICE_BYTES_CEILING: usize = 64 << 20;
 /// Records of a slice. Bounds what short records can make of a slice: rows and dead letters cost memory too.
 pub const SLICE_RECORDS_MAX: usize = 262_144;
 
+/// Resident memory of the engine, unless the config says otherwise: see [`crate::budget`].
+pub const MEMORY_BYTES: usize = 512 << 20;
+/// Least that the config may ask for.
+pub const MEMORY_BYTES_FLOOR: usize = 64 << 20;
+/// Most that the config may ask for.
+pub const MEMORY_BYTES_CEILING: usize = 1 << 40;
+/// The program itself: its pages, threads and clients.
+pub const MEMORY_PROGRAM_BYTES: usize = 24 << 20;
+/// Share of all memory that the allocator holds and nobody uses.
+pub const MEMORY_ALLOCATOR_SHARE: usize = 16;
+/// Share of all memory that the columns of one slice may take, whatever it holds.
+pub const MEMORY_SLICE_SHARE: usize = 16;
+/// Sixteenths of it.
+pub const MEMORY_SLICE_SHARES: usize = 3;
+/// What a followed file, thousands of times, and the journal take.
+pub const MEMORY_FOLLOW_BYTES: usize = 12 << 20;
+/// Bytes of an insert on their way: gathered small buffers, a chunk, and the same compressed.
+pub const MEMORY_INSERT_BYTES: usize = 4 << 20;
+/// Bytes of a batch that a worker keeps to fill them again, with the tables of its dictionaries; of a larger batch nothing.
+pub const SCRATCH_BYTES_MAX: usize = 20 << 20;
+/// Bytes that all insert threads together take for what they make of slices: partial aggregates, batches of dead letters.
+pub const WORK_BYTES_MAX: usize = 80 << 20;
+/// Bytes of rollups' texts that have room beside the rest of that.
+pub const WORK_TEXT_BYTES: usize = 28 << 20;
+/// Values of all low-cardinality columns of a slice that are looked up by a table; further ones are not looked up.
+pub const DICTIONARY_VALUES_MAX: usize = 65_536;
+/// Bytes of such a table for each value: a word, and a place of four or up to eight.
+pub const DICTIONARY_VALUE_BYTES: usize = 64;
+/// Least of them that a column has, whatever the number of columns.
+pub const DICTIONARY_VALUES_MIN: usize = 128;
+/// Values up to which a rollup's ranks are found by a hash table; more are sorted, which takes a third of the memory.
+pub const RANKS_HASHED_MAX: usize = 16_384;
+/// Window of a zstd frame that is read, as a power of two: 8 MiB, as RFC 8878 recommends. `zstd --long` makes larger ones.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
 /// Bytes of one record, line ending not counted. A longer one is a dead letter with its first bytes and its length.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Largest record limit the config may ask for; a record must fit in a slice.
@@ -25,6 +60,10 @@ pub const FRAME_BYTES_CEILING: usize = 1 << 30;
 pub const DEAD_LETTER_HEAD_BYTES: usize = 4 << 10;
 /// Bytes of a dead letter's explanation; the rest is cut.
 pub const DEAD_LETTER_DETAIL_BYTES: usize = 512;
+/// Bytes of the explanations of a slice's dead letters: past it each is cut to [`DEAD_LETTER_DETAIL_SHORT_BYTES`].
+pub const DEAD_LETTER_DETAILS_BYTES: usize = 8 << 20;
+/// See [`DEAD_LETTER_DETAILS_BYTES`].
+pub const DEAD_LETTER_DETAIL_SHORT_BYTES: usize = 64;
 
 /// Levels of nested arrays and objects in a JSON record.
 pub const JSON_DEPTH_MAX: usize = 128;
@@ -161,7 +200,7 @@ pub const KAFKA_FETCH_WAIT_MS: u64 = 50;
 /// Partitions that one source of topics may have.
 pub const KAFKA_PARTITIONS_MAX: usize = 4_096;
 /// Bytes that are fetched ahead, all partitions of a source's topics together, as far as the bounds of one allow.
-pub const KAFKA_PREFETCH_BYTES: usize = 64 << 20;
+pub const KAFKA_PREFETCH_BYTES: usize = 32 << 20;
 /// Least and most bytes that are fetched ahead of one partition.
 pub const KAFKA_PREFETCH_PARTITION_BYTES: (usize, usize) = (256 << 10, 8 << 20);
 /// Messages of a partition that are told at once.

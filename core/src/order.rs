@@ -91,9 +91,36 @@ impl Order {
     /// # Panics
     /// If these are not columns of the layout, of one length of at most [`SLICE_RECORDS_MAX`].
     pub(crate) fn sort(&self, columns: &[ArrayRef], scratch: &mut OrderScratch) -> Option<Vec<ArrayRef>> {
+        if !self.order(columns, scratch) {
+            return None;
+        }
+        let all = (0..columns.len()).map(|index| self.place(index, &columns[index], scratch));
+        Some(all.collect())
+    }
+
+    /// The same for columns that nobody needs any more: each is dropped once its rows have their places, so that there is
+    /// room for two of them and not for twice all of them.
+    pub(crate) fn sort_large(&self, columns: Vec<ArrayRef>, scratch: &mut OrderScratch) -> Vec<ArrayRef> {
+        if !self.order(&columns, scratch) {
+            return columns;
+        }
+        let all = columns.into_iter().enumerate().map(|(index, column)| self.place(index, &column, scratch));
+        all.collect()
+    }
+
+    /// A column with its rows at the places that were found.
+    fn place(&self, index: usize, column: &ArrayRef, scratch: &mut OrderScratch) -> ArrayRef {
+        match self.constant[index] {
+            true => column.clone(),
+            false => scratch.scatterers[index].scatter(column, &scratch.places, self.kernels),
+        }
+    }
+
+    /// Finds the rows' places. False if they have them already, or are to stay as they are.
+    fn order(&self, columns: &[ArrayRef], scratch: &mut OrderScratch) -> bool {
         if scratch.is_off {
             scratch.was_in_order = true;
-            return None;
+            return false;
         }
         let rows = columns.first().map_or(0, |column| column.len());
         scratch.packed.begin(rows);
@@ -102,18 +129,12 @@ impl Order {
         }
         scratch.was_in_order = scratch.packed.is_sorted();
         if scratch.was_in_order {
-            return None;
+            return false;
         }
-        let OrderScratch { packed, digits, places, scatterers, .. } = scratch;
+        let OrderScratch { packed, digits, places, .. } = scratch;
         let (sorted, row_bits) = digits.sort(packed);
         places.set(sorted.iter().map(|key| (key & ((1 << row_bits) - 1)) as u32));
-
-        let scattered = columns.iter().zip(scatterers).zip(&self.constant);
-        let scattered = scattered.map(|((column, scatterer), constant)| match constant {
-            true => column.clone(),
-            false => scatterer.scatter(column, places, self.kernels),
-        });
-        Some(scattered.collect())
+        true
     }
 }
 

@@ -72,6 +72,12 @@ impl Dictionary {
         self.by_id.get(id).copied()
     }
 
+    /// Bytes that it takes up, about.
+    pub fn held_bytes(&self) -> usize {
+        let ids: usize = self.by_id.keys().map(|id| id.len().next_multiple_of(16)).sum();
+        self.text.capacity() + self.ends.capacity() * size_of::<u32>() + ids + self.by_id.capacity() * 32
+    }
+
     /// Number of products.
     pub fn len(&self) -> usize {
         self.by_id.len()

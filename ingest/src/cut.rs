@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use longshore_core::budget::{Budget, Command};
 use longshore_core::config::{Config, Format, Framing};
 use longshore_core::dead_letter::Reason;
 use longshore_core::frame::{FRAME_PREFIX_BYTES, RECORD_OVERHEAD_BYTES};
@@ -20,6 +21,8 @@ pub struct CutOptions {
     pub format: Format,
     /// Bytes of a slice, at least `record_bytes_max`.
     pub slice_bytes: usize,
+    /// Records of a slice.
+    pub records_max: usize,
     /// Longest record, bytes.
     pub record_bytes_max: usize,
 }
@@ -27,10 +30,13 @@ pub struct CutOptions {
 impl CutOptions {
     /// As a config says.
     pub fn of(config: &Config) -> Self {
+        // Where slices end is the same for both commands.
+        let budget = Budget::of(config, Command::Load);
         CutOptions {
             framing: config.decode.framing(),
             format: config.decode.format,
-            slice_bytes: config.pipeline.slice_bytes,
+            slice_bytes: budget.slice_bytes,
+            records_max: budget.records_max,
             record_bytes_max: config.decode.record_bytes_max,
         }
     }

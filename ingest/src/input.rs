@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use longshore_core::limits::READ_BLOCK_BYTES;
+use longshore_core::limits::{READ_BLOCK_BYTES, ZSTD_WINDOW_LOG_MAX};
 use rustix::fs::OFlags;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -220,7 +220,11 @@ impl<'a> Body<'a> {
         Ok(match compression {
             Compression::Plain => Body::Plain(raw),
             Compression::Gzip => Body::Gzip(flate2::bufread::MultiGzDecoder::new(raw)),
-            Compression::Zstd => Body::Zstd(zstd::stream::read::Decoder::with_buffer(raw)?),
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Body::Zstd(decoder)
+            }
             Compression::Lz4 => Body::Lz4(lz4_flex::frame::FrameDecoder::new(raw)),
         })
     }

@@ -18,6 +18,7 @@ pub mod journal;
 pub mod kafka;
 pub mod known;
 pub mod lease;
+pub mod memory;
 pub mod pipeline;
 pub mod progress;
 pub mod read;

@@ -8,7 +8,8 @@
 //! A stage that cannot hand on waits, so when the sink slows down the reader stops reading; nothing is dropped. At any
 //! moment there are at most `1 + SLICES_READ_AHEAD + workers` slices as bytes and
 //! `workers + SLICES_DECODED_QUEUED + inserts_in_flight` as columns, and `SLICES_BEHIND_MAX` more for each insert thread
-//! where slices have to wait for others ([`turns`](crate::turns)).
+//! where slices have to wait for others ([`turns`](crate::turns)). What these columns take is bounded as well: a slice is
+//! decoded once there is [memory](crate::memory) for all that it may become.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,13 +18,14 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use longshore_core::decode::{Decoder, Scratch};
-use longshore_core::limits::{SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
+use longshore_core::limits::{SCRATCH_BYTES_MAX, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
 use longshore_core::slice::CutAt;
 
 use crate::clock::WallClock;
 use crate::cut::{CutOptions, CutSlice};
 use crate::input::{Input, InputError};
 use crate::known::KnownSlices;
+use crate::memory::{Memory, Permit};
 use crate::progress::Progress;
 use crate::read::ReadMethod;
 use crate::reader::{Reader, ReaderOptions, again};
@@ -42,6 +44,8 @@ pub struct PipelineOptions {
     pub workers: usize,
     /// Inserts under way at once.
     pub inserts_in_flight: usize,
+    /// Memory for decoded slices.
+    pub memory: Memory,
     /// Waiting for the sink.
     pub retry: RetryPolicy,
     /// What event times are compared with.
@@ -123,6 +127,18 @@ pub fn run(
     }
 }
 
+/// A decoded slice, with its memory.
+struct Held {
+    loaded: LoadedSlice,
+    permit: Permit,
+}
+
+/// A batch that was stored, to be filled again.
+struct Kept {
+    batch: RecordBatch,
+    permit: Permit,
+}
+
 /// What the stages share.
 struct Run<'a> {
     inputs: &'a [Input],
@@ -142,19 +158,34 @@ impl Run<'_> {
     fn decode(
         &self,
         cut: &Receiver<CutSlice>,
-        decoded: &Sender<LoadedSlice>,
-        (used, stored): (&Sender<Vec<u8>>, &Receiver<RecordBatch>),
+        decoded: &Sender<Held>,
+        (used, stored): (&Sender<Vec<u8>>, &Receiver<Kept>),
     ) {
-        let mut scratch = Scratch::new(self.decoder);
+        let mut scratch: Option<Scratch> = None;
         for CutSlice { mut slice, meta } in cut {
             slice.cut = CutAt::Unplanned(self.options.clock.now_ms());
-            if let Ok(batch) = stored.try_recv() {
-                scratch.recycle(batch);
+            if let Ok(Kept { batch, permit }) = stored.try_recv() {
+                scratch.get_or_insert_with(|| Scratch::new(self.decoder)).recycle(batch);
+                drop(permit);
             }
-            let outcome = self.decoder.decode(&slice, &mut scratch);
+            let bytes = self.decoder.decoded_bytes_max(&slice);
+            let memory = &self.options.memory;
+            let permit = memory.try_take(bytes).or_else(|| {
+                // What is kept for later is memory that somebody may need now.
+                memory.take(bytes, || {
+                    stored.try_iter().for_each(drop);
+                    scratch = None;
+                    true
+                })
+            });
+            let Some(mut permit) = permit else { return };
+            let scratch = scratch.get_or_insert_with(|| Scratch::new(self.decoder));
+            let outcome = self.decoder.decode(&slice, scratch);
+            permit.resize(self.decoder.stored_bytes_max(&outcome, false));
             // The reader may have finished; then the buffer is simply freed.
             let _ = used.try_send(slice.bytes);
-            if decoded.send(LoadedSlice::new(meta, outcome)).is_err() {
+            let held = Held { loaded: LoadedSlice::new(meta, outcome), permit };
+            if decoded.send(held).is_err() {
                 return;
             }
         }
@@ -163,24 +194,30 @@ impl Run<'_> {
     /// An insert thread: until the decoders are done or a slice cannot be stored.
     ///
     /// When every insert thread has ended for that reason the decoders' sends fail, they end, and so does the reader.
-    fn insert(&self, decoded: &Receiver<LoadedSlice>, stored: &Sender<RecordBatch>) {
+    fn insert(&self, decoded: &Receiver<Held>, stored: &Sender<Kept>) {
         let mut turns = Turns::new(decoded, self.options.retry.wait_max);
         while let Some(mut turn) = turns.next(|| self.stop.load(Ordering::Relaxed)) {
             if self.end.lock().expect("no panic while ending").is_some() {
                 return;
             }
-            let what = turn.what.meta.to_string();
+            let what = turn.what.loaded.meta.to_string();
             let on_retry = || {
                 self.progress.retries.fetch_add(1, Ordering::Relaxed);
             };
-            let begun = self.known.was_begun(turn.what.meta.id);
+            let begun = self.known.was_begun(turn.what.loaded.meta.id);
             let mut attempts = Attempts::new(begun || !turn.waited().is_zero());
-            let slice = &mut turn.what;
+            let slice = &mut turn.what.loaded;
             match until_done(self.options.retry, self.stop, &what, on_retry, || self.attempt(&mut attempts, slice)) {
                 Ok(became) => {
-                    self.progress.stored(&turn.what, &became);
-                    // There is room for all; if the decoders have ended, the batch is simply freed.
-                    let _ = stored.try_send(turn.what.decoded.batch);
+                    let Held { loaded, mut permit } = turn.what;
+                    self.progress.stored(&loaded, &became);
+                    let batch = loaded.decoded.batch;
+                    let bytes = batch.get_array_memory_size();
+                    if bytes <= SCRATCH_BYTES_MAX && !self.options.memory.is_short() {
+                        permit.resize(bytes);
+                        // There is room for all; if the decoders have ended, the batch is simply freed.
+                        let _ = stored.try_send(Kept { batch, permit });
+                    }
                 }
                 Err(RetryEnd::Behind(why)) => {
                     if turn.waited() >= BEHIND_TOLD {

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 use longshore_core::dead_letter::Reason;
 use longshore_core::delimited;
 use longshore_core::frame::{Cut, FRAME_PREFIX_BYTES, Next, cut};
-use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, SLICE_BYTES_CEILING, SLICE_RECORDS_MAX};
+use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, SLICE_BYTES_CEILING};
 use longshore_core::slice::Tail;
 use memchr::memchr;
 use xxhash_rust::xxh3::xxh3_64;
@@ -235,7 +235,7 @@ impl<'a> Source<'a> {
             let covers_rest = !self.more && self.buffer.len() - self.position < options.window_bytes();
             // After a failure or a stop nobody knows whether the last line is whole.
             let at_end = covers_rest && self.failure.is_none() && !self.stopped;
-            let cut = cut(options.framing, self.window(), SLICE_RECORDS_MAX, at_end, options.record_bytes_max);
+            let cut = cut(options.framing, self.window(), options.records_max, at_end, options.record_bytes_max);
             let wants_more = matches!(cut.next, Next::More) && self.window().len() < options.window_bytes();
             if !(wants_more && self.more) {
                 return Window { cut, covers_rest };

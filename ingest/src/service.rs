@@ -27,6 +27,7 @@ use longshore_core::slice::SliceId;
 
 use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, Ticket};
 use crate::journal::ConfigHash;
+use crate::memory::{Memory, Permit};
 use crate::retry::{RetryPolicy, sleep_unless};
 use crate::sink::{Attempts, LoadedSlice, RejectedRow, Sink, SinkError, Stored};
 use crate::turns::Turns;
@@ -64,7 +65,7 @@ pub trait Plans: Sync {
 pub type MakeFeed<'a> = Box<dyn FnMut() -> Result<Box<dyn Feed>, FeedError> + Send + 'a>;
 
 /// Bounds of a service.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ServiceOptions {
     /// Decoding threads.
     pub workers: usize,
@@ -72,6 +73,8 @@ pub struct ServiceOptions {
     pub inserts_in_flight: usize,
     /// Bytes of a slice.
     pub slice_bytes: usize,
+    /// Memory for decoded slices.
+    pub memory: Memory,
     /// Waiting for the sink, and for feeds.
     pub retry: RetryPolicy,
     /// How long storing what was cut may take once an end was asked for.
@@ -214,6 +217,18 @@ impl Service<'_> {
                 let _ = backs[feed].send(Back::Dropped);
                 continue;
             };
+            let bytes = plan.decoder.decoded_bytes_max(&what.slice);
+            let memory = &self.options.memory;
+            let permit = memory.try_take(bytes).or_else(|| {
+                memory.take(bytes, || {
+                    scratches.clear();
+                    !self.aborted()
+                })
+            });
+            let Some(mut permit) = permit else {
+                let _ = backs[feed].send(Back::Dropped);
+                continue;
+            };
             let at = scratches.iter().position(|(known, _)| *known == config).unwrap_or_else(|| {
                 // The config before this one may still have slices on their way; older ones are over.
                 scratches.truncate(1);
@@ -221,13 +236,14 @@ impl Service<'_> {
                 0
             });
             let outcome = plan.decoder.decode(&what.slice, &mut scratches[at].1);
+            permit.resize(plan.decoder.stored_bytes_max(&outcome, in_doubt));
             let rejected = match lock(&self.rejected).get(&what.meta.id) {
                 Some(rows) => plan.decoder.dead_letters(&what.slice, rows),
                 None => Vec::new(),
             };
             let _ = backs[feed].send(Back::Buffer(what.slice.bytes));
             let loaded = LoadedSlice { meta: what.meta, decoded: outcome, rejected };
-            let item = Item { feed, ticket, config, in_doubt, lease, what: Ready { loaded, plan } };
+            let item = Item { feed, ticket, config, in_doubt, lease, what: Ready { loaded, plan, _permit: permit } };
             if decoded.send(item).is_err() {
                 return;
             }
@@ -267,7 +283,7 @@ impl Service<'_> {
                         self.board.slice_waits(id, why, lease);
                     }
                     turn.what.in_doubt = true;
-                    if turns.later_or_back(turn).is_none() {
+                    if turns.later_or_back(turn, self.options.memory.is_short()).is_none() {
                         continue;
                     }
                     Back::Again(ticket, self.leave_alone(id, BEHIND_AWAY))
@@ -277,7 +293,7 @@ impl Service<'_> {
                     tracing::error!("paused: {why}; nothing is lost, others go ahead, it is tried again in {wait:.0?}");
                     self.board.slice_waits(id, why, lease);
                     turn.what.in_doubt = true;
-                    if turns.aside_or_back(turn).is_none() {
+                    if turns.aside_or_back(turn, self.options.memory.is_short()).is_none() {
                         continue;
                     }
                     Back::Again(ticket, self.leave_alone(id, wait))
@@ -305,7 +321,7 @@ impl Service<'_> {
     }
 
     /// Stores a slice, however long it takes, unless it has to wait for another one.
-    fn store(&self, Ready { loaded, plan }: &Ready, in_doubt: bool, lease: &Lease) -> Fate {
+    fn store(&self, Ready { loaded, plan, .. }: &Ready, in_doubt: bool, lease: &Lease) -> Fate {
         let policy = self.options.retry;
         let mut attempts = Attempts::new(in_doubt);
         let (mut wait, mut away_since) = (policy.wait_first, None::<Instant>);
@@ -387,6 +403,8 @@ enum Fate {
 struct Ready {
     loaded: LoadedSlice,
     plan: Arc<Plan>,
+    /// Its memory.
+    _permit: Permit,
 }
 
 /// A feed that runs.

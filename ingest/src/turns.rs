@@ -62,19 +62,21 @@ impl<'a, T> Turns<'a, T> {
         }
     }
 
-    /// Something has to wait for others. It is returned where it has waited for a while and keeps others from the last place.
-    pub(crate) fn later_or_back(&mut self, turn: Turn<T>) -> Option<T> {
+    /// Something has to wait for others. It is returned where it has waited for a while and keeps others from the last place,
+    /// or from memory that is `short`.
+    pub(crate) fn later_or_back(&mut self, turn: Turn<T>, short: bool) -> Option<T> {
         let patient = turn.wait < Duration::from_millis(BEHIND_BACK_MS).min(self.wait_max);
-        if self.is_last_place() && !patient {
+        if (short || self.is_last_place()) && !patient {
             return Some(turn.what);
         }
         self.later(turn);
         None
     }
 
-    /// Something has to wait for somebody, and others need not. It is returned if it would keep them from the last place.
-    pub(crate) fn aside_or_back(&mut self, turn: Turn<T>) -> Option<T> {
-        if self.is_last_place() {
+    /// Something has to wait for somebody, and others need not. It is returned if it would keep them from the last place,
+    /// or from memory that is `short`.
+    pub(crate) fn aside_or_back(&mut self, turn: Turn<T>, short: bool) -> Option<T> {
+        if short || self.is_last_place() {
             return Some(turn.what);
         }
         self.after(turn, self.wait_max);

@@ -362,6 +362,8 @@ pub struct PipelineSpec {
     pub slice_bytes: usize,
     /// Decoding threads; `None`: one a core, up to [`crate::limits::WORKERS_DEFAULT_MAX`].
     pub workers: Option<usize>,
+    /// Bytes of resident memory: a config that may need more is refused, see [`crate::budget`].
+    pub memory_max: usize,
 }
 
 /// `[run]`: what only a service needs.

@@ -225,7 +225,7 @@ fn count_values<'a>(column: &'a ArrayRef, counts: &mut BTreeMap<&'a str, u64>) {
         for key in dictionary.keys().iter().flatten() {
             rows[key as usize] += 1;
         }
-        counts.extend(values.iter().flatten().zip(rows));
+        values.iter().flatten().zip(rows).for_each(|(value, rows)| *counts.entry(value).or_default() += rows);
     } else if let Some(values) = column.as_string_opt::<i32>() {
         for value in values.iter().flatten() {
             *counts.entry(value).or_default() += 1;

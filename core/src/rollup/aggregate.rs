@@ -23,6 +23,7 @@ use arrow_schema::{Field, Fields, Schema};
 use super::known::{Sighting, UserKeys};
 use super::read::{Column, Identities, Ranks, Test, Times, text_hashes};
 use super::{NARROW_SUM_DIGITS, RollupKind, RollupSpec, sum_digits};
+use crate::budget::work_row_bytes;
 use crate::column::arrow::TIME_ZONE;
 use crate::column::layout::{LayoutColumn, event_columns};
 use crate::column::{ColumnType, TimePrecision};
@@ -46,6 +47,8 @@ pub struct Aggregator {
     rollups: Vec<Plan>,
     keys: UserKeys,
     columns: usize,
+    /// Bytes of a row where each is a group of its own, texts not counted.
+    row_bytes: usize,
 }
 
 /// A declared rollup, its columns found.
@@ -125,22 +128,35 @@ impl Aggregator {
             rollups: config.rollups.iter().map(|spec| Plan::new(spec, &layout)).collect(),
             keys,
             columns: layout.len(),
+            row_bytes: work_row_bytes(config),
         }
     }
 
-    /// What the batch adds to each rollup, in the order of the config.
+    /// What the batch adds to each rollup, in the order of the config, one at a time: where each row is a group of its own,
+    /// one of them is as large as the batch.
     ///
     /// # Panics
     /// If the batch does not have the columns of [`event_columns`].
-    pub fn aggregate(&self, batch: &RecordBatch) -> Vec<Partial> {
+    pub fn aggregate<'b>(&'b self, batch: &'b RecordBatch) -> impl Iterator<Item = Partial> + 'b {
         let frame = Frame::new(self, batch);
-        self.rollups
-            .iter()
-            .map(|plan| match &plan.counts {
-                Counts::NewUsers { user } => Partial::Sightings(self.sightings(&frame, plan, user)),
-                Counts::ByMinute(counts) => Partial::Groups(self.groups(&frame, plan, counts)),
-            })
-            .collect()
+        self.rollups.iter().map(move |plan| match &plan.counts {
+            Counts::NewUsers { user } => Partial::Sightings(self.sightings(&frame, plan, user)),
+            Counts::ByMinute(counts) => Partial::Groups(self.groups(&frame, plan, counts)),
+        })
+    }
+
+    /// Bytes that [`aggregate`](Self::aggregate) takes at most for this batch, with one partial aggregate.
+    pub fn bytes_max(&self, batch: &RecordBatch) -> usize {
+        let texts = |plan: &Plan| {
+            let of_kind = match &plan.counts {
+                Counts::NewUsers { user } => Some(user),
+                Counts::ByMinute(counts) => counts.ip.as_ref(),
+            };
+            let gathered = std::iter::once(&self.product).chain(&plan.by).chain(of_kind);
+            gathered.map(|column| column.text_bytes(batch)).sum::<usize>()
+        };
+        let texts = self.rollups.iter().map(texts).max().unwrap_or(0);
+        batch.num_rows() * self.row_bytes + texts
     }
 
     /// These sightings as rows of the table of a rollup of new users, which is the `rollup`th of the config.

@@ -21,6 +21,7 @@ use super::Condition;
 use super::sip::{SipKey, sip128};
 use crate::column::layout::LayoutColumn;
 use crate::column::{ColumnType, TimePrecision};
+use crate::limits::RANKS_HASHED_MAX;
 
 /// A column of the events table, by its place in a batch.
 #[derive(Debug, Clone)]
@@ -43,6 +44,20 @@ impl Column {
 
     pub(crate) fn of<'b>(&self, batch: &'b RecordBatch) -> &'b ArrayRef {
         batch.column(self.index)
+    }
+
+    /// Bytes of all rows' texts, as [`gather`](Self::gather) writes them; zero where it is no text.
+    pub(super) fn text_bytes(&self, batch: &RecordBatch) -> usize {
+        let column = self.of(batch);
+        match (column.as_dictionary_opt::<Int32Type>(), column.as_string_opt::<i32>()) {
+            (Some(dictionary), _) => {
+                let ends = dictionary.values().as_string::<i32>().value_offsets();
+                let text = |&key: &i32| (ends[key as usize + 1] - ends[key as usize]) as usize;
+                dictionary.keys().values().iter().map(text).sum()
+            }
+            (None, Some(texts)) => texts.value_data().len(),
+            (None, None) => 0,
+        }
     }
 
     /// The values of these rows, dictionaries taken apart: what is sent is small, and a batch's dictionary may not be.
@@ -267,19 +282,21 @@ impl Ranks {
         Self::of((0..texts.len()).map(|row| texts.value(row)))
     }
 
-    fn of<T: Ord + std::hash::Hash + Copy>(values: impl Iterator<Item = T>) -> Ranks {
+    fn of<T: Ord + std::hash::Hash + Copy>(values: impl Iterator<Item = T> + Clone) -> Ranks {
         // Values come from whoever writes the logs: the table's hash is keyed at random.
         let mut seen: HashMap<T, u32> = HashMap::new();
         let mut distinct: Vec<(T, u32)> = Vec::new();
-        let mut rows: Vec<u32> = values
-            .map(|value| {
-                *seen.entry(value).or_insert_with(|| {
-                    let id = distinct.len() as u32;
-                    distinct.push((value, id));
-                    id
-                })
-            })
-            .collect();
+        let mut rows: Vec<u32> = Vec::with_capacity(values.size_hint().0);
+        for value in values.clone() {
+            rows.push(*seen.entry(value).or_insert_with(|| {
+                let id = distinct.len() as u32;
+                distinct.push((value, id));
+                id
+            }));
+            if distinct.len() > RANKS_HASHED_MAX {
+                return Ranks::of_many(values, rows);
+            }
+        }
         distinct.sort_unstable();
         let mut rank_of = vec![0; distinct.len()];
         for (rank, &(_, id)) in (0..).zip(&distinct) {
@@ -287,6 +304,21 @@ impl Ranks {
         }
         rows.iter_mut().for_each(|id| *id = rank_of[*id as usize]);
         Ranks { rows, end: distinct.len() as u64 }
+    }
+
+    /// The same by sorting: where nearly every value is another one, a table of them takes thrice the memory. `rows` is room
+    /// for the ranks.
+    fn of_many<T: Ord + Copy>(values: impl Iterator<Item = T>, mut rows: Vec<u32>) -> Ranks {
+        let mut sorted: Vec<(T, u32)> = values.zip(0..).collect();
+        sorted.sort_unstable();
+        rows.clear();
+        rows.resize(sorted.len(), 0);
+        let mut rank = 0;
+        for (at, &(value, row)) in sorted.iter().enumerate() {
+            rank += u32::from(at > 0 && sorted[at - 1].0 != value);
+            rows[row as usize] = rank;
+        }
+        Ranks { rows, end: u64::from(rank) + 1 }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore_core::dead_letter::Reason;
 use longshore_core::delimited;
 use longshore_core::frame::{FRAME_PREFIX_BYTES, Next, cut};
-use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, READ_BLOCK_BYTES, SLICE_RECORDS_MAX};
+use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, READ_BLOCK_BYTES, SLICE_BYTES_CEILING, SLICE_RECORDS_MAX};
 use longshore_core::slice::{CutAt, Tail};
 use memchr::memchr;
 
@@ -73,7 +73,7 @@ impl<F: Files> Cutting<'_, F> {
         let saw_end = bytes.len() < wanted;
         let nothing_follows = saw_end && (end == ReadEnd::Ended || self.lane.nothing_follows());
         let limit = self.options.record_bytes_max;
-        let cut = cut(self.options.framing, &bytes, SLICE_RECORDS_MAX, nothing_follows, limit);
+        let cut = cut(self.options.framing, &bytes, self.options.records_max, nothing_follows, limit);
         if cut.end > 0 {
             let all = nothing_follows && cut.end == bytes.len();
             bytes.truncate(cut.end);
@@ -110,7 +110,8 @@ impl<F: Files> Cutting<'_, F> {
         self.header()?;
         let &JournaledSlice { start, end, .. } = journaled;
         let length = end - start;
-        let window = self.options.window_bytes() as u64;
+        // It may have been planned under other bounds.
+        let window = self.options.window_bytes().max(SLICE_BYTES_CEILING) as u64;
         let wanted = length.min(window) as usize;
         self.read(start, wanted, &mut bytes)?;
         if bytes.len() < wanted {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
+use longshore_core::budget::{Budget, Command};
 use longshore_core::config::{Config, KafkaSpec};
-use longshore_core::limits::{KAFKA_GROWING, KAFKA_SLICES_HELD, SLICE_RECORDS_MAX};
+use longshore_core::limits::{KAFKA_GROWING, KAFKA_SLICES_HELD};
 use longshore_core::slice::SliceId;
 
 use super::buffers::Buffers;
@@ -39,12 +40,13 @@ impl KafkaOptions {
     /// As a config says of one of its sources.
     pub fn of(config: &Config, source: &KafkaSpec) -> Self {
         let record_bytes_max = u32::try_from(config.decode.record_bytes_max).expect("the config was checked");
+        let budget = Budget::of(config, Command::Run);
         KafkaOptions {
             rule: CutRule { messages: source.messages, record_bytes_max },
-            slice_bytes: config.pipeline.slice_bytes,
-            records_max: SLICE_RECORDS_MAX,
+            slice_bytes: budget.topic_slice_bytes,
+            records_max: budget.topic_records_max,
             slice_age: config.run.slice_age,
-            held_bytes_max: KAFKA_SLICES_HELD * config.pipeline.slice_bytes,
+            held_bytes_max: KAFKA_SLICES_HELD * budget.topic_slice_bytes,
         }
     }
 }

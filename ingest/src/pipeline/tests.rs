@@ -41,7 +41,14 @@ fn config() -> Config {
 
 fn options(slice_bytes: usize) -> PipelineOptions {
     PipelineOptions {
-        cut: CutOptions { framing: Framing::Lines, format: Format::Json, slice_bytes, record_bytes_max: 200 },
+        cut: CutOptions {
+            framing: Framing::Lines,
+            format: Format::Json,
+            slice_bytes,
+            records_max: 10_000,
+            record_bytes_max: 200,
+        },
+        memory: Memory::new(1 << 30),
         read: ReadMethod::choose(ReaderChoice::Auto).expect("one of them"),
         workers: 2,
         inserts_in_flight: 2,

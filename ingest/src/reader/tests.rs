@@ -8,6 +8,8 @@ use crossbeam_channel::unbounded;
 use longshore_core::config::{Format, Framing};
 use longshore_core::slice::SliceId;
 
+use longshore_core::limits::SLICE_RECORDS_MAX;
+
 use super::*;
 use crate::known::KnownSlice;
 use crate::read::tests::{failing_raw, methods};
@@ -15,7 +17,13 @@ use crate::read::tests::{failing_raw, methods};
 mod stop;
 
 const LINES: ReaderOptions = ReaderOptions {
-    cut: CutOptions { framing: Framing::Lines, format: Format::Json, slice_bytes: 1_000, record_bytes_max: 200 },
+    cut: CutOptions {
+        framing: Framing::Lines,
+        format: Format::Json,
+        slice_bytes: 1_000,
+        records_max: SLICE_RECORDS_MAX,
+        record_bytes_max: 200,
+    },
     read: ReadMethod::Pread,
 };
 

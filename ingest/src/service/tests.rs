@@ -196,6 +196,7 @@ fn serve_into(
         workers: 2,
         inserts_in_flight: 2,
         slice_bytes: 1_000,
+        memory: Memory::new(1 << 30),
         retry: RetryPolicy { wait_first: Duration::from_millis(1), wait_max: Duration::from_millis(4) },
         drain: Duration::from_millis(300),
     };

@@ -39,6 +39,7 @@ use super::resume::GENERATIONS_MAX;
 use super::sink::ClickHouseSink;
 use super::sql::quote_table;
 use super::store::Store;
+use super::work::work;
 
 /// A slice's claim to a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,7 @@ impl<S: Store> ClickHouseSink<S> {
     pub(super) fn claim<'s>(&self, slice: &'s LoadedSlice) -> Result<(Cow<'s, LoadedSlice>, Stored), SinkError> {
         let Some(claims) = &self.claims else { return Ok((Cow::Borrowed(slice), Stored::default())) };
         let batch = &slice.decoded.batch;
+        let permit = work(batch.num_rows() * CLAIM_BYTES);
         let firsts = claims.keys.firsts(batch);
         let mut left_out = firsts.repeated;
         if !firsts.keys.is_empty() {
@@ -84,6 +86,7 @@ impl<S: Store> ClickHouseSink<S> {
             let lost = |key: &EventKey| earlier.contains_key(key);
             left_out.extend(firsts.keys.iter().filter(|(key, _)| lost(key)).map(|(_, row)| *row));
         }
+        drop((firsts.keys, permit));
         if left_out.is_empty() {
             return Ok((Cow::Borrowed(slice), Stored::default()));
         }
@@ -233,15 +236,25 @@ fn kept_seconds(engine_full: &str) -> Option<u64> {
     seconds.split_once(')')?.0.parse().ok()
 }
 
+/// Bytes of a row's key, in all the forms that it takes on its way, and of what another slice claims of it.
+const CLAIM_BYTES: usize = 200;
+/// Keys that are asked for at once: what is found comes as text first.
+const KEYS_AT_ONCE: usize = 65_536;
 /// Bytes of the query without its keys.
 const QUERY_BYTES: usize = 4 << 10;
 
 impl ClickHouse {
-    /// The claims to keys by other slices, and the slice's own to the first of them.
+    /// The claims to keys by other slices, and the slice's own to some of them.
     pub(super) fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
+        let mut claims = Vec::new();
+        for some in keys.chunks(KEYS_AT_ONCE) {
+            claims.extend(self.claims_at_once(table, slice, some)?);
         }
+        Ok(claims)
+    }
+
+    /// The same for some keys.
+    fn claims_at_once(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError> {
         let hours: Vec<String> =
             keys.iter().map(|key| key.hour).collect::<BTreeSet<_>>().iter().map(u32::to_string).collect();
         // One literal: a list of so many would take the server longer to parse than to look up.

@@ -50,6 +50,7 @@ mod store;
 mod tls;
 mod trial;
 mod types;
+mod work;
 
 pub use apply::ApplyError;
 pub use check::{Difference, MISSING};

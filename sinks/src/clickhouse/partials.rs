@@ -21,6 +21,7 @@ use super::error::ClientError;
 use super::rollup_ddl::target_name;
 use super::sql::quote_text;
 use super::types::{clickhouse_type, plain};
+use super::work::work;
 
 /// The rollups of a config, as the engine fills them.
 #[derive(Debug)]
@@ -82,15 +83,17 @@ impl Partials {
         Some(Partials { aggregator: Aggregator::new(config, keys), rollups: rollups.collect() })
     }
 
-    /// What a batch of events adds to the rollups, in the order of the config. Users that ClickHouse is known to have
-    /// are left out.
-    pub(super) fn inserts(&self, events: &RecordBatch) -> Vec<Insert> {
-        let partials = self.aggregator.aggregate(events);
-        let insert = |(rollup, partial)| match partial {
-            Partial::Groups(rows) => Insert { rollup, rows, sightings: Vec::new() },
-            Partial::Sightings(sightings) => self.new_users(rollup, events, sightings),
-        };
-        partials.into_iter().enumerate().map(insert).collect()
+    /// What a batch of events adds to the rollups, in the order of the config, one at a time. Users that ClickHouse is known
+    /// to have are left out. Waits until there is memory for it, which is given back with the iterator.
+    pub(super) fn inserts<'b>(&'b self, events: &'b RecordBatch) -> impl Iterator<Item = Insert> + 'b {
+        let permit = work(self.aggregator.bytes_max(events));
+        self.aggregator.aggregate(events).enumerate().map(move |(rollup, partial)| {
+            let _held = &permit;
+            match partial {
+                Partial::Groups(rows) => Insert { rollup, rows, sightings: Vec::new() },
+                Partial::Sightings(sightings) => self.new_users(rollup, events, sightings),
+            }
+        })
     }
 
     fn new_users(&self, rollup: usize, events: &RecordBatch, mut sightings: Vec<Sighting>) -> Insert {

@@ -31,9 +31,10 @@ use super::error::{ClientError, Rows, ServerException};
 use super::event_times::Decided;
 use super::left_out::{ByProduct, without};
 use super::scratch::scratch_name;
-use super::sink::{ClickHouseSink, Kind, Letters, Sending, letter_batch};
+use super::sink::{ClickHouseSink, Kind, Letters, Sending, letter_batch, letter_bytes};
 use super::sql::{quote_name, quote_table, quote_text};
 use super::store::Store;
+use super::work::work;
 
 impl<S: Store> ClickHouseSink<S> {
     /// The rows for whose sake the slice is refused.
@@ -112,6 +113,7 @@ impl<S: Store> ClickHouseSink<S> {
             }
             rows = slice.rejected.iter().map(|letter| letter.row).collect();
             let letters = slice.rejected.len() as u64;
+            let _permit = work(letter_bytes(&slice, Letters::Others));
             self.deliver(&slice, Sending::of(DEAD_LETTERS, Kind::DeadLetters), |_| {
                 Ok((!self.letters_stored(&slice, letters)?).then(|| letter_batch(&slice, Letters::Others)))
             })?;

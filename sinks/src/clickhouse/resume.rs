@@ -26,7 +26,7 @@ use super::days::{Days, missing};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::partials::Partials;
-use super::sink::{ClickHouseSink, Kind, Letters, Sending, ledger_batch, letter_batch};
+use super::sink::{ClickHouseSink, Kind, Letters, Sending, ledger_batch, letter_batch, letter_bytes};
 use super::store::{Day, Store};
 
 /// Tokens that an insert of a slice is sent under until it is there. Each but the first is for a server that died at the
@@ -77,6 +77,7 @@ impl<S: Store> ClickHouseSink<S> {
                 (Some(_), false) => self.send_rollups(slice)?,
                 (None, _) => self.forbid_views(slice, &before)?,
             }
+            let _permit = work(letter_bytes(slice, Letters::Others));
             self.deliver(slice, Sending::of(DEAD_LETTERS, Kind::DeadLetters), |_| {
                 let none = Letters::Others.of(slice).next().is_none();
                 let there = none || self.letters_stored(slice, rejected)?;
@@ -193,7 +194,7 @@ impl<S: Store> ClickHouseSink<S> {
     fn demand_uncounted(&self, slice: &LoadedSlice, missing: impl Fn(Day) -> bool) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
         self.demand_quiet(slice, &self.events)?;
-        for (insert, probe) in partials.inserts(&slice.decoded.batch).iter().zip(self.probes.iter()) {
+        for (insert, probe) in partials.inserts(&slice.decoded.batch).zip(self.probes.iter()) {
             let Some(probe) = probe else { continue };
             let days = Days::of(&insert.rows, MINUTE);
             for group in days.groups() {
@@ -213,10 +214,8 @@ impl<S: Store> ClickHouseSink<S> {
         if self.by_views {
             self.demand_quiet(slice, &self.events)?;
         }
-        for (rollup, (insert, probe)) in
-            partials.inserts(&slice.decoded.batch).iter().zip(self.probes.iter()).enumerate()
-        {
-            let table = partials.table(insert);
+        for (rollup, (insert, probe)) in partials.inserts(&slice.decoded.batch).zip(self.probes.iter()).enumerate() {
+            let table = partials.table(&insert);
             match probe {
                 // What was acknowledged need not be asked for, and could not always be told.
                 _ if self.acknowledged.has(slice.meta.id, rollup) => {}
@@ -228,7 +227,7 @@ impl<S: Store> ClickHouseSink<S> {
                 Some(probe) => self.complete_rollup(slice, probe, &insert.rows)?,
             }
             self.acknowledged.add(slice.meta.id, rollup);
-            partials.acknowledge(insert);
+            partials.acknowledge(&insert);
         }
         Ok(())
     }

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use arrow_array::builder::{BinaryBuilder, StringBuilder, StringDictionaryBuilder};
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use longshore_core::config::{Config, FilledBy};
 use longshore_core::dead_letter::{DeadLetter, Reason};
 use longshore_core::limits::ASIDE_DAYS_MIN;
@@ -25,6 +27,7 @@ use super::error::{ClientError, Rows};
 use super::partials::Partials;
 use super::resume::Gone;
 use super::store::Store;
+use super::work::work;
 
 /// What an insert of a slice is, which stands behind the slice's id in its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,22 +229,42 @@ impl<S: Store> ClickHouseSink<S> {
     /// What the slice adds to each rollup, in the order of the config.
     pub(super) fn send_rollups(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
-        for (rollup, insert) in partials.inserts(&slice.decoded.batch).iter().enumerate() {
-            let sending = Sending::of(partials.table(insert), Kind::Rollup);
+        for (rollup, insert) in partials.inserts(&slice.decoded.batch).enumerate() {
+            let sending = Sending::of(partials.table(&insert), Kind::Rollup);
             // One that is not by minute is not kept by day.
             let time = insert.rows.column_by_name(MINUTE).map(|_| MINUTE);
             self.send_by_days(sending, slice.meta.id, &insert.rows, time)?;
             self.acknowledged.add(slice.meta.id, rollup);
-            partials.acknowledge(insert);
+            partials.acknowledge(&insert);
         }
         Ok(())
     }
 }
 
+impl<S: Store> ClickHouseSink<S> {
+    /// The slice's dead letters of these, if it has any.
+    fn send_letters(&self, slice: &LoadedSlice, letters: Letters) -> Result<(), SinkError> {
+        if letters.of(slice).next().is_none() {
+            return Ok(());
+        }
+        let _permit = work(letter_bytes(slice, letters));
+        self.insert(DEAD_LETTERS, letters.kind(), slice.meta.id, &letter_batch(slice, letters))
+    }
+}
+
+/// Bytes of [`letter_batch`].
+pub(super) fn letter_bytes(slice: &LoadedSlice, letters: Letters) -> usize {
+    let letters = letters.of(slice);
+    letters.map(|letter| DEAD_LETTER_ROW_BYTES + letter.record.len() + letter.fault.detail.len()).sum()
+}
+
+/// Numbers, keys and offsets of a dead letter's row.
+const DEAD_LETTER_ROW_BYTES: usize = 8 + 4 + 4 + 8 + 8 + 4 + 4 + 4 + 4;
+
 impl<S: Store> Sink for ClickHouseSink<S> {
     fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         let id = slice.meta.id;
-        self.insert(DEAD_LETTERS, Kind::EventTimes, id, &letter_batch(slice, Letters::EventTimes))?;
+        self.send_letters(slice, Letters::EventTimes)?;
         let (slice, stored) = self.claim(slice)?;
         let (slice, rejected) = self.without_rejected(slice)?;
         let slice = &*slice;
@@ -257,7 +280,7 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup)),
             false => self.send_rollups(slice)?,
         }
-        self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &letter_batch(slice, Letters::Others))?;
+        self.send_letters(slice, Letters::Others)?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
         self.acknowledged.forget(id);
         Ok(Stored { rejected, ..stored })
@@ -297,6 +320,13 @@ pub(super) enum Letters {
 }
 
 impl Letters {
+    fn kind(self) -> Kind {
+        match self {
+            Letters::EventTimes => Kind::EventTimes,
+            Letters::Others => Kind::DeadLetters,
+        }
+    }
+
     fn has(self, letter: &DeadLetter) -> bool {
         (letter.fault.reason == Reason::EventTime) == (self == Letters::EventTimes)
     }
@@ -311,23 +341,32 @@ impl Letters {
 pub(super) fn letter_batch(slice: &LoadedSlice, letters: Letters) -> RecordBatch {
     let dead: Vec<&DeadLetter> = letters.of(slice).collect();
     let slices = UInt64Array::from_value(slice.meta.id.0, dead.len());
-    let source = StringArray::from_iter_values(std::iter::repeat_n(&*slice.meta.source, dead.len()));
+    // Buffers that grow would be there twice.
+    let detail_bytes = dead.iter().map(|letter| letter.fault.detail.len()).sum();
+    let mut details = StringBuilder::with_capacity(dead.len(), detail_bytes);
+    dead.iter().for_each(|letter| details.append_value(&letter.fault.detail));
+    let details = details.finish();
+    let record_bytes = dead.iter().map(|letter| letter.record.len()).sum();
+    let mut records = BinaryBuilder::with_capacity(dead.len(), record_bytes);
+    dead.iter().for_each(|letter| records.append_value(&letter.record));
     batch([
         ("slice", Arc::new(slices) as ArrayRef),
         ("row", Arc::new(UInt32Array::from_iter_values(dead.iter().map(|letter| letter.row)))),
-        ("source", Arc::new(source)),
+        ("source", repeated(dead.iter().map(|_| &*slice.meta.source))),
         ("offset", Arc::new(UInt64Array::from_iter_values(dead.iter().map(|letter| letter.offset)))),
         ("length", Arc::new(UInt64Array::from_iter_values(dead.iter().map(|letter| letter.length)))),
-        ("reason", Arc::new(StringArray::from_iter_values(dead.iter().map(|letter| letter.fault.reason.name())))),
-        (
-            "column",
-            Arc::new(StringArray::from_iter_values(
-                dead.iter().map(|letter| letter.fault.column.as_deref().unwrap_or("")),
-            )),
-        ),
-        ("detail", Arc::new(StringArray::from_iter_values(dead.iter().map(|letter| &letter.fault.detail)))),
-        ("record", Arc::new(BinaryArray::from_iter_values(dead.iter().map(|letter| &letter.record)))),
+        ("reason", repeated(dead.iter().map(|letter| letter.fault.reason.name()))),
+        ("column", repeated(dead.iter().map(|letter| letter.fault.column.as_deref().unwrap_or("")))),
+        ("detail", Arc::new(details)),
+        ("record", Arc::new(records.finish())),
     ])
+}
+
+/// A column of few distinct texts: a key a row. A source's name is a path, and may be long.
+fn repeated<'a>(texts: impl Iterator<Item = &'a str>) -> ArrayRef {
+    let mut builder = StringDictionaryBuilder::<Int32Type>::new();
+    texts.for_each(|text| builder.append_value(text));
+    Arc::new(builder.finish())
 }
 
 /// The slice's row of the ledger. So many rows are not in it any more because they are dead letters.

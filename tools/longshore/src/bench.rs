@@ -137,13 +137,10 @@ impl Bench<'_> {
 
     /// Slices as a load would cut them, unless one of them is more than the sample.
     fn sample_options(&self, read: ReadMethod) -> SampleOptions {
-        let Config { decode, pipeline, .. } = self.config;
+        let cut = CutOptions::of(self.config);
         let sample_bytes = usize::try_from(self.args.sample).unwrap_or(usize::MAX);
         let reader = ReaderOptions {
-            cut: CutOptions {
-                slice_bytes: pipeline.slice_bytes.min(sample_bytes.max(decode.record_bytes_max)),
-                ..CutOptions::of(self.config)
-            },
+            cut: CutOptions { slice_bytes: cut.slice_bytes.min(sample_bytes.max(cut.record_bytes_max)), ..cut },
             read,
         };
         SampleOptions { reader, bytes: self.args.sample }

@@ -5,9 +5,11 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use longshore_core::budget::{Budget, Command};
 use longshore_core::config::{self, Config, Diagnostic, DictionarySpec, Env, KeyringSpec, ProductsSpec, Surroundings};
 use longshore_core::envelope::Keyring;
 use longshore_core::product::Dictionary;
+use longshore_ingest::memory::Memory;
 
 /// Reads and checks the config; the error is the full report of everything that is wrong with it.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Config> {
@@ -88,6 +90,13 @@ pub(crate) fn dictionary(config: &Config) -> anyhow::Result<Option<Dictionary>> 
     let bytes = std::fs::read(&spec.path)
         .with_context(|| format!("cannot read the product dictionary {origin} (products.dictionary)"))?;
     parse_dictionary(&bytes, spec).map(Some)
+}
+
+/// Memory for decoded slices, once it is known that the config stays within what it may take.
+pub(crate) fn memory(config: &Config, dictionary: Option<&Dictionary>, command: Command) -> anyhow::Result<Memory> {
+    let budget = Budget::of(config, command).with_dictionary(dictionary.map_or(0, Dictionary::held_bytes));
+    budget.check()?;
+    Ok(Memory::new(budget.decoded_bytes))
 }
 
 /// Checks a dictionary that was read before.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::anyhow;
 use indicatif::MultiProgress;
+use longshore_core::budget::Command;
 use longshore_core::config::Config;
 use longshore_core::decode::Decoder;
 use longshore_core::limits::WORKERS_DEFAULT_MAX;
@@ -13,6 +14,7 @@ use longshore_ingest::clock::WallClock;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::input::{Input, InputError};
 use longshore_ingest::known::KnownSlices;
+use longshore_ingest::memory::Memory;
 use longshore_ingest::pipeline::{self, Outcome, PipelineOptions};
 use longshore_ingest::progress::Progress;
 use longshore_ingest::read::ReadMethod;
@@ -34,6 +36,7 @@ pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
     exposed::warn(&config);
     let keyring = config_file::keyring(&config).or_exit(Exit::Config)?;
     let dictionary = config_file::dictionary(&config).or_exit(Exit::Config)?;
+    let memory = config_file::memory(&config, dictionary.as_ref(), Command::Load).or_exit(Exit::Config)?;
     let decoder = Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?.with_kernels(kernels);
     let resolved = inputs::resolve(&args.inputs, &config).or_exit(Exit::NoInput)?;
     for error in &resolved.missing {
@@ -47,7 +50,7 @@ pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
     let stop = signals::stop_on_interrupt("storing what was read").or_exit(Exit::Refused)?;
 
     let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
-    let loaded = load(args, &config, &decoder, &resolved, &server, (read, &stop, bars));
+    let loaded = load(args, &config, &decoder, &resolved, &server, (read, memory, &stop, bars));
     let closed = server.close().or_exit(Exit::Refused);
     let exit = loaded?;
     closed?;
@@ -60,7 +63,7 @@ fn load(
     decoder: &Decoder,
     Resolved { inputs, missing }: &Resolved,
     server: &Server,
-    (read, stop, bars): (ReadMethod, &Arc<AtomicBool>, &MultiProgress),
+    (read, memory, stop, bars): (ReadMethod, Memory, &Arc<AtomicBool>, &MultiProgress),
 ) -> CommandResult {
     let tables = Schema::from_config(config);
     schema::create_if_fresh(&server.client, &tables)?;
@@ -75,6 +78,7 @@ fn load(
         read,
         workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,
+        memory,
         retry: RetryPolicy::default(),
         clock: WallClock::system(),
     };

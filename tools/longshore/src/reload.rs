@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError};
 use std::time::Duration;
 
+use longshore_core::budget::Command;
 use longshore_core::config::{ClickHouseSpec, Config, PipelineSpec, RunSpec};
 use longshore_ingest::service::Plan;
 use longshore_sinks::clickhouse::{ClickHouse, ClientError};
@@ -123,7 +124,13 @@ impl Reload {
         mistakes.extend(config_file::keyring(&config).err().map(|error| format!("{error:#}")));
         let bundle = match Bundle::read(text, &self.path, &config) {
             Ok(bundle) => {
-                mistakes.extend(bundle.dictionary(&config).err().map(|error| format!("{error:#}")));
+                match bundle.dictionary(&config) {
+                    Ok(dictionary) => {
+                        let memory = config_file::memory(&config, dictionary.as_ref(), Command::Run);
+                        mistakes.extend(memory.err().map(|error| format!("{error:#}")));
+                    }
+                    Err(error) => mistakes.push(format!("{error:#}")),
+                }
                 Some(bundle)
             }
             Err(error) => {
@@ -174,7 +181,7 @@ impl Reload {
 fn fixed(old: &Config, new: &Config) -> Vec<String> {
     let ClickHouseSpec { server, database, inserts_in_flight, compression, rollups: _, guarantee: _, fsync: _ } =
         &new.clickhouse;
-    let PipelineSpec { slice_bytes: _, workers } = &new.pipeline;
+    let PipelineSpec { slice_bytes: _, workers, memory_max } = &new.pipeline;
     let RunSpec { journal, slice_age, drain, metrics, machine } = &new.run;
     let changed = [
         ("[[source]]", old.sources != new.sources),
@@ -183,6 +190,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<String> {
         ("clickhouse.inserts_in_flight", old.clickhouse.inserts_in_flight != *inserts_in_flight),
         ("clickhouse.compression", old.clickhouse.compression != *compression),
         ("pipeline.workers", old.pipeline.workers != *workers),
+        ("pipeline.memory_max", old.pipeline.memory_max != *memory_max),
         ("run.journal", old.run.journal != *journal),
         ("run.slice_age", old.run.slice_age != *slice_age),
         ("run.drain", old.run.drain != *drain),

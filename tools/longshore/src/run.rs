@@ -10,6 +10,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use longshore_core::budget::{Budget, Command};
 use longshore_core::config::Config;
 use longshore_core::limits::FOLLOW_HANDLES_MAX;
 use longshore_core::simd::Kernels;
@@ -18,6 +19,7 @@ use longshore_ingest::feed::{Feed, FeedError};
 use longshore_ingest::files::{FileFeed, FileFeedOptions, SystemFiles, known_sources};
 use longshore_ingest::follow::FollowOptions;
 use longshore_ingest::journal::{self, Journal, Machine, OpenError};
+use longshore_ingest::memory::Memory;
 use longshore_ingest::retry::RetryPolicy;
 use longshore_ingest::service::{self, Board, Ended, MakeFeed, ServiceOptions};
 use longshore_sinks::clickhouse::Schema;
@@ -48,6 +50,9 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     exposed::warn(&config);
     let bundle = Bundle::read(text, path, &config).or_exit(Exit::Config)?;
     let patterns = patterns(&config).or_exit(Exit::Config)?;
+    let dictionary = bundle.dictionary(&config).or_exit(Exit::Config)?;
+    let memory = config_file::memory(&config, dictionary.as_ref(), Command::Run).or_exit(Exit::Config)?;
+    drop(dictionary);
     if !patterns.is_empty() {
         // Whatever is wrong with the journal is said before anything else begins.
         drop(Journal::open(&config.run.journal, journal_options(&config)).or_exit(Exit::Data)?);
@@ -63,7 +68,7 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     if let Some(analyst) = &analyst {
         tracing::info!("analysts connect to {analyst}; a shell by: {}", analyst.command());
     }
-    let ended = follow(&config, &bundle, patterns, &server, (&board, metrics), (path, kernels, &stop, hangups));
+    let ended = follow(&config, &bundle, patterns, &server, (&board, metrics, memory), (path, kernels, &stop, hangups));
     drop(analyst);
     let closed = server.close().or_exit(Exit::Refused);
     let exit = ended?;
@@ -90,7 +95,7 @@ fn follow(
     bundle: &Bundle,
     patterns: Vec<PathBuf>,
     server: &Server,
-    (board, metrics): (&Board, Arc<Metrics>),
+    (board, metrics, memory): (&Board, Arc<Metrics>, Memory),
     (path, kernels, stop, hangups): (&Path, Kernels, &AtomicBool, Receiver<()>),
 ) -> CommandResult {
     schema::create_if_fresh(&server.client, &Schema::from_config(config))?;
@@ -104,7 +109,8 @@ fn follow(
     let options = ServiceOptions {
         workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,
-        slice_bytes: config.pipeline.slice_bytes,
+        slice_bytes: Budget::of(config, Command::Run).slice_bytes,
+        memory,
         retry: RetryPolicy::default(),
         drain: config.run.drain,
     };

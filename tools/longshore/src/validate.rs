@@ -1,5 +1,6 @@
 //! `longshore validate`: every problem of a config at once.
 
+use longshore_core::budget::Command;
 use longshore_core::decode::Decoder;
 use longshore_sinks::clickhouse::Schema;
 
@@ -16,6 +17,12 @@ pub(crate) fn run(args: &ValidateArgs) -> CommandResult {
     let mut problems = Vec::new();
     let keyring = config_file::keyring(&config).map_err(|error| problems.push(error)).ok().flatten();
     let dictionary = config_file::dictionary(&config).map_err(|error| problems.push(error)).ok().flatten();
+    for command in [Command::Load, Command::Run] {
+        if let Err(error) = config_file::memory(&config, dictionary.as_ref(), command) {
+            problems.push(error);
+            break;
+        }
+    }
     if problems.is_empty() {
         Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?;
     }

@@ -3,6 +3,10 @@
 //! Keys are given in order of first appearance, so the same rows give the same dictionary whatever the hash table does.
 //! A value stays in the dictionary when its row is cut back; the next row with it finds its key. Each batch has its own
 //! dictionary, so that a batch depends on nothing but its own rows and memory is bounded by a batch's text.
+//!
+//! The tables that find a value take many times what a short value does. So only so many values are in them; further ones
+//! are appended row by row, and equal ones become one when the batch is finished, with a table that lasts no longer than
+//! that and is there for one column at a time.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -39,13 +43,20 @@ pub(super) struct Interned {
     words: Words,
     /// The longer ones.
     slots: Slots,
+    /// Values that are in the tables at most: those that come first. Equal ones of the others may be there many times.
+    tabled_max: usize,
 }
 
 impl Default for Interned {
     fn default() -> Self {
         let random = RandomState::new();
         let seeds = [random.hash_one(0u8), random.hash_one(1u8)];
-        Interned { values: TextRows::default(), words: Words::new(seeds), slots: Slots::new(seeds) }
+        Interned {
+            values: TextRows::default(),
+            words: Words::new(seeds),
+            slots: Slots::new(seeds),
+            tabled_max: usize::MAX,
+        }
     }
 }
 
@@ -97,7 +108,9 @@ impl Interned {
     fn add_word(&mut self, word: Word, value: &str) -> Result<i32, Cause> {
         let key = self.values.len();
         self.values.push(value)?;
-        self.words.push(word);
+        if key < self.tabled_max {
+            self.words.push(word);
+        }
         Ok(key as i32)
     }
 
@@ -105,9 +118,54 @@ impl Interned {
     fn add_long(&mut self, hash: u32, value: &str) -> Result<i32, Cause> {
         let key = self.values.len();
         self.values.push(value)?;
-        self.words.push_none();
-        self.slots.insert(hash, key);
+        if key < self.tabled_max {
+            self.words.push_none();
+            self.slots.insert(hash, key);
+        }
         Ok(key as i32)
+    }
+
+    /// Whether the tables have all values.
+    fn is_tabled(&self) -> bool {
+        self.values.len() <= self.tabled_max
+    }
+
+    /// Drops the values from the first of these keys on that the tables do not have: they were appended for these rows, which
+    /// are the last ones.
+    fn drop_untabled(&mut self, keys: &[i32]) {
+        let untabled = keys.iter().map(|&key| key as usize).filter(|&key| key >= self.tabled_max);
+        if let Some(first) = untabled.min() {
+            self.values.truncate(first);
+        }
+    }
+
+    /// Equal values become one, the first of them; the keys follow.
+    #[cold]
+    fn unite(&mut self, keys: &mut [i32]) {
+        let mut first = Slots::new(self.slots.seeds);
+        let (mut kept, mut united) = (Vec::with_capacity(self.values.len()), 0);
+        let new_keys: Vec<i32> = (0..self.values.len())
+            .map(|key| {
+                let value = self.values.get(key);
+                let hash = first.hash(value.as_bytes());
+                let known = first.find(hash, |known| self.values.get(known) == value);
+                kept.push(known.is_none());
+                known.unwrap_or_else(|| {
+                    first.insert(hash, key);
+                    key
+                })
+            })
+            .scan(Vec::new(), |numbers: &mut Vec<i32>, first| {
+                let number = numbers.get(first).copied().unwrap_or_else(|| {
+                    united += 1;
+                    united - 1
+                });
+                numbers.push(number);
+                Some(number)
+            })
+            .collect();
+        self.values.retain(0, &kept);
+        keys.iter_mut().for_each(|key| *key = new_keys[*key as usize]);
     }
 
     fn finish(&mut self) -> StringArray {
@@ -144,7 +202,16 @@ impl DictionaryCells {
         self.values.values.get(self.key(row))
     }
 
+    /// No more than so many values are in the tables. Of further ones equal texts may have several keys, and a key that was
+    /// cut back may be another's.
+    pub(super) fn set_tabled_max(&mut self, values: usize) {
+        self.values.tabled_max = values;
+    }
+
     pub(super) fn finish(&mut self, nulls: Option<NullBuffer>) -> ArrayRef {
+        if !self.values.is_tabled() {
+            self.values.unite(self.keys.as_vec());
+        }
         let keys = Int32Array::new(self.keys.take().into(), nulls);
         let values = Arc::new(self.values.finish());
         Arc::new(DictionaryArray::<Int32Type>::new(keys, values))
@@ -163,6 +230,9 @@ impl Cells for DictionaryCells {
     }
 
     fn truncate(&mut self, rows: usize) {
+        if rows < self.keys.len() && !self.values.is_tabled() {
+            self.values.drop_untabled(&self.keys[rows..]);
+        }
         self.keys.truncate(rows);
     }
 

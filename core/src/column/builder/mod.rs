@@ -98,6 +98,14 @@ impl ColumnBuilder {
         Self::plain(column.name.clone(), &column.ty, column.nullable)
     }
 
+    /// The column's dictionary, if it has one, keeps tables of at most so many values.
+    pub(crate) fn with_tabled_max(mut self, values: usize) -> Self {
+        if let Buffer::LowCardinality { cells, .. } = &mut self.buffer {
+            cells.set_tabled_max(values);
+        }
+        self
+    }
+
     fn plain(name: Arc<str>, ty: &ColumnType, nullable: bool) -> Self {
         let buffer = match Buffer::new(ty) {
             Ok(buffer) => buffer,

@@ -9,7 +9,7 @@ use crate::limits;
 const KEYS: &[&str] = &["format", "record_bytes_max", "envelope"];
 const ENVELOPE_KEYS: &[&str] = &["layout", "keyring", "keyring_env", "fields"];
 const FIELDS_KEYS: &[&str] = &["key", "nonce", "data"];
-const PIPELINE_KEYS: &[&str] = &["slice_bytes", "workers"];
+const PIPELINE_KEYS: &[&str] = &["slice_bytes", "workers", "memory_max"];
 
 const FORMATS: [(&str, Format); 4] =
     [("json", Format::Json), ("access_log", Format::AccessLog), ("csv", Format::Csv), ("tsv", Format::Tsv)];
@@ -32,6 +32,7 @@ enum EnvelopeDraft {
 pub(super) struct PipelineDraft {
     slice_bytes: Option<At<u64>>,
     workers: Option<u64>,
+    memory_max: Option<u64>,
 }
 
 impl DecodeDraft {
@@ -56,6 +57,7 @@ impl PipelineDraft {
         PipelineSpec {
             slice_bytes: self.slice_bytes.map_or(limits::SLICE_BYTES, |bytes| bytes.value as usize),
             workers: self.workers.map(|workers| workers as usize),
+            memory_max: self.memory_max.map_or(limits::MEMORY_BYTES, |bytes| bytes as usize),
         }
     }
 }
@@ -80,13 +82,16 @@ pub(super) fn read(root: &Section<'_>) -> DecodeDraft {
 
 pub(super) fn read_pipeline(root: &Section<'_>) -> PipelineDraft {
     let Some(section) = root.item("pipeline").and_then(|item| item.section(PIPELINE_KEYS)) else {
-        return PipelineDraft { slice_bytes: None, workers: None };
+        return PipelineDraft { slice_bytes: None, workers: None, memory_max: None };
     };
     let range = limits::SLICE_BYTES_FLOOR as u64..=limits::SLICE_BYTES_CEILING as u64;
     let workers = section.item("workers").and_then(|item| item.integer(1..=limits::WORKERS_CEILING as u64));
+    let memories = limits::MEMORY_BYTES_FLOOR as u64..=limits::MEMORY_BYTES_CEILING as u64;
+    let memory_max = section.item("memory_max").and_then(|item| item.bytes(memories));
     PipelineDraft {
         slice_bytes: section.item("slice_bytes").and_then(|item| item.bytes(range)),
         workers: workers.map(|workers| workers.value),
+        memory_max: memory_max.map(|bytes| bytes.value),
     }
 }
 

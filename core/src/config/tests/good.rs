@@ -168,6 +168,7 @@ fsync = false
 
 [pipeline]
 slice_bytes = "8 MiB"
+memory_max = "768 MiB"
 workers = 2
 
 [dedup]
@@ -234,7 +235,7 @@ fn sources_and_decode() {
         }
     );
     assert_eq!(config.decode.framing(), Framing::Lines);
-    assert_eq!(config.pipeline, PipelineSpec { slice_bytes: 8_388_608, workers: Some(2) });
+    assert_eq!(config.pipeline, PipelineSpec { slice_bytes: 8_388_608, workers: Some(2), memory_max: 805_306_368 });
 }
 
 #[test]
@@ -416,7 +417,7 @@ fn what_is_not_said() {
     let config = parse_as(&(BASE.join("\n")), "longshore.toml", &[]).expect("a valid config");
     assert_eq!(config.sources, []);
     assert_eq!(config.decode, DecodeSpec { format: Format::Json, envelope: None, record_bytes_max: 1_048_576 });
-    assert_eq!(config.pipeline, PipelineSpec { slice_bytes: 29_360_128, workers: None });
+    assert_eq!(config.pipeline, PipelineSpec { slice_bytes: 29_360_128, workers: None, memory_max: 536_870_912 });
     assert_eq!(
         config.columns[0].ty,
         ColumnType::Timestamp { precision: TimePrecision::Millis, format: TimeFormat::Epoch(TimePrecision::Millis) }

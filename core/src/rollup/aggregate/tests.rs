@@ -178,7 +178,7 @@ fn counted_by_hand() {
     ];
     let aggregator = aggregator();
     let batch = batch(&rows);
-    let partials = aggregator.aggregate(&batch);
+    let partials = aggregator.aggregate(&batch).collect::<Vec<_>>();
     assert_eq!(
         first_seen(&aggregator, &batch, &partials),
         ["game ann 64000 ", "shop ann 59999 web", "shop bob 60001 web", "shop cat 61000 web", "shop dan 62000 web"]
@@ -207,7 +207,7 @@ fn counted_by_hand() {
 #[test]
 fn a_state_is_the_bytes_that_clickhouse_writes() {
     let batch = batch(&[Row { user: "abc", ..ROW }]);
-    let partials = aggregator().aggregate(&batch);
+    let partials = aggregator().aggregate(&batch).collect::<Vec<_>>();
     let states = groups(&partials, 2).column_by_name("uv").unwrap().as_binary::<i32>();
     // SELECT hex(uniqExactState('abc')), ClickHouse 24.8 and 26.7.
     let hex: String = states.value(0).iter().map(|byte| format!("{byte:02X}")).collect();
@@ -228,7 +228,9 @@ fn a_batch_without_rows_adds_nothing() {
 fn a_user_of_two_products_is_two_users_whatever_they_are_called() {
     // As products and as users, the same two names.
     let rows = [Row { app: "a", user: "b", ..ROW }, Row { app: "b", user: "a", ms: 5, ..ROW }];
-    let Partial::Sightings(sightings) = &aggregator().aggregate(&batch(&rows))[0] else { panic!("new users") };
+    let Partial::Sightings(sightings) = &aggregator().aggregate(&batch(&rows)).next().expect("one") else {
+        panic!("new users")
+    };
     assert_eq!(sightings.len(), 2);
 }
 
@@ -322,17 +324,17 @@ proptest! {
     fn the_naive_twin_says_the_same(rows in prop::collection::vec(any_row(), 0..200), turn in 0..200_usize) {
         let aggregator = aggregator();
         let events = batch(&rows);
-        let partials = aggregator.aggregate(&events);
+        let partials = aggregator.aggregate(&events).collect::<Vec<_>>();
         for (rollup, expected) in (1..).zip(twin(&rows)) {
             prop_assert_eq!(cells(groups(&partials, rollup)), expected);
         }
         prop_assert_eq!(first_seen(&aggregator, &events, &partials), twin_first_seen(&rows));
-        prop_assert_eq!(&aggregator.aggregate(&events), &partials, "the same bytes again");
+        prop_assert_eq!(&aggregator.aggregate(&events).collect::<Vec<_>>(), &partials, "the same bytes again");
 
         // The order of a batch's rows is of no matter.
         let mut turned = rows.clone();
         turned.rotate_left(turn.min(rows.len()));
-        let again = aggregator.aggregate(&batch(&turned));
+        let again = aggregator.aggregate(&batch(&turned)).collect::<Vec<_>>();
         for rollup in 1..4 {
             prop_assert_eq!(groups(&again, rollup), groups(&partials, rollup));
         }
