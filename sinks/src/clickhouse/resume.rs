@@ -41,6 +41,7 @@ impl<S: Store> ClickHouseSink<S> {
     /// Stores what is missing of a slice that is not whole. If some of its rows were rejected and are not in it any more, all
     /// of its dead letters are stored.
     pub(super) fn complete(&self, slice: &LoadedSlice, rejected: u64) -> Result<(), SinkError> {
+        let life = self.begin()?;
         let days = days(&slice.decoded.batch, &self.time);
         let expected = count(&days);
         let before = self.stored_days(slice, &expected)?;
@@ -72,6 +73,7 @@ impl<S: Store> ClickHouseSink<S> {
                 Ok((!there).then(|| dead_letter_batch(slice)))
             })?;
         }
+        self.demand_alive(life)?;
         self.deliver(slice, LEDGER, Kind::Ledger, |_| {
             Ok((!self.is_whole(slice)?).then(|| ledger_batch(slice, rejected)))
         })
@@ -216,7 +218,7 @@ impl<S: Store> ClickHouseSink<S> {
                     Ok((!missing.is_empty()).then(|| only(&insert.rows, &days, &missing)))
                 })?,
             }
-            self.acknowledged.add(slice.meta.id, rollup);
+            self.acknowledged.add(slice.meta.id, rollup, insert.server());
             partials.acknowledge(insert);
         }
         Ok(())

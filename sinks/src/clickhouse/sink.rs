@@ -20,6 +20,7 @@ use super::client::ClickHouse;
 use super::counted::Probe;
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
+use super::life::Life;
 use super::partials::Partials;
 use super::store::Store;
 
@@ -161,12 +162,39 @@ impl<S: Store> ClickHouseSink<S> {
 }
 
 impl<S: Store> ClickHouseSink<S> {
+    /// The server's life in which a slice is stored. What another one acknowledged is not relied on.
+    pub(super) fn begin(&self) -> Result<Life, SinkError> {
+        let life = self.life()?;
+        if let Some(partials) = &self.partials {
+            partials.lives(life);
+        }
+        self.acknowledged.server_is(life.server);
+        Ok(life)
+    }
+
+    /// Before a slice is taken for whole: what it consists of, and the users that were left out because they are known, were
+    /// acknowledged by a server that still lives.
+    pub(super) fn demand_alive(&self, life: Life) -> Result<(), SinkError> {
+        match self.life()? == life {
+            true => Ok(()),
+            false => Err(SinkError::Retry {
+                detail: "ClickHouse was started again, or is another server, since the slice was begun: what is there is \
+                         looked up"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    fn life(&self) -> Result<Life, SinkError> {
+        self.store.life().map_err(|error| error.into_sink_error("asking ClickHouse since when it runs", Rows::Ours))
+    }
+
     /// What the slice adds to each rollup, in the order of the config.
     pub(super) fn send_rollups(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
         for (rollup, insert) in partials.inserts(&slice.decoded.batch).iter().enumerate() {
             self.insert(partials.table(insert), Kind::Rollup, slice.meta.id, &insert.rows)?;
-            self.acknowledged.add(slice.meta.id, rollup);
+            self.acknowledged.add(slice.meta.id, rollup, insert.server());
             partials.acknowledge(insert);
         }
         Ok(())
@@ -175,6 +203,7 @@ impl<S: Store> ClickHouseSink<S> {
 
 impl<S: Store> Sink for ClickHouseSink<S> {
     fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
+        let life = self.begin()?;
         let (slice, stored) = self.claim(slice)?;
         let (slice, rejected) = self.without_rejected(slice)?;
         let slice = &*slice;
@@ -182,10 +211,11 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let events = &slice.decoded.batch;
         self.insert(&self.events, Kind::Events, id, events)?;
         match self.by_views {
-            true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup)),
+            true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup, life.server)),
             false => self.send_rollups(slice)?,
         }
         self.insert(DEAD_LETTERS, Kind::DeadLetters, id, &dead_letter_batch(slice))?;
+        self.demand_alive(life)?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
         self.acknowledged.forget(id);
         Ok(Stored { rejected, ..stored })
