@@ -73,7 +73,8 @@ impl Board {
         let limit = Duration::from_millis(LIVE_STEP_MS_MAX);
         let steps = lock(&self.steps);
         let longest = steps.values().map(Instant::elapsed).max().filter(|step| *step > limit);
-        let fallen = lock(&self.fallen).iter().map(|what| format!("{what} panicked, as the log says")).collect::<Vec<_>>();
+        let fallen =
+            lock(&self.fallen).iter().map(|what| format!("{what} panicked, as the log says")).collect::<Vec<_>>();
         let stalled = longest.map(|step| {
             format!("a feed has been in one step for {} s: a disk or a broker that hangs, or a bug", step.as_secs())
         });
@@ -178,7 +179,9 @@ mod tests {
             assert!(panics.join().is_err());
         });
         assert_eq!(board.stuck(), ["a decode thread panicked, as the log says"]);
-        let Some(long_ago) = Instant::now().checked_sub(Duration::from_millis(LIVE_STEP_MS_MAX + 1_000)) else { return };
+        let Some(long_ago) = Instant::now().checked_sub(Duration::from_millis(LIVE_STEP_MS_MAX + 1_000)) else {
+            return;
+        };
         lock(&board.steps).insert(0, long_ago);
         assert!(board.stuck()[1].starts_with("a feed has been in one step for 121 s"), "{:?}", board.stuck());
         board.feed_rests(0);

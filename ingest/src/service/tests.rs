@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use longshore_core::config::{self, Env};
-use longshore_core::decode::Decoder;
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
+use longshore_core::decode::Decoder;
 
 use super::*;
 use crate::cut::{CutSlice, Of};

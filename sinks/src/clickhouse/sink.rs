@@ -178,9 +178,10 @@ impl<S: Store> ClickHouseSink<S> {
         match self.life()? == life {
             true => Ok(()),
             false => Err(SinkError::Retry {
-                detail: "ClickHouse was started again, or is another server, since the slice was begun: what is there is \
+                detail:
+                    "ClickHouse was started again, or is another server, since the slice was begun: what is there is \
                          looked up"
-                    .to_owned(),
+                        .to_owned(),
             }),
         }
     }

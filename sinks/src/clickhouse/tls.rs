@@ -25,7 +25,11 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A client on the transport that the URL asks for, whose connections are counted. It follows no redirects.
-pub(super) fn http_client(url: &Url, ca_file: Option<&Path>, lives: &Lives) -> Result<clickhouse::Client, ConnectError> {
+pub(super) fn http_client(
+    url: &Url,
+    ca_file: Option<&Path>,
+    lives: &Lives,
+) -> Result<clickhouse::Client, ConnectError> {
     let mut tcp = HttpConnector::new();
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     tcp.set_keepalive(Some(TCP_KEEPALIVE));

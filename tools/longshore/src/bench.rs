@@ -92,7 +92,8 @@ impl Bench<'_> {
         let page_cache = PageCache::of(inputs, options.bytes);
         let sample = Sample::read(inputs, &options, self.stop.flag()).map_err(failure)?;
         tracing::info!("measuring on {:.1} MB of {} inputs", sample.bytes as f64 / 1e6, inputs.len());
-        let read_runs = sample.measure_reading(inputs, &options, (page_cache, effort), self.stop.flag()).map_err(failure)?;
+        let read_runs =
+            sample.measure_reading(inputs, &options, (page_cache, effort), self.stop.flag()).map_err(failure)?;
         let rehearsal = Rehearsal::new(self.config);
         let aggregate = |decoded: &DecodedSlice| drop(rehearsal.aggregate(&decoded.batch));
         let encode = |decoded: &DecodedSlice| drop(rehearsal.encode(&decoded.batch));

@@ -30,7 +30,8 @@ pub(crate) fn run(args: &ClickhouseArgs) -> CommandResult {
     spec.tcp_port = args.tcp_port.or(spec.tcp_port);
     let options = connect::options(&spec).or_exit(Exit::Unavailable)?;
     let patience = Duration::from_secs(EMBEDDED_STOP_SECONDS_MAX);
-    let phase = Phase::ends_after(patience, || "the embedded ClickHouse is killed; what it acknowledged is kept".to_owned());
+    let phase =
+        Phase::ends_after(patience, || "the embedded ClickHouse is killed; what it acknowledged is kept".to_owned());
     let stop = Stop::on_interrupt("ending ClickHouse", phase).or_exit(Exit::Refused)?;
     embedded::run_foreground(options, stop.flag()).or_exit(Exit::Unavailable)?;
     Ok(Exit::Done)

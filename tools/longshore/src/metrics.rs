@@ -27,8 +27,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use gauges::Gauges;
 pub(crate) use http::Endpoint;
-pub(crate) use reach::Reach;
 use names::Names;
+pub(crate) use reach::Reach;
 
 /// A label and its value.
 type Label = (&'static str, String);

@@ -64,7 +64,10 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     let server = stop.unless_asked(opened, NOTHING_YET)?;
     let prepared = prepare(&config, &bundle, &server, metrics, (path, kernels, hangups));
     let prepared = stop.unless_asked(prepared, NOTHING_YET);
-    let left = { let (board, journal) = (board.clone(), config.run.journal.clone()); move || in_doubt(&board, &journal) };
+    let left = {
+        let (board, kept) = (board.clone(), kept(&config));
+        move || in_doubt(&board, &kept)
+    };
     stop.phase(Phase::ends_after(config.run.drain, left.clone()));
     let ended = prepared.and_then(|processing| follow(&config, patterns, &processing, (&server, &board, &stop)));
     stop.phase(Phase::closing(left));
@@ -165,20 +168,19 @@ fn follow(
     match ended {
         Ended::Drained => Ok(Exit::Done),
         Ended::InDoubt => {
-            tracing::warn!("{}", in_doubt(board, &config.run.journal));
+            tracing::warn!("{}", in_doubt(board, &kept(config)));
             Ok(Exit::Interrupted)
         }
     }
 }
 
 /// What a service that ends leaves, one sentence.
-fn in_doubt(board: &Board, journal: &Path) -> String {
+fn in_doubt(board: &Board, kept: &str) -> String {
     let sources: Vec<_> = board.sources().into_iter().filter(|source| source.in_doubt > 0).collect();
     let slices: usize = sources.iter().map(|source| source.in_doubt).sum();
-    let kept = format!("the journal {} or the group's offsets have them", journal.display());
     let completes = "the next start finds out what of them is stored and sends the rest";
     if slices == 0 {
-        return format!("not all slices that were cut are known to be stored: {kept}, and {completes}");
+        return format!("not all slices that were cut are known to be stored: {kept} them, and {completes}");
     }
     let shown = sources.iter().take(SOURCES_NAMED).map(|source| format!("{} of {}", source.in_doubt, source.name));
     let mut list: Vec<String> = shown.collect();
@@ -186,7 +188,19 @@ fn in_doubt(board: &Board, journal: &Path) -> String {
         list.push(format!("others of {} more", sources.len() - SOURCES_NAMED));
     }
     let stay = if slices == 1 { "1 slice stays in doubt" } else { &format!("{slices} slices stay in doubt") };
-    format!("{stay}: {}; {kept}, and {completes}", list.join(", "))
+    format!("{stay}: {}; {kept} them, and {completes}", list.join(", "))
+}
+
+/// What has the slices in doubt.
+fn kept(config: &Config) -> String {
+    let journal = format!("the journal {} has", config.run.journal.display());
+    let topics = config.sources.iter().any(|source| source.kafka().is_some());
+    let files = config.sources.iter().any(|source| !source.paths().is_empty());
+    match (files, topics) {
+        (_, false) => journal,
+        (false, true) => "the group's offsets have".to_owned(),
+        (true, true) => format!("{journal}, or the group's offsets have"),
+    }
 }
 
 /// Sources that a sentence names.

@@ -30,7 +30,8 @@ impl Format {
         for range in accept.flat_map(|value| value.split(',')) {
             let mut parts = range.split(';').map(str::trim);
             let kind = parts.next().unwrap_or_default();
-            let quality = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+            let quality =
+                parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
             let quality = quality.map_or(1_000, |(_, value)| thousandths(value.trim()));
             if kind.eq_ignore_ascii_case("application/openmetrics-text") {
                 open = open.max(quality);
@@ -124,7 +125,10 @@ mod tests {
             assert_eq!(accepted(accept), Format::Text, "{accept}");
         }
         assert_eq!(Format::accepted(std::iter::empty()), Format::Text);
-        assert_eq!(Format::accepted(["text/plain;q=0.3", "application/openmetrics-text"].into_iter()), Format::OpenMetrics);
+        assert_eq!(
+            Format::accepted(["text/plain;q=0.3", "application/openmetrics-text"].into_iter()),
+            Format::OpenMetrics
+        );
     }
 
     #[test]

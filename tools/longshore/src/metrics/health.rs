@@ -51,7 +51,8 @@ fn begins_or_ends(board: &Board) -> Option<String> {
 /// Sources of which nothing more is read.
 fn unreadable(board: &Board) -> Vec<String> {
     let failing = board.failing().into_iter().map(|why| format!("not following: {why}"));
-    let stopped = |source: longshore_ingest::feed::SourceStatus| Some(format!("stopped: {}: {}", source.name, source.stopped?));
+    let stopped =
+        |source: longshore_ingest::feed::SourceStatus| Some(format!("stopped: {}: {}", source.name, source.stopped?));
     failing.chain(board.sources().into_iter().filter_map(stopped)).collect()
 }
 

@@ -109,6 +109,7 @@ fn the_format_is_the_one_that_is_asked_for() {
     let (_, kind, open) = ask(&metrics, Method::GET, "/metrics", "application/openmetrics-text");
     assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert!(open.contains("# TYPE longshore_records counter\n") && open.ends_with("# EOF\n"), "{open}");
-    let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+    let samples =
+        |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(samples(&text), samples(&open));
 }
