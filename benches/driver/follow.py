@@ -25,7 +25,7 @@ SLICE_AGE = "100ms"
 
 def service_config(text, folder, patterns, metrics_port=None, fsync=True, dedup=()):
     """A load's config as one of `longshore run`. `text` ends inside [clickhouse]; the journal is in `folder`."""
-    lines = [] if fsync else ["fsync = false"]
+    lines = [] if fsync else ["fsync = false", 'guarantee = "at-least-once"']
     lines += ["", "[run]", f'journal = "{folder / "journal"}"', f'slice_age = "{SLICE_AGE}"']
     if metrics_port is not None:
         lines.append(f'metrics = "127.0.0.1:{metrics_port}"')

@@ -193,7 +193,7 @@ class Following(unittest.TestCase):
     def test_a_service_has_a_journal_sources_and_what_was_asked_for(self):
         text = follow.service_config(self.TEXT, pathlib.Path("/x"), ["/y/*.log"], 9464, fsync=False, dedup=("ts", "id"))
         config = tomllib.loads(text)
-        self.assertEqual(config["clickhouse"], {"url": "u", "fsync": False})
+        self.assertEqual(config["clickhouse"], {"url": "u", "fsync": False, "guarantee": "at-least-once"})
         self.assertEqual(config["run"], {"journal": "/x/journal", "slice_age": "100ms", "metrics": "127.0.0.1:9464"})
         self.assertEqual(config["dedup"], {"key": ["ts", "id"]})
         self.assertEqual(config["source"], [{"name": "app", "paths": ["/y/*.log"]}])

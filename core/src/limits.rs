@@ -178,10 +178,33 @@ pub const DRAIN_MS_FLOOR: u64 = 0;
 /// Longest such time that the config may ask for.
 pub const DRAIN_MS_CEILING: u64 = 3_600_000;
 
-/// Clients of the metrics that are answered at once; others wait in the system's queue.
-pub const METRICS_CONNECTIONS_MAX: usize = 16;
-/// Milliseconds that a client of the metrics may take from connecting to its answer.
+/// Milliseconds that a process may take to end by itself once its calls to ClickHouse are over: the journal, a broker, the
+/// summary. Then it ends without.
+pub const CLOSING_MS: u64 = 5_000;
+
+/// Clients of the metrics that are connected at once. One more closes the oldest that has not asked for anything yet.
+pub const METRICS_CONNECTIONS_MAX: usize = 64;
+/// Milliseconds that a client of the metrics may take to ask.
+pub const METRICS_HEAD_MS: u64 = 2_000;
+/// Milliseconds that a client of the metrics may take from connecting to having its answer.
 pub const METRICS_CONNECTION_MS: u64 = 5_000;
+/// Bytes of a request for metrics: its head, since it has no body.
+pub const METRICS_REQUEST_BYTES_MAX: usize = 16 << 10;
+/// Milliseconds in which a feed that runs makes a step; one that does not is stuck.
+pub const LIVE_STEP_MS_MAX: u64 = 120_000;
+/// Milliseconds between two looks whether ClickHouse answers.
+pub const PING_MS: u64 = 10_000;
+/// Milliseconds that ClickHouse may take to answer such a look.
+pub const PING_ANSWER_MS: u64 = 5_000;
+
+/// Products whose rows are counted one by one in a summary; those of all others together. A dictionary has no more.
+pub const PRODUCTS_COUNTED_MAX: usize = PRODUCTS_MAX;
+/// Bytes of the names of these products.
+pub const PRODUCTS_COUNTED_BYTES_MAX: usize = 8 << 20;
+/// Configs that slices were cut under whose texts a service keeps in memory. Others are read again from where they are kept.
+pub const CONFIG_TEXTS_KEPT: usize = 4;
+/// Slices of which an engine remembers what was acknowledged. The oldest is forgotten first.
+pub const ACKNOWLEDGED_SLICES_MAX: usize = PLANNED_SLICES_MAX;
 
 /// Slices of a partition that may be planned and not stored.
 pub const KAFKA_PLAN_SLICES_MAX: usize = 64;
@@ -340,3 +363,4 @@ const _: () = assert!(
     64 + (KAFKA_PLAN_SLICES_MAX * (8 + 10 + 1 + 5 + 10 + 8) + 16).div_ceil(3) * 4 <= KAFKA_PLAN_BYTES_MAX,
     "the longest plan fits, each slice with a config of its own"
 );
+const _: () = assert!(METRICS_HEAD_MS < METRICS_CONNECTION_MS && PING_ANSWER_MS < PING_MS);

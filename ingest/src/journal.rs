@@ -97,7 +97,7 @@ pub mod testing;
 pub use disk::{Directory, Disk, DiskFile, LockedDirectory};
 pub use error::{DiskError, OpenError, Refusal, WriteError};
 pub use format::{ConfigHash, FORMAT_VERSION, JournaledSlice, Machine, SourceNumber};
-pub use inspect::{Behind, Condition, Holder, Inspection, SegmentFile, inspect};
+pub use inspect::{Behind, Condition, Holder, Inspection, SegmentFile, inspect, kept_config};
 pub use state::KnownSource;
 
 use disk::append_all;

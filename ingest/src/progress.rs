@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use longshore_core::dead_letter::Reason;
+use longshore_core::limits::{PRODUCTS_COUNTED_BYTES_MAX, PRODUCTS_COUNTED_MAX};
 
 use crate::sink::{LoadedSlice, Stored};
 
@@ -22,7 +23,7 @@ pub struct Progress {
     pub dead: AtomicU64,
     /// Attempts that failed and were repeated.
     pub retries: AtomicU64,
-    totals: Mutex<Totals>,
+    sums: Mutex<Sums>,
 }
 
 /// What a run did. `records == loaded + dead + filtered + duplicates`.
@@ -44,12 +45,37 @@ pub struct Totals {
     pub duplicates: u64,
     /// Dead letters by reason.
     pub dead_by_reason: BTreeMap<Reason, u64>,
-    /// Rows by product.
+    /// Rows by product, as far as products are counted one by one.
     pub rows_by_product: BTreeMap<Arc<str>, u64>,
+    /// Rows of all other products: without a dictionary anything may be one.
+    pub rows_of_other_products: u64,
     /// Slices that the ledger had already; not part of the figures above.
     pub skipped_slices: u64,
     /// Bytes of those.
     pub skipped_bytes: u64,
+}
+
+/// Totals, and what bounds them.
+#[derive(Debug, Default)]
+struct Sums {
+    totals: Totals,
+    /// Bytes of the names of products that are counted one by one.
+    product_bytes: usize,
+}
+
+impl Sums {
+    /// A product's rows; those of the others once as many products are counted as may be.
+    fn of_product(&mut self, product: &Arc<str>) -> &mut u64 {
+        let totals = &mut self.totals;
+        if !totals.rows_by_product.contains_key(product) {
+            let bytes = self.product_bytes + product.len();
+            if totals.rows_by_product.len() >= PRODUCTS_COUNTED_MAX || bytes > PRODUCTS_COUNTED_BYTES_MAX {
+                return &mut totals.rows_of_other_products;
+            }
+            self.product_bytes = bytes;
+        }
+        totals.rows_by_product.entry(product.clone()).or_default()
+    }
 }
 
 impl Progress {
@@ -66,7 +92,8 @@ impl Progress {
         let dead = decoded.dead.len() as u64 + rejected + event_times;
         self.loaded.fetch_add(loaded, Ordering::Relaxed);
         self.dead.fetch_add(dead, Ordering::Relaxed);
-        let mut totals = self.totals.lock().expect("no panic while counting");
+        let mut sums = self.sums.lock().expect("no panic while counting");
+        let totals = &mut sums.totals;
         totals.bytes += slice.meta.end - slice.meta.start;
         totals.slices += 1;
         totals.records += decoded.records;
@@ -83,22 +110,56 @@ impl Progress {
             }
         }
         for (product, rows) in &decoded.rows_by_product {
-            *totals.rows_by_product.entry(product.clone()).or_default() += rows;
+            *sums.of_product(product) += rows;
         }
         for (product, rows) in stored.duplicates.iter().chain(&stored.rejected).chain(&stored.event_times) {
-            *totals.rows_by_product.entry(product.clone()).or_default() -= rows;
+            *sums.of_product(product) -= rows;
         }
     }
 
     /// Counts a slice that the ledger had already.
     pub(crate) fn skipped(&self, bytes: u64) {
-        let mut totals = self.totals.lock().expect("no panic while counting");
+        let totals = &mut self.sums.lock().expect("no panic while counting").totals;
         totals.skipped_slices += 1;
         totals.skipped_bytes += bytes;
     }
 
     /// What was done so far.
     pub fn totals(&self) -> Totals {
-        self.totals.lock().expect("no panic while counting").clone()
+        self.sums.lock().expect("no panic while counting").totals.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_without_end_are_counted_together_and_no_row_is_forgotten() {
+        let mut sums = Sums::default();
+        let count = PRODUCTS_COUNTED_MAX as u64 + 1_000;
+        for round in 1..=2 {
+            for number in 0..count {
+                *sums.of_product(&number.to_string().into()) += 3;
+                // One of them was a duplicate.
+                *sums.of_product(&number.to_string().into()) -= 1;
+            }
+            assert_eq!(sums.totals.rows_by_product.len(), PRODUCTS_COUNTED_MAX);
+            assert_eq!(sums.totals.rows_by_product["7"], round * 2);
+            assert_eq!(sums.totals.rows_of_other_products, round * 2 * 1_000);
+        }
+        let all = sums.totals.rows_by_product.values().sum::<u64>() + sums.totals.rows_of_other_products;
+        assert_eq!(all, count * 4);
+    }
+
+    #[test]
+    fn the_names_of_products_are_bounded_too() {
+        let mut sums = Sums::default();
+        let names = (0..20_u64).map(|number| Arc::<str>::from(format!("{number:0width$}", width = 1 << 20)));
+        names.for_each(|name| *sums.of_product(&name) += 1);
+        assert_eq!((sums.totals.rows_by_product.len(), sums.totals.rows_of_other_products), (8, 12));
+        // One that is short still finds room, and keeps it.
+        *sums.of_product(&"".into()) += 1;
+        assert_eq!(sums.totals.rows_by_product.len(), 9);
     }
 }

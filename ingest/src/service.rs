@@ -13,13 +13,13 @@
 //!
 //! A feed that fails is dropped once all that it gave away has come back, and made again after a while.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::Ordering;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
-use longshore_core::decode::{Decoder, Scratch};
+use longshore_core::decode::Scratch;
 use longshore_core::limits::{
     AWAY_MS_MAX, BEHIND_AWAY_MS, FEED_WAIT_MS, PLANNED_AT_ONCE, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD,
 };
@@ -29,37 +29,18 @@ use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, Ticket};
 use crate::journal::ConfigHash;
 use crate::memory::{Memory, Permit};
 use crate::retry::{RetryPolicy, sleep_unless};
-use crate::sink::{Attempts, LoadedSlice, RejectedRow, Sink, SinkError, Stored};
+use crate::sink::{Attempts, LoadedSlice, RejectedRow, SinkError, Stored};
 use crate::turns::Turns;
 
 mod board;
+mod leased;
+mod plans;
 
 pub use board::Board;
+pub use plans::{Plan, Plans};
 
 use board::Pause;
-
-/// How slices that were cut under one config are processed.
-pub struct Plan {
-    /// From bytes to columns.
-    pub decoder: Decoder,
-    /// Where the columns go.
-    pub sink: Box<dyn Sink + Send>,
-}
-
-/// What a service has to know of the world beyond it.
-pub trait Plans: Sync {
-    /// How to process slices of this config. It is asked once a slice, so it should remember.
-    ///
-    /// # Errors
-    /// Why it cannot be processed now, for the operator; it is asked again.
-    fn plan(&self, config: ConfigHash) -> Result<Arc<Plan>, String>;
-
-    /// The text of the config that new slices are planned under, and its number, which grows when it is another.
-    fn current(&self) -> (u64, Arc<str>);
-
-    /// Which of these slices are stored, whole.
-    fn stored(&self, slices: &[SliceId]) -> Result<std::collections::HashSet<SliceId>, SinkError>;
-}
+use leased::Leased;
 
 /// Makes a feed, at start and after it failed.
 pub type MakeFeed<'a> = Box<dyn FnMut() -> Result<Box<dyn Feed>, FeedError> + Send + 'a>;
@@ -97,16 +78,20 @@ pub fn run(feeds: Vec<MakeFeed<'_>>, plans: &dyn Plans, options: &ServiceOptions
     let (rejected, away) = Default::default();
     let service = Service { plans, options, board, rejected, away, stopped_at: OnceLock::new(), begin: Instant::now() };
     let (backs_send, backs): (Vec<_>, Vec<_>) = feeds.iter().map(|_| unbounded()).unzip();
+    let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Set whichever way this is left.
+        let _ended = SetWhenDropped(&ended);
+        scope.spawn(|| service.keep_deadline(&ended));
         for _ in 0..options.workers {
             let (cut, decoded_send) = (cut.clone(), decoded_send.clone());
             let (service, backs) = (&service, &backs_send);
-            scope.spawn(move || service.decode(&cut, &decoded_send, backs));
+            scope.spawn(move || service.board.alive("a decode thread", || service.decode(&cut, &decoded_send, backs)));
         }
         for _ in 0..options.inserts_in_flight {
             let decoded = decoded.clone();
             let (service, backs) = (&service, &backs_send);
-            scope.spawn(move || service.insert(&decoded, backs));
+            scope.spawn(move || service.board.alive("an insert thread", || service.insert(&decoded, backs)));
         }
         // The threads' handles must be the only ones, so that ends travel from stage to stage.
         drop((cut, decoded, decoded_send));
@@ -116,7 +101,8 @@ pub fn run(feeds: Vec<MakeFeed<'_>>, plans: &dyn Plans, options: &ServiceOptions
             .enumerate()
             .map(|(number, (make, back))| {
                 let (service, cut_send) = (&service, cut_send.clone());
-                scope.spawn(move || service.feed(number, make, &cut_send, &back))
+                let feed = move || service.feed(number, make, &cut_send, &back);
+                scope.spawn(move || service.board.alive("a feed's thread", feed))
             })
             .collect();
         drop(cut_send);
@@ -127,6 +113,15 @@ pub fn run(feeds: Vec<MakeFeed<'_>>, plans: &dyn Plans, options: &ServiceOptions
             false => Ended::InDoubt,
         }
     })
+}
+
+/// Sets a flag when it goes out of scope.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// A slice on its way, with whom it comes from.
@@ -157,9 +152,9 @@ struct Service<'a> {
     options: &'a ServiceOptions,
     board: &'a Board,
     /// What the sinks have rejected of slices that are read again.
-    rejected: Mutex<HashMap<SliceId, Vec<RejectedRow>>>,
+    rejected: Mutex<Leased<Vec<RejectedRow>>>,
     /// How long slices that were given back were left alone the last time.
-    away: Mutex<HashMap<SliceId, Duration>>,
+    away: Mutex<Leased<Duration>>,
     /// When the wish for an end was first seen, by whichever thread.
     stopped_at: OnceLock<Instant>,
     begin: Instant,
@@ -169,6 +164,16 @@ impl Service<'_> {
     /// The time for draining is over. Every thread that waits asks by itself, since any of the others may be stuck behind it.
     fn aborted(&self) -> bool {
         self.board.stopping() && self.stopped_at.get_or_init(Instant::now).elapsed() >= self.options.drain
+    }
+
+    /// Has everything that waits for the world beyond fail once the time for draining is over.
+    fn keep_deadline(&self, ended: &AtomicBool) {
+        while !ended.load(Ordering::Acquire) {
+            if self.aborted() {
+                return self.plans.give_up();
+            }
+            std::thread::sleep(SLEEP_STEP);
+        }
     }
 
     /// A feed's thread. True if all that it gave away was stored.
@@ -187,6 +192,7 @@ impl Service<'_> {
                     match running.until_stopped() {
                         Ok(drained) => return drained,
                         Err(error) => {
+                            self.board.feed_rests(number);
                             wait = self.options.retry.wait_first;
                             running.wait_for_all();
                             error
@@ -237,7 +243,7 @@ impl Service<'_> {
             });
             let outcome = plan.decoder.decode(&what.slice, &mut scratches[at].1);
             permit.resize(plan.decoder.stored_bytes_max(&outcome, in_doubt));
-            let rejected = match lock(&self.rejected).get(&what.meta.id) {
+            let rejected = match lock(&self.rejected).get(what.meta.id) {
                 Some(rows) => plan.decoder.dead_letters(&what.slice, rows),
                 None => Vec::new(),
             };
@@ -271,7 +277,7 @@ impl Service<'_> {
         let mut turns = Turns::new(decoded, self.options.retry.wait_max);
         while let Some(mut turn) = turns.next(|| self.aborted()) {
             let Item { feed, ticket, in_doubt, lease, what, .. } = &turn.what;
-            let (feed, ticket, id) = (*feed, *ticket, what.loaded.meta.id);
+            let (feed, ticket, id, lease) = (*feed, *ticket, what.loaded.meta.id, &lease.clone());
             let back = match self.store(what, *in_doubt, lease) {
                 Fate::Stored(became) => {
                     self.board.progress.stored(&what.loaded, &became);
@@ -286,7 +292,7 @@ impl Service<'_> {
                     if turns.later_or_back(turn, self.options.memory.is_short()).is_none() {
                         continue;
                     }
-                    Back::Again(ticket, self.leave_alone(id, BEHIND_AWAY))
+                    Back::Again(ticket, self.leave_alone(id, BEHIND_AWAY, lease))
                 }
                 Fate::Stuck(why) => {
                     let wait = self.options.retry.wait_max;
@@ -296,27 +302,27 @@ impl Service<'_> {
                     if turns.aside_or_back(turn, self.options.memory.is_short()).is_none() {
                         continue;
                     }
-                    Back::Again(ticket, self.leave_alone(id, wait))
+                    Back::Again(ticket, self.leave_alone(id, wait, lease))
                 }
                 Fate::Rejected(rows) => {
-                    lock(&self.rejected).insert(id, rows);
+                    lock(&self.rejected).insert(id, rows, lease);
                     Back::Again(ticket, Duration::ZERO)
                 }
                 Fate::Dropped => Back::Dropped,
             };
             if matches!(back, Back::Stored(_) | Back::Dropped) {
-                lock(&self.rejected).remove(&id);
-                lock(&self.away).remove(&id);
+                lock(&self.rejected).remove(id);
+                lock(&self.away).remove(id);
             }
             let _ = backs[feed].send(back);
         }
     }
 
     /// For how long a slice is given back: the double each time, so that many of them leave time for others.
-    fn leave_alone(&self, slice: SliceId, first: Duration) -> Duration {
+    fn leave_alone(&self, slice: SliceId, first: Duration, lease: &Lease) -> Duration {
         let mut away = lock(&self.away);
-        let wait = away.get(&slice).map_or(first, |last| (*last * 2).min(AWAY_MAX.max(first)));
-        away.insert(slice, wait);
+        let wait = away.get(slice).map_or(first, |last| (*last * 2).min(AWAY_MAX.max(first)));
+        away.insert(slice, wait, lease);
         wait
     }
 
@@ -353,6 +359,10 @@ impl Service<'_> {
                 },
                 Err(error) => error,
             };
+            if self.aborted() {
+                tracing::debug!("{}: {error}", loaded.meta);
+                return Fate::Dropped;
+            }
             self.board.progress.retries.fetch_add(1, Ordering::Relaxed);
             away_since.get_or_insert_with(Instant::now);
             let what = format!("{}: {error}", loaded.meta);
@@ -442,6 +452,7 @@ impl<'a> Running<'a> {
         let mut planned = Vec::new();
         let mut all_stored = true;
         loop {
+            self.service.board.feed_steps(self.number);
             all_stored &= self.take_back(Duration::ZERO)?;
             self.take_config()?;
             self.tell_status();
@@ -449,6 +460,8 @@ impl<'a> Running<'a> {
             if self.service.board.stopping() {
                 self.feed.drain();
                 if self.under_way == 0 {
+                    self.told = None;
+                    self.tell_status();
                     self.feed.close()?;
                     return Ok(all_stored && self.feed.in_doubt().is_empty());
                 }

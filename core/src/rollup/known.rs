@@ -107,6 +107,12 @@ impl KnownUsers {
         self.keys
     }
 
+    /// Forgets everybody: the store may have lost what it acknowledged.
+    pub fn clear(&mut self) {
+        self.buckets.fill(Bucket::FREE);
+        self.users = 0;
+    }
+
     /// Bytes that the table takes.
     pub fn bytes(&self) -> usize {
         self.buckets.len() * size_of::<Bucket>()
@@ -186,6 +192,16 @@ mod tests {
             assert_eq!(known.first(user(1)), Some(first));
         }
         assert_eq!(known.first(user(2)), None);
+    }
+
+    #[test]
+    fn cleared_it_knows_nobody_and_learns_again() {
+        let mut known = KnownUsers::new(UserKeys::random(), 1 << 20);
+        (0..5_000).for_each(|n| known.acknowledge(&sighting(n, 7)));
+        known.clear();
+        assert!((0..5_000).all(|n| known.first(user(n)).is_none()));
+        (0..5_000).for_each(|n| known.acknowledge(&sighting(n, 9)));
+        assert_eq!(known.first(user(4_999)), Some(9));
     }
 
     #[test]

@@ -188,11 +188,18 @@ fn segments(dir: &Path, names: &[String]) -> Vec<SegmentFile> {
     names.iter().filter_map(segment).collect()
 }
 
+/// The text of a config that slices in doubt were cut under, as a journal keeps it; `None` if there is no such one in it, or
+/// another text. Locks nothing.
+pub fn kept_config(dir: &Path, hash: ConfigHash) -> Option<String> {
+    let bytes = Directory::new(dir).read(&names::config(hash), JOURNAL_CONFIG_BYTES_MAX).ok()?;
+    names::text_of(hash, bytes)
+}
+
 fn bad_configs(directory: &Directory, in_doubt: &[JournaledSlice]) -> Vec<ConfigHash> {
     let needed: BTreeSet<ConfigHash> = in_doubt.iter().map(|slice| slice.config).collect();
     let good = |hash: ConfigHash| {
         let bytes = directory.read(&names::config(hash), JOURNAL_CONFIG_BYTES_MAX).ok();
-        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).is_some_and(|text| ConfigHash::of(&text) == hash)
+        bytes.is_some_and(|bytes| names::text_of(hash, bytes).is_some())
     };
     needed.into_iter().filter(|&hash| !good(hash)).collect()
 }

@@ -26,6 +26,11 @@ pub(super) fn config(hash: ConfigHash) -> String {
     format!("config-{hash}.toml")
 }
 
+/// The text of a config, if these are its bytes.
+pub(super) fn text_of(hash: ConfigHash, bytes: Vec<u8>) -> Option<String> {
+    String::from_utf8(bytes).ok().filter(|text| ConfigHash::of(text) == hash)
+}
+
 /// Hash of the config with this name.
 pub(super) fn config_hash(name: &str) -> Option<ConfigHash> {
     let digits = name.strip_prefix("config-")?.strip_suffix(".toml")?;

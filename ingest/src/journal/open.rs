@@ -105,8 +105,7 @@ fn read_configs<D: Disk>(disk: &D, in_doubt: &[JournaledSlice]) -> Result<BTreeM
     }
     let mut configs = BTreeMap::new();
     for (hash, slices) in slices {
-        let name = names::config(hash);
-        let file = disk.dir().join(&name);
+        let (name, file) = (names::config(hash), disk.dir().join(names::config(hash)));
         let bytes = match disk.read(&name, JOURNAL_CONFIG_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -114,8 +113,8 @@ fn read_configs<D: Disk>(disk: &D, in_doubt: &[JournaledSlice]) -> Result<BTreeM
             }
             Err(error) => return Err(disk_error(disk, "read", &name)(error).into()),
         };
-        let text = String::from_utf8(bytes).ok().filter(|text| ConfigHash::of(text) == hash);
         let expected = || "the config's text as it was given, of the hash that its name says".to_owned();
+        let text = names::text_of(hash, bytes);
         let text = text.ok_or_else(|| OpenError::Damaged { file, offset: 0, expected: expected() })?;
         configs.insert(hash, text);
     }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use longshore_core::limits::LIVE_STEP_MS_MAX;
 use longshore_core::slice::SliceId;
 
 use super::lock;
@@ -26,6 +28,10 @@ pub struct Board {
     /// Feeds by their numbers that do not run, and why.
     failing: Mutex<BTreeMap<usize, String>>,
     sources: Mutex<HashMap<usize, Vec<SourceStatus>>>,
+    /// When the feeds that run began their last step, by their numbers.
+    steps: Mutex<BTreeMap<usize, Instant>>,
+    /// Threads that panicked.
+    fallen: Mutex<Vec<&'static str>>,
 }
 
 /// Why a slice is paused.
@@ -61,6 +67,36 @@ impl Board {
         lock(&self.failing).values().cloned().collect()
     }
 
+    /// Why the process does not work any more, and only a new start helps: a thread that panicked, a feed that makes no step.
+    /// A ClickHouse, a broker or a disk that is away is none of it, as long as it is waited for in order.
+    pub fn stuck(&self) -> Vec<String> {
+        let limit = Duration::from_millis(LIVE_STEP_MS_MAX);
+        let steps = lock(&self.steps);
+        let longest = steps.values().map(Instant::elapsed).max().filter(|step| *step > limit);
+        let fallen =
+            lock(&self.fallen).iter().map(|what| format!("{what} panicked, as the log says")).collect::<Vec<_>>();
+        let stalled = longest.map(|step| {
+            format!("a feed has been in one step for {} s: a disk or a broker that hangs, or a bug", step.as_secs())
+        });
+        fallen.into_iter().chain(stalled).collect()
+    }
+
+    /// Runs a thread's work; that it panicked stays on the board, since nobody may be waiting for its end.
+    pub(super) fn alive<T>(&self, thread: &'static str, work: impl FnOnce() -> T) -> T {
+        let _alive = Alive { board: self, thread };
+        work()
+    }
+
+    /// A feed begins a step.
+    pub(super) fn feed_steps(&self, feed: usize) {
+        lock(&self.steps).insert(feed, Instant::now());
+    }
+
+    /// A feed is not stepped from now on.
+    pub(super) fn feed_rests(&self, feed: usize) {
+        lock(&self.steps).remove(&feed);
+    }
+
     pub(super) fn stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
@@ -68,7 +104,9 @@ impl Board {
     /// A slice waits for another one that is not stored, or for somebody. It counts as paused until its next attempt, or until
     /// it is another engine's.
     pub(super) fn slice_waits(&self, slice: SliceId, why: String, lease: &Lease) {
-        lock(&self.paused).insert(slice, Paused { why, lease: lease.clone() });
+        let mut paused = lock(&self.paused);
+        paused.retain(|_, paused| paused.lease.held());
+        paused.insert(slice, Paused { why, lease: lease.clone() });
     }
 
     pub(super) fn sources_are(&self, feed: usize, status: Vec<SourceStatus>) {
@@ -81,6 +119,20 @@ impl Board {
 
     pub(super) fn feed_runs(&self, feed: usize) {
         lock(&self.failing).remove(&feed);
+    }
+}
+
+/// A thread that works.
+struct Alive<'a> {
+    board: &'a Board,
+    thread: &'static str,
+}
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(&self.board.fallen).push(self.thread);
+        }
     }
 }
 
@@ -116,6 +168,25 @@ mod tests {
 
     use super::*;
     use crate::lease::Term;
+
+    #[test]
+    fn a_thread_that_panicked_and_a_feed_that_makes_no_step_are_said() {
+        let board = Board::default();
+        board.alive("an insert thread", || board.feed_steps(0));
+        assert!(board.stuck().is_empty());
+        std::thread::scope(|scope| {
+            let panics = scope.spawn(|| board.alive("a decode thread", || panic!("a broken invariant")));
+            assert!(panics.join().is_err());
+        });
+        assert_eq!(board.stuck(), ["a decode thread panicked, as the log says"]);
+        let Some(long_ago) = Instant::now().checked_sub(Duration::from_millis(LIVE_STEP_MS_MAX + 1_000)) else {
+            return;
+        };
+        lock(&board.steps).insert(0, long_ago);
+        assert!(board.stuck()[1].starts_with("a feed has been in one step for 121 s"), "{:?}", board.stuck());
+        board.feed_rests(0);
+        assert_eq!(board.stuck().len(), 1);
+    }
 
     #[test]
     fn what_became_another_engines_is_not_paused_here() {

@@ -6,10 +6,12 @@ use std::sync::atomic::AtomicU64;
 
 use longshore_core::config::{self, Env};
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
+use longshore_core::decode::Decoder;
 
 use super::*;
 use crate::cut::{CutSlice, Of};
 use crate::feed::SourceStatus;
+use crate::sink::Sink;
 
 const CONFIG: &str = r#"
 version = 1
@@ -160,7 +162,8 @@ impl Sink for Backwards {
     }
 }
 
-struct OnePlan(Arc<Plan>);
+/// A plan, and whether its sink need not be waited for any more.
+struct OnePlan(Arc<Plan>, Arc<AtomicBool>);
 
 impl Plans for OnePlan {
     fn plan(&self, config: ConfigHash) -> Result<Arc<Plan>, String> {
@@ -175,6 +178,25 @@ impl Plans for OnePlan {
     fn stored(&self, _: &[SliceId]) -> Result<HashSet<SliceId>, SinkError> {
         unreachable!("nothing is in doubt")
     }
+
+    fn give_up(&self) {
+        self.1.store(true, Ordering::Release);
+    }
+}
+
+/// Takes one slice, and does not answer for the next ones until it is given up.
+struct Hanging(AtomicU64, Arc<AtomicBool>);
+
+impl Sink for Hanging {
+    fn write(&self, _: &LoadedSlice) -> Result<Stored, SinkError> {
+        if self.0.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Ok(Stored::default());
+        }
+        while !self.1.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(SinkError::Retry { detail: "given up".into() })
+    }
 }
 
 /// Runs `slices` against a sink that refuses `failures` attempts, and stops once `until` says so. Which are done.
@@ -188,9 +210,18 @@ fn serve_into(
     slices: u64,
     until: impl Fn(&Board, &BTreeSet<u64>) -> bool + Sync,
 ) -> (Ended, BTreeSet<u64>) {
+    serve_until_given_up((sink, Arc::default()), slices, until)
+}
+
+/// The same into a sink that sees when it is given up.
+fn serve_until_given_up(
+    (sink, given_up): (Box<dyn Sink + Send>, Arc<AtomicBool>),
+    slices: u64,
+    until: impl Fn(&Board, &BTreeSet<u64>) -> bool + Sync,
+) -> (Ended, BTreeSet<u64>) {
     let config = config::parse(CONFIG, Path::new("test.toml"), &Env::new()).expect("a valid config");
     let decoder = Decoder::new(&config, None, None).expect("a decoder");
-    let plans = OnePlan(Arc::new(Plan { decoder, sink }));
+    let plans = OnePlan(Arc::new(Plan { decoder, sink }), given_up);
     let (board, done) = (Board::default(), Arc::new(Mutex::new(BTreeSet::new())));
     let options = ServiceOptions {
         workers: 2,
@@ -235,6 +266,22 @@ fn everything_is_stored_and_told_once() {
 fn a_sink_that_stays_away_does_not_keep_a_service_from_its_end() {
     let (ended, done) = serve(u64::MAX, u64::MAX, |board, _| board.progress.retries.load(Ordering::Relaxed) > 10);
     assert_eq!((ended, done), (Ended::InDoubt, BTreeSet::new()));
+}
+
+#[test]
+fn a_sink_that_does_not_answer_is_given_up_when_the_time_for_draining_is_over() {
+    let given_up = Arc::new(AtomicBool::new(false));
+    let sink = Box::new(Hanging(AtomicU64::new(0), given_up.clone()));
+    let (ended, done) = serve_until_given_up((sink, given_up.clone()), u64::MAX, |_, done| done.len() == 1);
+    assert_eq!((ended, done.len(), given_up.load(Ordering::Acquire)), (Ended::InDoubt, 1, true));
+}
+
+#[test]
+fn an_end_in_time_gives_nothing_up() {
+    let given_up = Arc::new(AtomicBool::new(false));
+    let sink = Box::new(AwayFor(AtomicU64::new(0)));
+    let (ended, _) = serve_until_given_up((sink, given_up.clone()), 3, |_, done| done.len() == 3);
+    assert_eq!((ended, given_up.load(Ordering::Acquire)), (Ended::Drained, false));
 }
 
 #[test]

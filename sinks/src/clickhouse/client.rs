@@ -14,7 +14,9 @@ use longshore_core::config::{Secret, UrlSpec, WireCompression};
 use tokio::runtime::Runtime;
 use url::{Host, Url};
 
+use super::calls::Calls;
 use super::error::{ClientError, ConnectError};
+use super::life::Lives;
 use super::tls;
 
 /// Versions from here on remember in which granules a condition matches nothing, and several of them remember too many, so
@@ -63,6 +65,8 @@ impl Connection {
 #[derive(Clone)]
 pub struct ClickHouse {
     runtime: Arc<Runtime>,
+    calls: Calls,
+    lives: Lives,
     client: clickhouse::Client,
     database: String,
     /// The server is on this machine.
@@ -84,6 +88,11 @@ impl std::fmt::Debug for ClickHouse {
 impl ClickHouse {
     /// Connects, logs in and checks the version. Does not need the database to exist.
     pub fn connect(connection: &Connection) -> Result<Self, ConnectError> {
+        Self::connect_while(connection, &Calls::default())
+    }
+
+    /// The same, for as long as its calls may go on.
+    pub fn connect_while(connection: &Connection, calls: &Calls) -> Result<Self, ConnectError> {
         let url = parse_url(&connection.url)?;
         let place = url.as_str().trim_end_matches('/').to_owned();
         let compression = match connection.compression {
@@ -92,7 +101,8 @@ impl ClickHouse {
             WireCompression::Auto if is_loopback(&url) => clickhouse::Compression::None,
             WireCompression::Auto => clickhouse::Compression::Lz4,
         };
-        let client = tls::http_client(&url, connection.ca_file.as_deref())?
+        let lives = Lives::default();
+        let client = tls::http_client(&url, connection.ca_file.as_deref(), &lives)?
             .with_url(url.as_str())
             .with_user(&connection.user)
             .with_password(connection.password.expose())
@@ -106,6 +116,8 @@ impl ClickHouse {
             .map_err(ConnectError::Runtime)?;
         let this = ClickHouse {
             runtime: Arc::new(runtime),
+            calls: calls.clone(),
+            lives,
             client,
             database: connection.database.clone(),
             is_local: is_loopback(&url),
@@ -167,9 +179,18 @@ impl ClickHouse {
     ) -> Result<Vec<Vec<String>>, ClientError> {
         let query = self.client.query_raw(sql);
         let query = settings.into_iter().fold(query, |query, (name, value)| query.with_setting(name, value));
+        self.answer(QUERY_TIMEOUT, query)
+    }
+
+    /// The rows of a query that has to be answered within this time.
+    pub(super) fn rows_within(&self, limit: Duration, sql: &str) -> Result<Vec<Vec<String>>, ClientError> {
+        self.answer(limit, self.client.query_raw(sql))
+    }
+
+    fn answer(&self, limit: Duration, query: clickhouse::query::Query) -> Result<Vec<Vec<String>>, ClientError> {
         let text = self.block_on(async {
             let answer = async { query.fetch_bytes("TabSeparated")?.collect().await };
-            match tokio::time::timeout(QUERY_TIMEOUT, answer).await {
+            match tokio::time::timeout(limit, answer).await {
                 Ok(answer) => Ok(answer?),
                 Err(_) => Err(ClientError::TimedOut),
             }
@@ -207,6 +228,15 @@ impl ClickHouse {
         self.block_on(async { Ok(query.execute().await?) })
     }
 
+    pub(super) fn lives(&self) -> &Lives {
+        &self.lives
+    }
+
+    /// Gives up all calls; see [`Calls::end`].
+    pub fn give_up(&self) {
+        self.calls.end();
+    }
+
     /// The client, for inserts.
     pub(super) fn client(&self) -> &clickhouse::Client {
         &self.client
@@ -214,7 +244,7 @@ impl ClickHouse {
 
     /// Runs a future on this thread while the runtime's threads do its I/O.
     pub(super) fn block_on<T>(&self, future: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
-        self.runtime.handle().block_on(future)
+        self.runtime.handle().block_on(self.calls.unless_ended(future))
     }
 }
 

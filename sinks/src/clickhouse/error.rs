@@ -98,6 +98,9 @@ pub enum ClientError {
     /// No answer in time.
     #[error("ClickHouse did not answer in time")]
     TimedOut,
+    /// Nobody waits for the answer any more.
+    #[error("the call was given up, since the time for it is over")]
+    GivenUp,
     /// The certificate was not accepted, or the other side does not speak TLS.
     #[error("TLS with ClickHouse failed: {0}")]
     Tls(String),
@@ -114,7 +117,7 @@ impl ClientError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             ClientError::Server(exception) => exception.kind(),
-            ClientError::Network(_) | ClientError::TimedOut => ErrorKind::Retry,
+            ClientError::Network(_) | ClientError::TimedOut | ClientError::GivenUp => ErrorKind::Retry,
             ClientError::Foreign(text) if GATEWAY_ANSWERS.iter().any(|answer| text.contains(answer)) => {
                 ErrorKind::Retry
             }
@@ -297,6 +300,7 @@ impl ConnectError {
         match error {
             ClientError::Network(detail) => ConnectError::Unreachable { place, detail },
             ClientError::TimedOut => ConnectError::Unreachable { place, detail: "no answer in time".to_owned() },
+            ClientError::GivenUp => ConnectError::Unreachable { place, detail: "no answer yet".to_owned() },
             ClientError::Tls(detail) => ConnectError::Tls { place, detail },
             ClientError::Foreign(detail) => ConnectError::NotClickHouse { place, detail },
             ClientError::Server(exception) if is_authentication(exception.code) => {

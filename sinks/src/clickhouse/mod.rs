@@ -3,12 +3,14 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `client.rs`, `tls.rs` | the connection, its threads, plain queries |
+//! | `calls.rs` | an end to all of its calls |
 //! | `error.rs`, `codes.rs` | what can fail, and what it asks of us |
 //! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
 //! | `reasons.rs` | the dead letters as analysts see them |
 //! | `preflight.rs`, `durability.rs` | what server and tables can promise, and why not more |
 //! | `guarded.rs` | a sink that asks that again after a failure |
+//! | `life.rs` | whether it is still the server that acknowledged what was sent |
 //! | `store.rs` | what the sink asks of a server, so that a twin can stand in for it |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
 //! | `resume.rs`, `counted.rs` | completing a slice that is stored in part, and whether a rollup has counted it |
@@ -21,6 +23,7 @@
 
 mod acknowledged;
 mod apply;
+mod calls;
 mod check;
 mod claims;
 mod client;
@@ -36,6 +39,7 @@ mod guarded;
 mod insert;
 mod ledger;
 mod left_out;
+mod life;
 mod partials;
 mod preflight;
 mod reasons;
@@ -53,6 +57,7 @@ mod types;
 mod work;
 
 pub use apply::ApplyError;
+pub use calls::Calls;
 pub use check::{Difference, MISSING};
 pub use claims::Claim;
 pub use client::{ClickHouse, Connection, VERSION_MIN};
@@ -61,6 +66,7 @@ pub use counted::{Added, Counted, Minutes, Probe};
 pub use ddl::{CONFIGS, DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
 pub use error::{ClientError, ConnectError, ServerException};
 pub use guarded::{Failures, GuardedSink};
+pub use life::Life;
 pub use preflight::{Grade, Preflight, Reason, preflight};
 pub use reasons::DEAD_LETTER_REASONS;
 pub use rollup_ddl::{Feed, Rollup, Select, View};

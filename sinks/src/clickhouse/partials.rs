@@ -18,6 +18,7 @@ use longshore_core::rollup::sample::{StateSample, state_samples};
 
 use super::client::ClickHouse;
 use super::error::ClientError;
+use super::life::Life;
 use super::rollup_ddl::target_name;
 use super::sql::quote_text;
 use super::types::{clickhouse_type, plain};
@@ -28,6 +29,8 @@ use super::work::work;
 pub(super) struct Partials {
     aggregator: Aggregator,
     rollups: Vec<Target>,
+    /// The server's life that what is known was acknowledged in.
+    life: Mutex<Life>,
 }
 
 /// A rollup's table.
@@ -51,6 +54,15 @@ pub(super) struct Insert {
     rollup: usize,
     pub(super) rows: RecordBatch,
     sightings: Vec<Sighting>,
+    /// The life that this was made for: one that ended meanwhile acknowledges nothing.
+    life: Life,
+}
+
+impl Insert {
+    /// The number of the server that this was made for.
+    pub(super) fn server(&self) -> u64 {
+        self.life.server
+    }
 }
 
 impl Partials {
@@ -80,23 +92,39 @@ impl Partials {
             });
             Target { table: target_name(spec), known }
         });
-        Some(Partials { aggregator: Aggregator::new(config, keys), rollups: rollups.collect() })
+        Some(Partials { aggregator: Aggregator::new(config, keys), rollups: rollups.collect(), life: Mutex::default() })
+    }
+
+    /// The server lives this life now. After another one it may have lost users that it had acknowledged: they are sent again.
+    pub(super) fn lives(&self, life: Life) {
+        let mut known = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known < life {
+            *known = life;
+            self.rollups.iter().filter_map(|target| target.known.as_ref()).for_each(|known| known.users().clear());
+        }
     }
 
     /// What a batch of events adds to the rollups, in the order of the config, one at a time. Users that ClickHouse is known
     /// to have are left out. Waits until there is memory for it, which is given back with the iterator.
     pub(super) fn inserts<'b>(&'b self, events: &'b RecordBatch) -> impl Iterator<Item = Insert> + 'b {
         let permit = work(self.aggregator.bytes_max(events));
+        let life = *self.life.lock().unwrap_or_else(PoisonError::into_inner);
         self.aggregator.aggregate(events).enumerate().map(move |(rollup, partial)| {
             let _held = &permit;
-            match partial {
-                Partial::Groups(rows) => Insert { rollup, rows, sightings: Vec::new() },
+            let (rows, sightings) = match partial {
+                Partial::Groups(rows) => (rows, Vec::new()),
                 Partial::Sightings(sightings) => self.new_users(rollup, events, sightings),
-            }
+            };
+            Insert { rollup, rows, sightings, life }
         })
     }
 
-    fn new_users(&self, rollup: usize, events: &RecordBatch, mut sightings: Vec<Sighting>) -> Insert {
+    fn new_users(
+        &self,
+        rollup: usize,
+        events: &RecordBatch,
+        mut sightings: Vec<Sighting>,
+    ) -> (RecordBatch, Vec<Sighting>) {
         if let Some(known) = &self.rollups[rollup].known {
             let users = known.users();
             sightings.retain(|sighting| match users.first(sighting.user) {
@@ -104,7 +132,7 @@ impl Partials {
                 None => true,
             });
         }
-        Insert { rollup, rows: self.aggregator.first_seen(rollup, events, &sightings), sightings }
+        (self.aggregator.first_seen(rollup, events, &sightings), sightings)
     }
 
     /// The table that an insert is for.
@@ -114,6 +142,10 @@ impl Partials {
 
     /// Remembers that ClickHouse has these rows.
     pub(super) fn acknowledge(&self, insert: &Insert) {
+        let life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        if *life != insert.life {
+            return;
+        }
         if let Some(known) = &self.rollups[insert.rollup].known {
             let mut users = known.users();
             insert.sightings.iter().for_each(|sighting| users.acknowledge(sighting));

@@ -23,7 +23,10 @@ use super::sql::{quote_name, quote_text};
 pub enum Grade {
     /// No insert can succeed.
     Refused,
-    /// Nothing acknowledged is dropped by us, but a retry may store rows twice, or a power failure lose the last ones.
+    /// A power failure of the server's machine may take rows that were acknowledged and leave the ledger's row of their
+    /// slice, so that they are not loaded again; or the other way round, so that they are there twice.
+    UntilPowerFails,
+    /// Nothing acknowledged is lost, but a retry may store rows twice.
     AtLeastOnce,
     /// Every slice is stored once, whatever is retried.
     ExactlyOnce,
@@ -34,7 +37,8 @@ impl Grade {
     pub fn satisfies(self, guarantee: Guarantee) -> bool {
         match guarantee {
             Guarantee::ExactlyOnce => self == Grade::ExactlyOnce,
-            Guarantee::AtLeastOnce => self >= Grade::AtLeastOnce,
+            // There is no lower one to ask for: it is for those who take what they get, and are told what that is.
+            Guarantee::AtLeastOnce => self >= Grade::UntilPowerFails,
         }
     }
 }
@@ -43,6 +47,7 @@ impl fmt::Display for Grade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Grade::Refused => "nothing can be stored",
+            Grade::UntilPowerFails => "at-least-once until the server's power fails",
             Grade::AtLeastOnce => "at-least-once",
             Grade::ExactlyOnce => "exactly-once",
         })
@@ -99,7 +104,7 @@ impl Preflight {
             Guarantee::AtLeastOnce => Grade::AtLeastOnce,
         };
         let list: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
-        Some(format!("the config demands {wanted}, but: {grade}\n{}", list.join("\n")))
+        Some(format!("the config demands {wanted} (`guarantee` under [clickhouse]), but: {grade}\n{}", list.join("\n")))
     }
 }
 
@@ -134,7 +139,8 @@ pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, 
         .filter(|difference| !difference.is_only_slow())
         .partition(|difference| difference.statement().is_some());
     reasons.extend(weak.iter().map(weakness));
-    let mut notes = notes(clickhouse, config, &applied)?;
+    reasons.extend(unsynced(clickhouse, config)?);
+    let mut notes = notes(clickhouse, &applied)?;
     notes.extend(for_analysts.iter().map(|difference| {
         format!("for analysts: {difference}; loads do not need it, and `longshore schema --apply` makes it")
     }));
@@ -222,17 +228,40 @@ fn settings(clickhouse: &ClickHouse, applied: &HashMap<String, String>) -> Vec<R
     reasons
 }
 
+/// Tables that the config does not want synced. Those that are replicated have their rows on other machines.
+fn unsynced(clickhouse: &ClickHouse, config: &Config) -> Result<Option<Reason>, ClientError> {
+    if config.clickhouse.fsync {
+        return Ok(None);
+    }
+    let alone = clickhouse.value(&format!(
+        "SELECT count() FROM system.tables WHERE database = {} AND endsWith(engine, 'MergeTree') \
+         AND NOT startsWith(engine, 'Replicated') AND NOT startsWith(engine, 'Shared')",
+        quote_text(clickhouse.database())
+    ))?;
+    Ok((alone != "0").then(|| Reason {
+        grade: Grade::UntilPowerFails,
+        what: format!(
+            "`fsync = false` under [clickhouse]: {alone} tables acknowledge what is not on the disk yet. A power failure of \
+             the server's machine may take rows of the last minutes and leave the ledger's row of their slice, so that they \
+             are not loaded again"
+        ),
+        mend: "take `fsync = false` away, then `longshore schema --apply`".to_owned(),
+    }))
+}
+
 /// A table setting that is not as it should be, in an operator's words.
 fn weakness(difference: &Difference) -> Reason {
-    let consequence = if difference.expected.starts_with("fsync") || difference.expected.starts_with("old_parts") {
-        "a power failure may take rows that were acknowledged"
-    } else if difference.what == "TTL" {
-        "a slice that is in doubt for long may be judged anew, and an event of it stored twice"
-    } else {
-        "a retry may store rows twice"
-    };
+    let (grade, consequence) =
+        if difference.expected.starts_with("fsync") || difference.expected.starts_with("old_parts") {
+            (Grade::UntilPowerFails, "a power failure may take rows that were acknowledged")
+        } else if difference.what == "TTL" {
+            let judged = "a slice that is in doubt for long may be judged anew, and an event of it stored twice";
+            (Grade::AtLeastOnce, judged)
+        } else {
+            (Grade::AtLeastOnce, "a retry may store rows twice")
+        };
     Reason {
-        grade: Grade::AtLeastOnce,
+        grade,
         what: format!(
             "table {} has {}, and should have {}: {consequence}",
             difference.object, difference.actual, difference.expected
@@ -242,11 +271,7 @@ fn weakness(difference: &Difference) -> Reason {
 }
 
 /// What is the operator's own choice.
-fn notes(
-    clickhouse: &ClickHouse,
-    config: &Config,
-    applied: &HashMap<String, String>,
-) -> Result<Vec<String>, ClientError> {
+fn notes(clickhouse: &ClickHouse, applied: &HashMap<String, String>) -> Result<Vec<String>, ClientError> {
     let mut notes = Vec::new();
     let replicated = clickhouse.value(&format!(
         "SELECT count() FROM system.tables WHERE database = {} AND startsWith(engine, 'Replicated')",
@@ -260,11 +285,6 @@ fn notes(
              user's settings profile to have a majority acknowledge",
             quote_name(clickhouse.database())
         ));
-    }
-    if replicated == "0" && !config.clickhouse.fsync {
-        notes.push(
-            "clickhouse.fsync is false: a power failure of the server may take the last minutes' rows".to_owned(),
-        );
     }
     Ok(notes)
 }
@@ -282,7 +302,8 @@ mod tests {
     fn the_worst_reason_is_the_grade() {
         assert_eq!(with(&[]).grade(), Grade::ExactlyOnce);
         assert_eq!(with(&[Grade::AtLeastOnce]).grade(), Grade::AtLeastOnce);
-        assert_eq!(with(&[Grade::AtLeastOnce, Grade::Refused]).grade(), Grade::Refused);
+        assert_eq!(with(&[Grade::AtLeastOnce, Grade::UntilPowerFails]).grade(), Grade::UntilPowerFails);
+        assert_eq!(with(&[Grade::UntilPowerFails, Grade::Refused]).grade(), Grade::Refused);
     }
 
     #[test]
@@ -290,6 +311,7 @@ mod tests {
         let demands = |grade: Grade| (grade.satisfies(Guarantee::ExactlyOnce), grade.satisfies(Guarantee::AtLeastOnce));
         assert_eq!(demands(Grade::ExactlyOnce), (true, true));
         assert_eq!(demands(Grade::AtLeastOnce), (false, true));
+        assert_eq!(demands(Grade::UntilPowerFails), (false, true));
         assert_eq!(demands(Grade::Refused), (false, false));
     }
 

@@ -51,6 +51,7 @@ impl<S: Store> ClickHouseSink<S> {
     /// The same without rows of either kind.
     pub(super) fn complete_decided(&self, slice: &LoadedSlice, gone: Gone) -> Result<(), SinkError> {
         let Gone { rejected, event_times } = gone;
+        let life = self.begin()?;
         let days = Days::of(&slice.decoded.batch, &self.time);
         let expected = days.count();
         let before = self.stored_days(slice, expected)?;
@@ -84,6 +85,7 @@ impl<S: Store> ClickHouseSink<S> {
                 Ok((!there).then(|| letter_batch(slice, Letters::Others)))
             })?;
         }
+        self.demand_alive(life)?;
         self.deliver(slice, Sending::of(LEDGER, Kind::Ledger), |_| {
             Ok((!self.is_whole(slice)?).then(|| ledger_batch(slice, rejected + event_times)))
         })
@@ -226,7 +228,7 @@ impl<S: Store> ClickHouseSink<S> {
                 }
                 Some(probe) => self.complete_rollup(slice, probe, &insert.rows)?,
             }
-            self.acknowledged.add(slice.meta.id, rollup);
+            self.acknowledged.add(slice.meta.id, rollup, insert.server());
             partials.acknowledge(&insert);
         }
         Ok(())

@@ -24,6 +24,7 @@ use super::counted::{MINUTE, Probe};
 use super::days::{self, Days};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
+use super::life::Life;
 use super::partials::Partials;
 use super::resume::Gone;
 use super::store::Store;
@@ -226,6 +227,34 @@ impl<S: Store> ClickHouseSink<S> {
 const TOO_MANY_PARTS: u32 = 252;
 
 impl<S: Store> ClickHouseSink<S> {
+    /// The server's life in which a slice is stored. What another one acknowledged is not relied on.
+    pub(super) fn begin(&self) -> Result<Life, SinkError> {
+        let life = self.life()?;
+        if let Some(partials) = &self.partials {
+            partials.lives(life);
+        }
+        self.acknowledged.server_is(life.server);
+        Ok(life)
+    }
+
+    /// Before a slice is taken for whole: what it consists of, and the users that were left out because they are known, were
+    /// acknowledged by a server that still lives.
+    pub(super) fn demand_alive(&self, life: Life) -> Result<(), SinkError> {
+        match self.life()? == life {
+            true => Ok(()),
+            false => Err(SinkError::Retry {
+                detail:
+                    "ClickHouse was started again, or is another server, since the slice was begun: what is there is \
+                         looked up"
+                        .to_owned(),
+            }),
+        }
+    }
+
+    fn life(&self) -> Result<Life, SinkError> {
+        self.store.life().map_err(|error| error.into_sink_error("asking ClickHouse since when it runs", Rows::Ours))
+    }
+
     /// What the slice adds to each rollup, in the order of the config.
     pub(super) fn send_rollups(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
@@ -234,7 +263,7 @@ impl<S: Store> ClickHouseSink<S> {
             // One that is not by minute is not kept by day.
             let time = insert.rows.column_by_name(MINUTE).map(|_| MINUTE);
             self.send_by_days(sending, slice.meta.id, &insert.rows, time)?;
-            self.acknowledged.add(slice.meta.id, rollup);
+            self.acknowledged.add(slice.meta.id, rollup, insert.server());
             partials.acknowledge(&insert);
         }
         Ok(())
@@ -264,6 +293,7 @@ const DEAD_LETTER_ROW_BYTES: usize = 8 + 4 + 4 + 8 + 8 + 4 + 4 + 4 + 4;
 impl<S: Store> Sink for ClickHouseSink<S> {
     fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         let id = slice.meta.id;
+        let life = self.begin()?;
         self.send_letters(slice, Letters::EventTimes)?;
         let (slice, stored) = self.claim(slice)?;
         let (slice, rejected) = self.without_rejected(slice)?;
@@ -277,10 +307,11 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         }
         self.send_by_days(Sending::of(&self.events, Kind::Events), id, events, Some(&self.time))?;
         match self.by_views {
-            true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup)),
+            true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup, life.server)),
             false => self.send_rollups(slice)?,
         }
         self.send_letters(slice, Letters::Others)?;
+        self.demand_alive(life)?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
         self.acknowledged.forget(id);
         Ok(Stored { rejected, ..stored })

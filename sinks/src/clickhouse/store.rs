@@ -16,6 +16,7 @@ use super::claims::Claim;
 use super::client::ClickHouse;
 use super::counted::{Counted, Minutes, Probe};
 use super::error::ClientError;
+use super::life::Life;
 
 /// Days since 1970-01-01, UTC: the events table has a partition each.
 pub type Day = i32;
@@ -24,6 +25,16 @@ pub type Day = i32;
 pub trait Store: Send + Sync {
     /// Name of the database that holds the tables, for messages.
     fn database(&self) -> &str;
+
+    /// The life of the server that answers now: another one than before, and what was acknowledged before may be gone. Asked
+    /// before and after something was sent, it tells whether the server that has it still lives. One that never loses what
+    /// it acknowledged need not tell.
+    ///
+    /// # Errors
+    /// The server is away or refuses.
+    fn life(&self) -> Result<Life, ClientError> {
+        Ok(Life::default())
+    }
 
     /// Inserts a batch into a table of the database, at most once for this token while the token is remembered. Blocks
     /// until the server has it. An empty batch is nothing to insert.
@@ -121,6 +132,10 @@ pub trait Store: Send + Sync {
 impl Store for ClickHouse {
     fn database(&self) -> &str {
         ClickHouse::database(self)
+    }
+
+    fn life(&self) -> Result<Life, ClientError> {
+        ClickHouse::life(self)
     }
 
     fn insert(&self, table: &str, token: &str, batch: &RecordBatch) -> Result<(), ClientError> {

@@ -15,6 +15,7 @@ use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::error::ConnectError;
+use super::life::Lives;
 
 /// A host that does not accept a connection within this is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,8 +24,12 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// Below the 3 seconds after which older ClickHouse closes an idle connection.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A client on the transport that the URL asks for. It follows no redirects.
-pub(super) fn http_client(url: &Url, ca_file: Option<&Path>) -> Result<clickhouse::Client, ConnectError> {
+/// A client on the transport that the URL asks for, whose connections are counted. It follows no redirects.
+pub(super) fn http_client(
+    url: &Url,
+    ca_file: Option<&Path>,
+    lives: &Lives,
+) -> Result<clickhouse::Client, ConnectError> {
     let mut tcp = HttpConnector::new();
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     tcp.set_keepalive(Some(TCP_KEEPALIVE));
@@ -32,14 +37,14 @@ pub(super) fn http_client(url: &Url, ca_file: Option<&Path>) -> Result<clickhous
     let mut pool = HyperClient::builder(TokioExecutor::new());
     pool.pool_idle_timeout(POOL_IDLE_TIMEOUT);
     if url.scheme() == "http" {
-        return Ok(clickhouse::Client::with_http_client(pool.build(tcp)));
+        return Ok(clickhouse::Client::with_http_client(pool.build(lives.count(tcp))));
     }
     tcp.enforce_http(false);
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(tls_config(ca_file)?)
         .https_only()
         .enable_http1()
-        .wrap_connector(tcp);
+        .wrap_connector(lives.count(tcp));
     Ok(clickhouse::Client::with_http_client(pool.build(connector)))
 }
 

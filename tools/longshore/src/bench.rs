@@ -12,12 +12,12 @@ mod figures;
 mod report;
 mod verdict;
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use longshore_core::config::Config;
 use longshore_core::decode::{DecodedSlice, Decoder, Scratch};
+use longshore_core::limits::DRAIN_MS;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::input::InputError;
 use longshore_ingest::read::ReadMethod;
@@ -33,7 +33,8 @@ use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
 use crate::output::say;
-use crate::{config_file, inputs, kernels, load, signals};
+use crate::signals::{Phase, Stop};
+use crate::{config_file, inputs, kernels, load};
 
 /// Measures on what the command line or the config names.
 pub(crate) fn run(args: &BenchArgs) -> CommandResult {
@@ -51,7 +52,10 @@ pub(crate) fn run(args: &BenchArgs) -> CommandResult {
         return Err(Failure { exit: Exit::NoInput, error });
     }
     let read = ReadMethod::choose(args.reader).or_exit(Exit::Refused)?;
-    let stop = signals::stop_on_interrupt("dropping what the bench made").or_exit(Exit::Refused)?;
+    let database = format!("{}_bench_", config.clickhouse.database);
+    let left = move || format!("a database {database}... may stay behind; the next bench names it");
+    let phase = Phase::calls_end_after(Duration::from_millis(DRAIN_MS), left);
+    let stop = Stop::on_interrupt("dropping what the bench made", phase).or_exit(Exit::Refused)?;
     let report = match (Bench { args, config: &config, decoder: &decoder, stop: &stop }).measure(&resolved, read) {
         Ok(report) => report,
         Err(Failure { exit: Exit::Interrupted, error }) => {
@@ -69,7 +73,7 @@ struct Bench<'a> {
     args: &'a BenchArgs,
     config: &'a Config,
     decoder: &'a Decoder,
-    stop: &'a AtomicBool,
+    stop: &'a Stop,
 }
 
 /// What inserting the sample came to.
@@ -86,9 +90,10 @@ impl Bench<'_> {
         let effort = self.effort();
         let options = self.sample_options(read);
         let page_cache = PageCache::of(inputs, options.bytes);
-        let sample = Sample::read(inputs, &options, self.stop).map_err(failure)?;
+        let sample = Sample::read(inputs, &options, self.stop.flag()).map_err(failure)?;
         tracing::info!("measuring on {:.1} MB of {} inputs", sample.bytes as f64 / 1e6, inputs.len());
-        let read_runs = sample.measure_reading(inputs, &options, (page_cache, effort), self.stop).map_err(failure)?;
+        let read_runs =
+            sample.measure_reading(inputs, &options, (page_cache, effort), self.stop.flag()).map_err(failure)?;
         let rehearsal = Rehearsal::new(self.config);
         let aggregate = |decoded: &DecodedSlice| drop(rehearsal.aggregate(&decoded.batch));
         let encode = |decoded: &DecodedSlice| drop(rehearsal.encode(&decoded.batch));
@@ -98,7 +103,7 @@ impl Bench<'_> {
         }
         let (stages, steps): (Vec<Stage>, Vec<Step<'_>>) = steps.into_iter().unzip();
         let engine = Engine { decoder: self.decoder, sample: &sample, steps: &steps };
-        let (answer, engine_runs) = engine.measure(effort, self.stop).map_err(failure)?;
+        let (answer, engine_runs) = engine.measure(effort, self.stop.flag()).map_err(failure)?;
         let (inserted, server_error) = match self.args.no_server {
             true => (None, None),
             false => self.insert(&sample)?,
@@ -148,7 +153,7 @@ impl Bench<'_> {
 
     /// Inserts the sample where ClickHouse is to be had, or says why not: the engine's own figures stand without it.
     fn insert(&self, sample: &Sample) -> Result<(Option<Inserted>, Option<String>), Failure> {
-        let server = match Server::open(&self.config.clickhouse) {
+        let server = match Server::open_while(&self.config.clickhouse, self.stop.calls()) {
             Ok(server) => server,
             Err(error) => return Ok((None, Some(format!("{error:#}")))),
         };
@@ -172,7 +177,7 @@ impl Bench<'_> {
         tracing::info!("inserting into the database {}, which is dropped afterwards", trial.database());
         let busy_cores = trial.busy_cores();
         let slices = self.decoded(sample);
-        let runs = self.effort().repeat(|| trial.run(&slices, self.stop))?;
+        let runs = self.effort().repeat(|| trial.run(&slices, self.stop.flag()))?;
         Ok(Inserted { runs, is_local: client.is_local(), busy_cores })
     }
 

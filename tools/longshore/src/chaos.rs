@@ -16,12 +16,19 @@ use longshore_sinks::clickhouse::{ClickHouse, Connection, Scratch};
 use crate::cli::ChaosArgs;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::output::say;
-use crate::{config_file, connect, signals};
+use crate::signals::{Phase, Stop};
+use crate::{config_file, connect};
+
+/// How long a test that shall end may take for the fault under way, for its engine's end and for dropping its database.
+const END_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Makes the run and prints its report.
 pub(crate) fn run(args: &ChaosArgs) -> CommandResult {
     let config = config_file::read(&args.config.config).or_exit(Exit::Config)?;
-    let stop = signals::stop_on_interrupt("ending the test and dropping its database").or_exit(Exit::Refused)?;
+    let database = format!("{}_{PURPOSE}_", config.clickhouse.database);
+    let left = move || format!("a database {database}... may stay behind; the next test names it");
+    let phase = Phase::ends_after(END_PATIENCE, left);
+    let stop = Stop::on_interrupt("ending the test and dropping its database", phase).or_exit(Exit::Refused)?;
     let target = target(&config.clickhouse).or_exit(Exit::Unavailable)?;
     let seed = args.seed.unwrap_or_else(rand::random);
     let parent = args.folder.clone().unwrap_or_else(std::env::temp_dir);
@@ -37,7 +44,7 @@ pub(crate) fn run(args: &ChaosArgs) -> CommandResult {
         time: args.minutes.map(|minutes| Duration::from_secs(60 * minutes)),
         seed,
         full_disk: false,
-        stop: &stop,
+        stop: stop.flag(),
         progress: &|report| progress(report, args.faults),
     };
     let report = longshore_chaos::run(&options).map_err(failure)?;

@@ -39,7 +39,7 @@ Exit codes:
    66  an input cannot be opened or read
    69  ClickHouse cannot be reached at start, or the embedded one does not start
    78  the config, keyring or dictionary is wrong, or the tables differ from the config
-  130  interrupted; what was read is stored, load the same inputs again to go on";
+  130  interrupted, and not all is stored: load the same inputs, or start the service, again";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -1,12 +1,16 @@
 //! `longshore clickhouse`: the embedded server by itself.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 use longshore_core::config::{DATABASE_DEFAULT, EmbeddedSpec, ServerSpec};
+use longshore_core::limits::EMBEDDED_STOP_SECONDS_MAX;
 use longshore_sinks::embedded;
 
 use crate::cli::ClickhouseArgs;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
-use crate::{config_file, connect, signals};
+use crate::signals::{Phase, Stop};
+use crate::{config_file, connect};
 
 /// Runs the server until interrupted. What the command line says outranks the config.
 pub(crate) fn run(args: &ClickhouseArgs) -> CommandResult {
@@ -29,7 +33,10 @@ pub(crate) fn run(args: &ClickhouseArgs) -> CommandResult {
     spec.http_port = args.http_port.or(spec.http_port);
     spec.tcp_port = args.tcp_port.or(spec.tcp_port);
     let options = connect::options(&spec, &database).or_exit(Exit::Unavailable)?;
-    let stop = signals::stop_when_told("ending ClickHouse").or_exit(Exit::Refused)?;
-    embedded::run_foreground(options, &stop).or_exit(Exit::Unavailable)?;
+    let patience = Duration::from_secs(EMBEDDED_STOP_SECONDS_MAX);
+    let phase =
+        Phase::ends_after(patience, || "the embedded ClickHouse is killed; what it acknowledged is kept".to_owned());
+    let stop = Stop::when_told("ending ClickHouse", phase).or_exit(Exit::Refused)?;
+    embedded::run_foreground(options, stop.flag()).or_exit(Exit::Unavailable)?;
     Ok(Exit::Done)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use longshore_core::config::{ClickHouseSpec, EmbeddedSpec, Secret, ServerSpec};
 use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, Stored};
-use longshore_sinks::clickhouse::{ClickHouse, Connection, GuardedSink};
+use longshore_sinks::clickhouse::{Calls, ClickHouse, Connection, GuardedSink};
 use longshore_sinks::embedded::{AnalystFiles, EmbeddedError, EmbeddedOptions, EmbeddedServer};
 
 /// A ClickHouse that answers. An embedded server lives as long as this.
@@ -18,6 +18,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the embedded server if the config has one, then connects.
     pub(crate) fn open(spec: &ClickHouseSpec) -> anyhow::Result<Self> {
+        Self::open_while(spec, &Calls::default())
+    }
+
+    /// The same, for as long as calls may go on.
+    pub(crate) fn open_while(spec: &ClickHouseSpec, calls: &Calls) -> anyhow::Result<Self> {
         let (embedded, connection) = match &spec.server {
             ServerSpec::Embedded(embedded) => {
                 tracing::info!("starting the embedded ClickHouse");
@@ -44,7 +49,7 @@ impl Server {
                 (None, connection)
             }
         };
-        let client = ClickHouse::connect(&connection)?;
+        let client = ClickHouse::connect_while(&connection, calls)?;
         Ok(Server { client, embedded })
     }
 

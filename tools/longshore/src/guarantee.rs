@@ -16,7 +16,7 @@ pub(crate) fn demand(client: &ClickHouse, config: &Config, path: &Path) -> Resul
     if let Some(refusal) = found.refusal(config.clickhouse.guarantee, client.database()) {
         let hint = match (&found.differences[..], grade) {
             ([], Grade::Refused) => String::new(),
-            ([], Grade::AtLeastOnce | Grade::ExactlyOnce) => {
+            ([], Grade::UntilPowerFails | Grade::AtLeastOnce | Grade::ExactlyOnce) => {
                 "\nor write `guarantee = \"at-least-once\"` under [clickhouse] to load all the same".to_owned()
             }
             (differences, _) if differences.iter().all(Difference::can_apply) => {

@@ -1,8 +1,7 @@
 //! `longshore load`: files in, rows in ClickHouse, a summary out.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use indicatif::MultiProgress;
@@ -27,7 +26,13 @@ use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
 use crate::output::say;
 use crate::report::{self, Report};
-use crate::{bar, config_file, exposed, guarantee, inputs, kernels, schema, signals};
+use crate::signals::{Phase, Stop};
+use crate::{bar, config_file, exposed, guarantee, inputs, kernels, schema};
+
+/// What an end before the first record leaves.
+const NOTHING_YET: &str = "nothing was loaded yet";
+/// What an end in the middle leaves.
+const ACKNOWLEDGED: &str = "what was acknowledged is stored, load the same inputs again to go on";
 
 /// Loads what the command line or the config names.
 pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
@@ -47,10 +52,13 @@ pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
         return Err(Failure { exit: Exit::NoInput, error });
     }
     let read = ReadMethod::choose(args.reader).or_exit(Exit::Refused)?;
-    let stop = signals::stop_on_interrupt("storing what was read").or_exit(Exit::Refused)?;
+    let starting = Phase::calls_end_after(Duration::ZERO, || NOTHING_YET.to_owned());
+    let stop = Stop::on_interrupt("storing what was read", starting).or_exit(Exit::Refused)?;
 
-    let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
+    let opened = Server::open_while(&config.clickhouse, stop.calls()).or_exit(Exit::Unavailable);
+    let server = stop.unless_asked(opened, NOTHING_YET)?;
     let loaded = load(args, &config, &decoder, &resolved, &server, (read, memory, &stop, bars));
+    stop.phase(Phase::closing(|| ACKNOWLEDGED.to_owned()));
     let closed = server.close().or_exit(Exit::Refused);
     let exit = loaded?;
     closed?;
@@ -63,13 +71,17 @@ fn load(
     decoder: &Decoder,
     Resolved { inputs, missing }: &Resolved,
     server: &Server,
-    (read, memory, stop, bars): (ReadMethod, Memory, &Arc<AtomicBool>, &MultiProgress),
+    (read, memory, stop, bars): (ReadMethod, Memory, &Stop, &MultiProgress),
 ) -> CommandResult {
-    let tables = Schema::from_config(config);
-    schema::create_if_fresh(&server.client, &tables)?;
-    guarantee::demand(&server.client, config, &args.config.config)?;
-    let sink = ClickHouseSink::new(&server.client, config, args.reload).or_exit(Exit::Refused)?;
-    let known = if args.reload { KnownSlices::default() } else { known_slices(&sink, inputs)? };
+    let prepare = || {
+        schema::create_if_fresh(&server.client, &Schema::from_config(config))?;
+        guarantee::demand(&server.client, config, &args.config.config)?;
+        let sink = ClickHouseSink::new(&server.client, config, args.reload).or_exit(Exit::Refused)?;
+        let known = if args.reload { KnownSlices::default() } else { known_slices(&sink, inputs)? };
+        Ok((sink, known))
+    };
+    let (sink, known) = stop.unless_asked(prepare(), NOTHING_YET)?;
+    stop.phase(Phase::calls_end_after(config.run.drain, || ACKNOWLEDGED.to_owned()));
 
     let sink = GuardedSink::new(sink, config, &Failures::default());
     let progress = Progress::default();
@@ -86,7 +98,7 @@ fn load(
     let start = Instant::now();
     let watched = Watched { sink: &sink, server };
     let outcome = bar::with_bar(bars, &progress, stored_bytes, || {
-        pipeline::run(inputs, &known, decoder, &watched, &options, (&progress, stop))
+        pipeline::run(inputs, &known, decoder, &watched, &options, (&progress, stop.flag()))
     });
     let elapsed = start.elapsed();
     let (outcome, refused) = match outcome {

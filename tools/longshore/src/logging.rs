@@ -3,10 +3,13 @@
 mod throttle;
 
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 
 use clap::ValueEnum;
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
@@ -16,7 +19,7 @@ use throttle::Throttle;
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// A level and a sentence.
+    /// A time, a level and a sentence.
     Text,
     /// A JSON object with `timestamp` (RFC 3339, UTC), `level`, `message`, `target` and what else the event has.
     Json,
@@ -44,12 +47,45 @@ pub(crate) fn init(format: LogFormat, quiet: bool, verbose: u8, bars: &MultiProg
     let bars = bars.clone();
     let lines = fmt::layer().with_writer(move || AboveBars { bars: bars.clone() });
     let lines = match format {
-        LogFormat::Text => lines.with_target(false).without_time().with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => {
+            let lines = lines.with_target(false).with_ansi(io::stderr().is_terminal());
+            match goes_to_journal() {
+                true => lines.without_time().boxed(),
+                false => lines.with_timer(Utc).boxed(),
+            }
+        }
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
     let throttle = Throttle::default();
     registry().with(level).with(lines.with_filter(throttle.clone())).init();
     Logging { throttle }
+}
+
+/// Whether standard error is systemd's journal, which has a time for each line. A `JOURNAL_STREAM` that was inherited by
+/// somebody whose output goes elsewhere names another file (systemd.exec(5)).
+fn goes_to_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let stderr = std::fs::metadata("/proc/self/fd/2");
+    stderr.is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
+}
+
+/// The time of a line: UTC, RFC 3339, milliseconds.
+struct Utc;
+
+impl FormatTime for Utc {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        let mut micros = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut micros))?;
+        line.write_str(&milliseconds(&micros))
+    }
+}
+
+/// `2026-11-21T12:00:00.123456Z` to the millisecond.
+fn milliseconds(micros: &str) -> String {
+    match micros.split_once('.') {
+        Some((seconds, fraction)) => format!("{seconds}.{}Z", fraction.get(..3).unwrap_or("000")),
+        None => micros.to_owned(),
+    }
 }
 
 /// Writes to standard error above the progress bars.

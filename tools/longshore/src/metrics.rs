@@ -1,13 +1,15 @@
-//! The metrics of `longshore run`, in OpenMetrics text under `/metrics`, and whether all is well, under `/healthz`.
+//! The metrics of `longshore run` under `/metrics`, and whether all is well, under `/livez`, `/readyz` and `/healthz`.
 //!
 //! Counters are bumped where a slice is stored, by a sink that stands around the real one; everything else is read off the
 //! service's board when somebody asks. The label `source` is a name of the config's, not a file: logs rotate for months,
 //! and a label must not have a value for each of them. Which file it is stands in the log.
 
+mod exposition;
 mod gauges;
 mod health;
 mod http;
 mod names;
+mod reach;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +28,7 @@ use prometheus_client::registry::{Registry, Unit};
 use gauges::Gauges;
 pub(crate) use http::Endpoint;
 use names::Names;
+pub(crate) use reach::Reach;
 
 /// A label and its value.
 type Label = (&'static str, String);
@@ -37,6 +40,7 @@ const KINDS: [&str; 5] = ["retry", "pause", "isolate", "refuse", "behind"];
 pub(crate) struct Metrics {
     registry: Registry,
     board: Arc<Board>,
+    reach: Arc<Reach>,
     names: Arc<Names>,
     stored: Stored,
     failed: Family<[Label; 1], Counter>,
@@ -81,20 +85,22 @@ impl Metrics {
             drop(reloads.get_or_create(&[("outcome", outcome.to_owned())]));
         }
         let journal = config.run.journal.clone();
-        registry.register_collector(Box::new(Gauges { board: board.clone(), names: names.clone(), journal }));
-        Metrics { registry, board, names, stored, failed, seconds, reloads }
+        let reach = Arc::new(Reach::default());
+        let gauges = Gauges { board: board.clone(), reach: reach.clone(), names: names.clone(), journal };
+        registry.register_collector(Box::new(gauges));
+        Metrics { registry, board, reach, names, stored, failed, seconds, reloads }
     }
 
-    /// All of them as text.
-    pub(crate) fn text(&self) -> String {
+    /// All of them in OpenMetrics.
+    fn openmetrics(&self) -> String {
         let mut text = String::new();
         text::encode(&mut text, &self.registry).expect("writing to memory succeeds");
         text
     }
 
-    /// What is not well, a line each.
-    pub(crate) fn complaints(&self) -> Vec<String> {
-        health::complaints(&self.board)
+    /// Whether ClickHouse answers, for who asks it.
+    pub(crate) fn reach(&self) -> &Arc<Reach> {
+        &self.reach
     }
 
     /// A reload was applied or refused.

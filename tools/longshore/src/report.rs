@@ -58,6 +58,7 @@ impl Report {
             "duplicates": totals.duplicates,
             "dead_by_reason": by_reason,
             "loaded_by_product": by_product,
+            "loaded_by_other_products": totals.rows_of_other_products,
             "slices": totals.slices,
             "skipped_slices": totals.skipped_slices,
             "skipped_bytes": totals.skipped_bytes,
@@ -131,8 +132,11 @@ impl Report {
         for (product, rows) in shown {
             let _ = writeln!(text, "    {product:width$}  {:>13}", grouped(*rows));
         }
-        if rest > 0 {
-            let _ = writeln!(text, "    and {} in {} more", grouped(rest), largest.len() - PRODUCTS_SHOWN);
+        let others = self.totals.rows_of_other_products;
+        if rest + others > 0 {
+            let more = grouped(largest.len().saturating_sub(PRODUCTS_SHOWN) as u64);
+            let uncounted = if others > 0 { ", and in others that are not counted one by one" } else { "" };
+            let _ = writeln!(text, "    and {} in {more} more{uncounted}", grouped(rest + others));
         }
     }
 }
@@ -191,6 +195,7 @@ mod tests {
                 duplicates: 100,
                 dead_by_reason: BTreeMap::from([(Reason::BadJson, 300), (Reason::TagMismatch, 200)]),
                 rows_by_product: BTreeMap::from([("p01".into(), 990_000), ("shop".into(), 9_000)]),
+                rows_of_other_products: 0,
                 skipped_slices: 1,
                 skipped_bytes: 1_500_000,
             },
@@ -252,5 +257,10 @@ loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
         assert!(!text.contains("p20"), "{text}");
         // 80 + 79 + 78 + 77 + 76
         assert!(text.contains("    and 390 in 5 more\n"), "{text}");
+        report.totals.rows_of_other_products = 1_000;
+        let text = report.text();
+        assert!(text.contains("    and 1,390 in 5 more, and in others that are not counted one by one\n"), "{text}");
+        let value: Value = serde_json::from_str(&report.json()).expect("valid JSON");
+        assert_eq!(value["loaded_by_other_products"], json!(1_000));
     }
 }

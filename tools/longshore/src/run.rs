@@ -1,11 +1,12 @@
 //! `longshore run`: follows the config's sources into ClickHouse until SIGTERM or Ctrl-C.
 
+mod ping;
 pub(crate) mod processing;
 mod topics;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -34,14 +35,16 @@ use crate::load::default_workers;
 use crate::metrics::{Endpoint, Metrics};
 use crate::output::say;
 use crate::reload::Reload;
-use crate::{config_file, exposed, guarantee, kernels, schema, signals};
+use crate::signals::{self, Phase, Stop};
+use crate::{config_file, exposed, guarantee, kernels, schema};
 
 /// Runs the service.
 pub(crate) fn run(args: &RunArgs) -> CommandResult {
     if let Some(parent) = args.ends_with {
         embedded::die_with(parent).map_err(|why| anyhow!(why)).or_exit(Exit::Refused)?;
     }
-    let stop = signals::stop_when_told("storing what was cut").or_exit(Exit::Refused)?;
+    let starting = Phase::calls_end_after(Duration::ZERO, || NOTHING_YET.to_owned());
+    let stop = Stop::when_told("storing what was cut", starting).or_exit(Exit::Refused)?;
     let hangups = signals::hangups().or_exit(Exit::Refused)?;
     let kernels = kernels::choose().or_exit(Exit::Usage)?;
     let path = &args.config.config;
@@ -63,12 +66,22 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     let metrics = Arc::new(Metrics::new(&config, board.clone()));
     let _serving = endpoint.map(|endpoint| endpoint.serve(metrics.clone())).transpose().or_exit(Exit::Refused)?;
 
-    let server = Server::open(&config.clickhouse).or_exit(Exit::Unavailable)?;
+    let opened = Server::open_while(&config.clickhouse, stop.calls()).or_exit(Exit::Unavailable);
+    let server = stop.unless_asked(opened, NOTHING_YET)?;
     let analyst = server.analyst_files().or_exit(Exit::Unavailable)?;
     if let Some(analyst) = &analyst {
         tracing::info!("analysts connect to {analyst}; a shell by: {}", analyst.command());
     }
-    let ended = follow(&config, &bundle, patterns, &server, (&board, metrics, memory), (path, kernels, &stop, hangups));
+    let prepared = prepare(&config, &bundle, &server, metrics, (path, kernels, hangups));
+    let prepared = stop.unless_asked(prepared, NOTHING_YET);
+    let left = {
+        let (board, kept) = (board.clone(), kept(&config));
+        move || in_doubt(&board, &kept)
+    };
+    stop.phase(Phase::ends_after(config.run.drain, left.clone()));
+    let ended =
+        prepared.and_then(|processing| follow(&config, patterns, &processing, (&server, &board, &stop), memory));
+    stop.phase(Phase::closing(left));
     drop(analyst);
     let closed = server.close().or_exit(Exit::Refused);
     let exit = ended?;
@@ -90,22 +103,37 @@ fn journal_options(config: &Config) -> journal::Options {
     journal::Options::new(config.run.machine.as_deref().map_or_else(Machine::this, Machine::named))
 }
 
-fn follow(
+/// What an end before anything is followed leaves.
+const NOTHING_YET: &str = "nothing was cut; what an earlier run left in doubt stays so until the next start";
+
+/// Looks at server and tables, and gets ready to process slices and reloads.
+fn prepare(
     config: &Config,
     bundle: &Bundle,
-    patterns: Vec<PathBuf>,
     server: &Server,
-    (board, metrics, memory): (&Board, Arc<Metrics>, Memory),
-    (path, kernels, stop, hangups): (&Path, Kernels, &AtomicBool, Receiver<()>),
-) -> CommandResult {
+    metrics: Arc<Metrics>,
+    (path, kernels, hangups): (&Path, Kernels, Receiver<()>),
+) -> Result<Arc<Processing>, Failure> {
     schema::create_if_fresh(&server.client, &Schema::from_config(config))?;
     guarantee::demand(&server.client, config, path)?;
     let processing = Processing::new(path, kernels, &server.client, bundle, metrics.clone()).or_exit(Exit::Config)?;
     let processing = Arc::new(processing);
     let (text, client) = (bundle.text(), server.client.clone());
+    ping::start(client.clone(), metrics.reach().clone()).or_exit(Exit::Refused)?;
     Reload { path: path.to_owned(), config: config.clone(), text, client, processing: processing.clone(), metrics }
         .start(hangups)
         .or_exit(Exit::Refused)?;
+    Ok(processing)
+}
+
+/// Follows the sources until an end is asked for.
+fn follow(
+    config: &Config,
+    patterns: Vec<PathBuf>,
+    processing: &Processing,
+    (server, board, stop): (&Server, &Board, &Stop),
+    memory: Memory,
+) -> CommandResult {
     let options = ServiceOptions {
         workers: config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: config.clickhouse.inserts_in_flight,
@@ -117,22 +145,21 @@ fn follow(
     let mut feeds: Vec<MakeFeed<'_>> = Vec::new();
     if !patterns.is_empty() {
         tracing::info!("following {} patterns; the journal is {}", patterns.len(), config.run.journal.display());
-        feeds.push(Box::new(|| file_feed(config, &patterns, &processing)));
+        feeds.push(Box::new(|| file_feed(config, &patterns, processing)));
     }
     for source in &config.sources {
         let Some(spec) = source.kafka() else { continue };
         tracing::info!("following {} as a member of the group {:?}", spec.topics.join(", "), spec.group);
-        let processing = &processing;
         feeds.push(Box::new(move || topics::feed(&source.name, spec, processing)));
     }
     let (ended, server_ended) = std::thread::scope(|scope| {
-        let service = scope.spawn(|| service::run(feeds, &*processing, &options, board));
+        let service = scope.spawn(|| service::run(feeds, processing, &options, board));
         let mut server_ended = None;
         while !service.is_finished() {
             if server_ended.is_none() {
                 server_ended = server.end();
             }
-            if stop.load(Ordering::Relaxed) || server_ended.is_some() {
+            if stop.is_asked() || server_ended.is_some() {
                 board.stop.store(true, Ordering::Release);
             }
             std::thread::sleep(WATCH_EVERY);
@@ -155,11 +182,43 @@ fn follow(
     match ended {
         Ended::Drained => Ok(Exit::Done),
         Ended::InDoubt => {
-            tracing::warn!("not all that was cut is known to be stored; the next run finds out and sends the rest");
+            tracing::warn!("{}", in_doubt(board, &kept(config)));
             Ok(Exit::Interrupted)
         }
     }
 }
+
+/// What a service that ends leaves, one sentence.
+fn in_doubt(board: &Board, kept: &str) -> String {
+    let sources: Vec<_> = board.sources().into_iter().filter(|source| source.in_doubt > 0).collect();
+    let slices: usize = sources.iter().map(|source| source.in_doubt).sum();
+    let completes = "the next start finds out what of them is stored and sends the rest";
+    if slices == 0 {
+        return format!("not all slices that were cut are known to be stored: {kept} them, and {completes}");
+    }
+    let shown = sources.iter().take(SOURCES_NAMED).map(|source| format!("{} of {}", source.in_doubt, source.name));
+    let mut list: Vec<String> = shown.collect();
+    if sources.len() > SOURCES_NAMED {
+        list.push(format!("others of {} more", sources.len() - SOURCES_NAMED));
+    }
+    let stay = if slices == 1 { "1 slice stays in doubt" } else { &format!("{slices} slices stay in doubt") };
+    format!("{stay}: {}; {kept} them, and {completes}", list.join(", "))
+}
+
+/// What has the slices in doubt.
+fn kept(config: &Config) -> String {
+    let journal = format!("the journal {} has", config.run.journal.display());
+    let topics = config.sources.iter().any(|source| source.kafka().is_some());
+    let files = config.sources.iter().any(|source| !source.paths().is_empty());
+    match (files, topics) {
+        (_, false) => journal,
+        (false, true) => "the group's offsets have".to_owned(),
+        (true, true) => format!("{journal}, or the group's offsets have"),
+    }
+}
+
+/// Sources that a sentence names.
+const SOURCES_NAMED: usize = 3;
 
 /// How often the service's surroundings are looked at.
 const WATCH_EVERY: Duration = Duration::from_millis(50);
@@ -175,7 +234,7 @@ fn file_feed(config: &Config, patterns: &[PathBuf], processing: &Processing) -> 
     if let Some(torn) = &recovered.torn {
         tracing::warn!("{torn}");
     }
-    processing.know(&recovered.configs);
+    processing.recovered(&recovered.configs);
     let follow = FollowOptions { patterns: patterns.to_vec(), events: true, handles_max: FOLLOW_HANDLES_MAX };
     let files = SystemFiles::follow(&follow, known_sources(&recovered)?).map_err(|error| refuse(&error))?;
     let path = processing.path.clone();

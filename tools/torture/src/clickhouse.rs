@@ -16,7 +16,9 @@ use arrow_array::RecordBatch;
 use longshore_core::dead_letter::Reason;
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
-use longshore_sinks::clickhouse::{Claim, ClientError, Counted, Day, Minutes, Probe, ServerException, Store};
+use longshore_sinks::clickhouse::{
+    Claim, ClientError, Counted, Day, Life as ServerLife, Minutes, Probe, ServerException, Store,
+};
 
 pub use self::rows::{ClaimRow, DeadRow, LedgerRow, Row, Table};
 use self::tables::{Block, Tables, blocks, view};
@@ -45,6 +47,8 @@ struct State {
     /// Inserts whose sender does not wait any more, and what of them is to be applied.
     under_way: Vec<VecDeque<Block>>,
     up: bool,
+    /// How often it was started after it died.
+    starts: u64,
     /// Events of [`REFUSED_USER`] are refused, and with them the inserts that they are in.
     constrained: bool,
     by_views: bool,
@@ -63,7 +67,7 @@ impl Server {
     /// An empty one whose tables remember so many tokens each.
     pub fn new(env: Env, by_views: bool, window: usize) -> Server {
         let (tables, under_way) = (Tables::default(), Vec::new());
-        let state = State { tables, under_way, up: true, constrained: false, by_views, window };
+        let state = State { tables, under_way, up: true, starts: 0, constrained: false, by_views, window };
         Server { env, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -135,7 +139,8 @@ impl Server {
     /// It runs again.
     pub fn start(&self) {
         self.env.note(format_args!("the server starts"));
-        lock(&self.state).up = true;
+        let mut state = lock(&self.state);
+        (state.up, state.starts) = (true, state.starts + 1);
     }
 
     /// Some insert that is under way is applied a bit further.
@@ -304,6 +309,11 @@ pub struct Connection {
 impl Store for Connection {
     fn database(&self) -> &str {
         "torture"
+    }
+
+    /// As the client knows it, which asks nothing while its connections last.
+    fn life(&self) -> Result<ServerLife, ClientError> {
+        Ok(ServerLife { server: 0, start: lock(&self.server.state).starts })
     }
 
     fn insert(&self, table: &str, token: &str, batch: &RecordBatch) -> Result<(), ClientError> {

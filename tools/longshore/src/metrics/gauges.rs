@@ -14,11 +14,13 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::names::Names;
+use super::reach::Reach;
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Gauges {
     pub(super) board: Arc<Board>,
+    pub(super) reach: Arc<Reach>,
     pub(super) names: Arc<Names>,
     /// The journal's directory.
     pub(super) journal: PathBuf,
@@ -66,6 +68,8 @@ impl Collector for Gauges {
         gauges.one("paused_slices", help, None, board.paused().len() as u64)?;
         let help = "Feeds (all followed files, a consumer group) that do not run and are made again, as the log says";
         gauges.one("failing_feeds", help, None, board.failing().len() as u64)?;
+        let help = "Whether ClickHouse answered when it was asked last: 1 or 0";
+        gauges.one("clickhouse_reachable", help, None, u64::from(self.reach.complaint().is_none()))?;
         let help = "Size of the journal's files";
         gauges.one("journal_size", help, Some(&Unit::Bytes), bytes_in(&self.journal))?;
 

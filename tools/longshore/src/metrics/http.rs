@@ -1,30 +1,34 @@
 //! The port on which metrics are served: plain HTTP/1.1, one request a connection, few connections, none of them for long.
 
-use std::convert::Infallible;
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use longshore_core::limits::{METRICS_CONNECTION_MS, METRICS_CONNECTIONS_MAX};
+use longshore_core::limits::{
+    METRICS_CONNECTION_MS, METRICS_CONNECTIONS_MAX, METRICS_HEAD_MS, METRICS_REQUEST_BYTES_MAX,
+};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
-use super::Metrics;
+use super::exposition::Format;
+use super::{Metrics, health};
 
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
-/// Bytes of a request: its head, since it has no body.
-const REQUEST_BYTES_MAX: usize = 16 << 10;
 /// How long a listener that cannot accept is left alone.
 const ACCEPT_WAIT: Duration = Duration::from_millis(200);
+
+/// Answers that are gathered at once.
+const ANSWERS_AT_ONCE: usize = 8;
 
 /// Why metrics cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +100,7 @@ impl Endpoint {
         let Endpoint { listener, address } = self;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
+            .max_blocking_threads(ANSWERS_AT_ONCE)
             .thread_name("metrics")
             .enable_all()
             .build()
@@ -119,21 +124,46 @@ impl Drop for Serving {
     }
 }
 
+/// A client that is connected.
+struct Client {
+    task: JoinHandle<()>,
+    /// It has asked, so that its answer is on the way.
+    asked: Arc<AtomicBool>,
+}
+
+/// The clients that are connected, the oldest first.
+#[derive(Default)]
+struct Clients(VecDeque<Client>);
+
+impl Clients {
+    /// Makes room for one more. Somebody who holds many connections and asks nothing must not keep others from their answer.
+    fn make_room(&mut self) {
+        self.0.retain(|client| !client.task.is_finished());
+        if self.0.len() < METRICS_CONNECTIONS_MAX {
+            return;
+        }
+        let idle = self.0.iter().position(|client| !client.asked.load(Ordering::Relaxed)).unwrap_or(0);
+        if let Some(client) = self.0.remove(idle) {
+            client.task.abort();
+        }
+    }
+}
+
 async fn accept(listener: tokio::net::TcpListener, metrics: Arc<Metrics>) {
-    let free = Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX));
+    let mut clients = Clients::default();
     loop {
-        // Others wait in the system's queue, for at most as long as the ones that are served may take.
-        let Ok(place) = free.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let metrics = metrics.clone();
-                tokio::spawn(async move {
+                clients.make_room();
+                let asked = Arc::new(AtomicBool::new(false));
+                let conversation = converse(stream, metrics.clone(), asked.clone());
+                let task = tokio::spawn(async move {
                     let limit = Duration::from_millis(METRICS_CONNECTION_MS);
-                    if tokio::time::timeout(limit, converse(stream, metrics)).await.is_err() {
+                    if tokio::time::timeout(limit, conversation).await.is_err() {
                         tracing::debug!("a client of the metrics took longer than {limit:?}; the connection is closed");
                     }
-                    drop(place);
                 });
+                clients.0.push_back(Client { task, asked });
             }
             Err(error) => {
                 tracing::warn!("a client of the metrics was not served: {error}");
@@ -143,45 +173,73 @@ async fn accept(listener: tokio::net::TcpListener, metrics: Arc<Metrics>) {
     }
 }
 
-async fn converse(stream: TcpStream, metrics: Arc<Metrics>) {
+async fn converse(stream: TcpStream, metrics: Arc<Metrics>, asked: Arc<AtomicBool>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(request.method(), request.uri().path(), &metrics);
-        async move { Ok::<_, Infallible>(answer) }
+        asked.store(true, Ordering::Relaxed);
+        let metrics = metrics.clone();
+        async move {
+            match request.uri().path() {
+                // Gathering looks at the journal's disk, which may hang: whether the process lives is said all the same.
+                "/metrics" => tokio::task::spawn_blocking(move || answer(&request, &metrics)).await,
+                _ => Ok(answer(&request, &metrics)),
+            }
+        }
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
-        .max_buf_size(REQUEST_BYTES_MAX)
+        // Who has nothing more to say still has its answer.
+        .half_close(true)
+        .max_buf_size(METRICS_REQUEST_BYTES_MAX)
         .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(METRICS_HEAD_MS))
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!("a client of the metrics: {error}");
     }
 }
 
+/// What is served.
+const PATHS: &str = "/metrics  counters and gauges, as Prometheus reads them
+/livez    does the process work? if not, only a new start helps
+/readyz   does ClickHouse answer, and can the sources be read?
+/healthz  need nobody do anything?
+";
+
 /// The answer to a request.
-pub(super) fn answer(method: &Method, path: &str, metrics: &Metrics) -> Response<String> {
-    if method != Method::GET && method != Method::HEAD {
+pub(super) fn answer<B>(request: &Request<B>, metrics: &Metrics) -> Response<String> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut answer = reply(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD are served here\n".to_owned());
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
-    match path {
-        "/metrics" => reply(StatusCode::OK, OPENMETRICS, metrics.text()),
-        "/healthz" => {
-            let complaints = metrics.complaints();
-            if complaints.is_empty() {
-                return reply(StatusCode::OK, PLAIN, "ok\n".to_owned());
-            }
-            let text = complaints.iter().map(|line| format!("{line}\n")).collect();
-            reply(StatusCode::SERVICE_UNAVAILABLE, PLAIN, text)
+    match request.uri().path() {
+        "/metrics" => {
+            let accept = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            let format = Format::accepted(accept);
+            let mut answer = reply(StatusCode::OK, format.content_type(), format.write(metrics.openmetrics()));
+            answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+            answer
         }
-        _ => reply(StatusCode::NOT_FOUND, PLAIN, "there are /metrics and /healthz here\n".to_owned()),
+        "/livez" => verdict(&health::not_live(&metrics.board)),
+        "/readyz" => verdict(&health::not_ready(&metrics.board, &metrics.reach)),
+        "/healthz" => verdict(&health::complaints(&metrics.board)),
+        path => reply(StatusCode::NOT_FOUND, PLAIN, format!("there is no {path} here, but:\n{PATHS}")),
     }
+}
+
+/// All is well, or it is not, and why.
+fn verdict(lines: &[String]) -> Response<String> {
+    if lines.is_empty() {
+        return reply(StatusCode::OK, PLAIN, "ok\n".to_owned());
+    }
+    reply(StatusCode::SERVICE_UNAVAILABLE, PLAIN, lines.iter().map(|line| format!("{line}\n")).collect())
 }
 
 fn reply(status: StatusCode, kind: &'static str, text: String) -> Response<String> {
     let mut answer = Response::new(text);
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

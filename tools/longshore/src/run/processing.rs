@@ -1,14 +1,15 @@
 //! How a service processes slices: by the config that each was cut under.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::anyhow;
 use longshore_core::decode::Decoder;
+use longshore_core::limits::CONFIG_TEXTS_KEPT;
 use longshore_core::simd::Kernels;
 use longshore_core::slice::SliceId;
-use longshore_ingest::journal::ConfigHash;
+use longshore_ingest::journal::{self, ConfigHash};
 use longshore_ingest::service::{Plan, Plans};
 use longshore_ingest::sink::SinkError;
 use longshore_sinks::clickhouse::{ClickHouse, ClickHouseSink, ClientError, Failures, GuardedSink, Store};
@@ -29,7 +30,10 @@ pub(crate) struct Processing {
     current: Mutex<(u64, Arc<str>)>,
     /// Other engines plan slices that this one may have to process; their configs are in ClickHouse.
     shared: bool,
-    texts: Mutex<BTreeMap<ConfigHash, String>>,
+    /// Keeps the configs of slices in doubt of files.
+    journal: PathBuf,
+    /// Texts that were needed last, the oldest first: with the dictionary each may be large.
+    texts: Mutex<VecDeque<(ConfigHash, Arc<str>)>>,
     plans: Mutex<HashMap<ConfigHash, Arc<Plan>>>,
 }
 
@@ -49,11 +53,13 @@ impl Processing {
             client: client.clone(),
             metrics,
             failures: Failures::default(),
-            texts: Mutex::new(BTreeMap::from([(ConfigHash::of(&current), current.to_string())])),
+            journal: config.run.journal.clone(),
+            texts: Mutex::default(),
             plans: Mutex::new(HashMap::new()),
             current: Mutex::new((1, current.clone())),
             shared: config.sources.iter().any(|source| source.kafka().is_some()),
         };
+        processing.know(ConfigHash::of(&current), current.clone());
         processing.plan(ConfigHash::of(&current)).map_err(|why| anyhow!(why))?;
         Ok(processing)
     }
@@ -61,7 +67,7 @@ impl Processing {
     /// What is cut from now on is processed by this plan, which was made of the text.
     pub(crate) fn replace(&self, text: &str, plan: Plan) -> ConfigHash {
         let hash = ConfigHash::of(text);
-        self.know(&BTreeMap::from([(hash, text.to_owned())]));
+        self.know(hash, text.into());
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         // Slices of the config before are under way. Should there be older ones, their plans are made again: each plan
@@ -75,10 +81,19 @@ impl Processing {
         hash
     }
 
-    /// Configs that slices in doubt were cut under.
-    pub(super) fn know(&self, configs: &BTreeMap<ConfigHash, String>) {
+    /// Configs that slices in doubt were cut under, of the journal.
+    pub(super) fn recovered(&self, configs: &BTreeMap<ConfigHash, String>) {
+        configs.iter().for_each(|(&hash, text)| self.know(hash, text.as_str().into()));
+    }
+
+    /// Remembers a text, and forgets the one that was not needed for longest.
+    fn know(&self, hash: ConfigHash, text: Arc<str>) {
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        texts.extend(configs.iter().map(|(&hash, text)| (hash, text.clone())));
+        texts.retain(|(known, _)| *known != hash);
+        texts.push_back((hash, text));
+        if texts.len() > CONFIG_TEXTS_KEPT {
+            texts.pop_front();
+        }
     }
 
     /// Keeps a config where the other engines find it, if they may have to. To be done before anything is cut under it.
@@ -94,23 +109,33 @@ impl Processing {
     }
 
     /// The text of a config that slices were cut under, here or by another engine.
-    fn text(&self, config: ConfigHash) -> Result<String, String> {
-        if let Some(text) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(&config) {
-            return Ok(text.clone());
+    fn text(&self, config: ConfigHash) -> Result<Arc<str>, String> {
+        let known = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = known.iter().find(|(known, _)| *known == config).map(|(_, text)| text.clone());
+        drop(known);
+        if let Some(text) = text {
+            return Ok(text);
         }
-        if !self.shared {
-            return Err("its text is not known here".to_owned());
-        }
+        let text = match journal::kept_config(&self.journal, config) {
+            Some(text) => text,
+            None if self.shared => self.text_of_others(config)?,
+            None => return Err(format!("its text is not in the journal {}", self.journal.display())),
+        };
+        let text: Arc<str> = text.into();
+        self.know(config, text.clone());
+        Ok(text)
+    }
+
+    /// The same as ClickHouse keeps it.
+    fn text_of_others(&self, config: ConfigHash) -> Result<String, String> {
         let kept = self.client.kept_config(config.0).map_err(|error| format!("asking ClickHouse for it: {error}"))?;
-        let text = kept.filter(|text| ConfigHash::of(text) == config).ok_or_else(|| {
+        kept.filter(|text| ConfigHash::of(text) == config).ok_or_else(|| {
             format!(
                 "another engine cut slices under it, and `{}`.configs does not have it: engines of a consumer group must \
                  fill the same database",
                 self.client.database()
             )
-        })?;
-        self.know(&BTreeMap::from([(config, text.clone())]));
-        Ok(text)
+        })
     }
 
     /// How slices that were cut under this text are processed.
@@ -133,11 +158,20 @@ impl Plans for Processing {
         let text = self.text(config)?;
         let plan = Arc::new(self.make(&text).map_err(|error| format!("{error:#}"))?);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = ConfigHash::of(&self.current().1);
+        if plans.len() >= CONFIG_TEXTS_KEPT {
+            // Of configs that other engines cut slices under, and that are most likely over.
+            plans.retain(|known, _| *known == current);
+        }
         Ok(plans.entry(config).or_insert(plan).clone())
     }
 
     fn current(&self) -> (u64, Arc<str>) {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn give_up(&self) {
+        self.client.give_up();
     }
 
     fn stored(&self, slices: &[SliceId]) -> Result<HashSet<SliceId>, SinkError> {

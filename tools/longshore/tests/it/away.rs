@@ -24,16 +24,16 @@ const RECORDS: u64 = 20_000;
 const BEFORE: u64 = 8_000;
 
 /// A server of the test's own, which it may treat as it likes.
-struct Place {
-    folder: TempDir,
+pub(crate) struct Place {
+    pub(crate) folder: TempDir,
     data: PathBuf,
-    server: Option<Foreground>,
-    http_port: u16,
-    password: String,
+    pub(crate) server: Option<Foreground>,
+    pub(crate) http_port: u16,
+    pub(crate) password: String,
 }
 
 impl Place {
-    fn new(data: PathBuf, folder: TempDir) -> Self {
+    pub(crate) fn new(data: PathBuf, folder: TempDir) -> Self {
         let server = Foreground::start(&data);
         let credentials = fs::read_to_string(data.join("credentials.toml")).unwrap();
         let engine = credentials.split("engine_password").last().unwrap();
@@ -41,12 +41,12 @@ impl Place {
         Place { folder, data, http_port: server.http_port, server: Some(server), password }
     }
 
-    fn ask(&self, statement: &str) -> String {
+    pub(crate) fn ask(&self, statement: &str) -> String {
         let login = Login { user: "longshore", password: &self.password };
         http::sql(self.http_port, login, statement).unwrap_or_else(|error| format!("error: {error}"))
     }
 
-    fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.server = Some(Foreground::start_again(&self.data, self.http_port));
     }
 

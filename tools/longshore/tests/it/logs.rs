@@ -1,5 +1,7 @@
 //! Log lines as a log collector reads them: one an event, of a stable shape, and not more than anybody can use.
 
+use std::os::unix::fs::MetadataExt;
+
 use serde_json::{Value, json};
 
 use crate::support::shared::Site;
@@ -15,6 +17,12 @@ fn lines_about(missing: usize, options: &[&str], format: Option<&str>) -> Vec<St
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(66));
     String::from_utf8(output.stderr).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Of the shape of `2026-11-21T12:00:00.123Z`.
+fn is_time(text: &str) -> bool {
+    let digits_as_0 = |c: char| if c.is_ascii_digit() { '0' } else { c };
+    text.chars().map(digits_as_0).collect::<String>() == "0000-00-00T00:00:00.000Z"
 }
 
 fn objects(lines: &[String]) -> Vec<Value> {
@@ -42,8 +50,29 @@ fn the_environment_may_say_the_format_and_the_command_line_outranks_it() {
     let lines = lines_about(1, &[], Some("json"));
     assert_eq!(objects(&lines).len(), 2);
     let lines = lines_about(1, &["--log-format", "text"], Some("json"));
-    assert!(lines[0].trim_start().starts_with("ERROR"), "{lines:?}");
+    let (time, rest) = lines[0].split_once(' ').unwrap();
+    assert!(is_time(time), "{lines:?}");
+    assert!(rest.trim_start().starts_with("ERROR"), "{lines:?}");
     assert!(lines[1].starts_with("longshore: none of the inputs"), "{lines:?}");
+}
+
+/// systemd's journal has a time of its own for each line, but somebody who inherited its variable may write elsewhere.
+#[test]
+fn lines_that_go_to_the_journal_have_no_time() {
+    let site = Site::new("logs_journal");
+    site.config(CONFIG);
+    let path = site.path("stderr");
+    for (goes_there, offset) in [(true, 0), (false, 1)] {
+        let file = std::fs::File::create(&path).unwrap();
+        let metadata = file.metadata().unwrap();
+        let mut command = site.command();
+        command.args(["load", "-c", "longshore.toml", "absent.log"]).stderr(file);
+        command.env("JOURNAL_STREAM", format!("{}:{}", metadata.dev(), metadata.ino() + offset));
+        assert_eq!(command.status().unwrap().code(), Some(66));
+        let said = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(said.trim_start().starts_with("ERROR"), goes_there, "{said}");
+        assert_eq!(is_time(said.split(' ').next().unwrap()), !goes_there, "{said}");
+    }
 }
 
 #[test]

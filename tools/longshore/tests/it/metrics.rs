@@ -1,11 +1,16 @@
 //! The metrics and the health of a real `longshore run`, asked over HTTP, with figures that come from the log.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
+use crate::away::Place;
 use crate::support::http;
-use crate::support::process::await_that;
+use crate::support::longshore;
+use crate::support::process::{await_that, kill};
 use crate::support::service::Service;
 use crate::support::shared::Site;
 
@@ -42,10 +47,21 @@ struct Metered {
 
 impl Metered {
     fn start(site: &Site, config: &Path) -> Self {
-        let service = Service::start(site.command(), config);
+        Metered::of(Service::start(site.command(), config))
+    }
+
+    fn of(service: Service) -> Self {
         let line = service.await_line("metrics are on http://127.0.0.1:", 1);
         let port = line.split("127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
         Metered { service, port }
+    }
+
+    /// A connection that has sent this.
+    fn send(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(bytes).unwrap();
+        stream
     }
 
     fn get(&self, path: &str) -> (u16, String) {
@@ -153,4 +169,109 @@ fn a_port_that_is_in_use_refuses_the_start_and_says_which() {
          'sport = :{port}'` shows it; another longshore with the same config?) or name another port\n"
     );
     assert_eq!(error, expected);
+}
+
+/// All that a connection has to say.
+fn answer(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    // One that is closed with bytes of ours unread may be reset behind the answer.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn metered(site: &Site) -> Metered {
+    std::fs::create_dir(site.path("logs")).unwrap();
+    let service = Metered::start(site, &site.config(&CONFIG.replace("PORT", "0")));
+    await_that("it follows", || service.get("/healthz") == (200, "ok".to_owned()));
+    service
+}
+
+#[test]
+fn clients_that_ask_nothing_do_not_keep_others_from_their_answer() {
+    let site = Site::new("metrics_clients");
+    let service = metered(&site);
+    // More than there is room for: silent ones, and ones that never end their head.
+    let silent: Vec<_> = (0..100).map(|_| service.send(b"")).collect();
+    let slow: Vec<_> = (0..100).map(|_| service.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow: ")).collect();
+    for path in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(service.get(path), (200, "ok".to_owned()), "{path}");
+    }
+    assert_eq!(service.get("/metrics").0, 200);
+    // Each of them is closed before long, whether for room or for time.
+    for stream in silent.into_iter().chain(slow) {
+        let said = answer(stream);
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 408 "), "{said}");
+    }
+    assert_eq!(service.service.stop(), 0);
+}
+
+#[test]
+fn odd_requests_have_an_answer() {
+    let site = Site::new("metrics_requests");
+    let service = metered(&site);
+    let ask = |request: &str| answer(service.send(request.as_bytes()));
+    let head = ask("HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("content-length: 3\r\n"), "{head}");
+    assert!(head.ends_with("\r\n\r\n"), "no body: {head}");
+    let post = ask("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    assert!(post.starts_with("HTTP/1.1 405 ") && post.contains("allow: GET, HEAD\r\n"), "{post}");
+    let unknown = ask("GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(unknown.starts_with("HTTP/1.1 404 ") && unknown.contains("/healthz"), "{unknown}");
+    let huge = ask(&format!("GET /healthz HTTP/1.1\r\nHost: a\r\nX-Huge: {}\r\n\r\n", "x".repeat(1 << 20)));
+    assert!(huge.is_empty() || huge.starts_with("HTTP/1.1 431 "), "{}", &huge[..huge.len().min(200)]);
+    let nonsense = ask("\u{1}\u{2}\u{3}\r\n\r\n");
+    assert!(nonsense.is_empty() || nonsense.starts_with("HTTP/1.1 400 "), "{nonsense}");
+    // Half closed: it has nothing more to say, and listens.
+    let stream = service.send(b"GET /healthz HTTP/1.0\r\n\r\n");
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert!(answer(stream).ends_with("\r\n\r\nok\n"));
+    let open = ask("GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n");
+    assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"), "{open}");
+    let text = ask("GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: text/html,*/*;q=0.8\r\n\r\n");
+    assert!(text.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{text}");
+    promtool_accepts(&service.get("/metrics").1);
+    assert_eq!(service.service.stop(), 0);
+}
+
+/// Has Prometheus' own tool check them, where it is installed.
+fn promtool_accepts(text: &str) {
+    let promtool = Command::new("promtool").args(["check", "metrics"]).stdin(std::process::Stdio::piped()).spawn();
+    let Ok(mut promtool) = promtool else {
+        eprintln!("NOT TESTED: promtool is not installed");
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(format!("{text}\n").as_bytes()).unwrap();
+    assert!(promtool.wait().unwrap().success(), "{text}");
+}
+
+#[test]
+fn a_clickhouse_that_is_away_makes_it_unready_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path().join("data"), folder);
+    let folder = place.folder.path();
+    std::fs::create_dir(folder.join("logs")).unwrap();
+    let config = folder.join("longshore.toml");
+    let text = format!(
+        "version = 1\n{}[clickhouse]\nurl = \"http://127.0.0.1:{}\"\nuser = \"longshore\"\npassword = \"${{PASSWORD}}\"\n",
+        CONFIG.replace("PORT", "0"),
+        place.http_port
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut command = Command::new(longshore());
+    command.env("PASSWORD", &place.password).current_dir(folder);
+    let service = Metered::of(crate::support::service::Service::start(command, &config));
+    let ok = || (200, "ok".to_owned());
+    await_that("it is ready", || service.get("/readyz") == ok());
+    service.await_sample("longshore_clickhouse_reachable", 1.0);
+    // It accepts connections and does not answer. Nothing is sent meanwhile.
+    let server = place.server.as_ref().unwrap().server_pid();
+    kill("STOP", server);
+    await_that("it is not ready", || service.get("/readyz").0 == 503);
+    let (_, why) = service.get("/readyz");
+    assert!(why.starts_with("away: ClickHouse does not answer: "), "{why}");
+    assert_eq!((service.get("/livez"), service.get("/healthz")), (ok(), ok()));
+    service.await_sample("longshore_clickhouse_reachable", 0.0);
+    kill("CONT", server);
+    await_that("it is ready again", || service.get("/readyz") == ok());
+    assert_eq!(service.service.stop(), 0);
 }

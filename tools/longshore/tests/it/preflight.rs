@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longshore_core::config::{self, Config, Env, FilledBy};
+use longshore_core::config::{self, Config, Env, FilledBy, Guarantee};
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_ingest::sink::{Sink, SinkError};
 use longshore_sinks::clickhouse::{ClickHouseSink, Failures, Grade, GuardedSink, Preflight, Schema, preflight};
@@ -83,12 +83,18 @@ fn tables_that_do_not_sync_are_said_and_apply_mends_them() {
     let without = config_without_fsync(&database.name);
     Schema::from_config(&without).apply(&database.clickhouse).unwrap();
     let own = preflight(&database.clickhouse, &without).unwrap();
-    assert_eq!(own.grade(), Grade::ExactlyOnce, "it is the config's choice");
-    assert!(own.notes.iter().any(|note| note.contains("power failure")), "{:?}", own.notes);
+    assert_eq!((own.grade(), own.reasons.len()), (Grade::UntilPowerFails, 1), "{:#?}", own.reasons);
+    let text = own.reasons[0].to_string();
+    for part in ["`fsync = false`", "7 tables", "power failure", "ledger", "longshore schema --apply"] {
+        assert!(text.contains(part), "no `{part}` in: {text}");
+    }
+    assert!(own.refusal(Guarantee::AtLeastOnce, "d").is_none());
+    let refusal = own.refusal(Guarantee::ExactlyOnce, "d").unwrap();
+    assert!(refusal.starts_with("the config demands exactly-once (`guarantee` under [clickhouse])"), "{refusal}");
 
     let config = database.config(&format!("{TABLE}{ROLLUPS}"));
     let found = preflight(&database.clickhouse, &config).unwrap();
-    assert_eq!((found.grade(), found.differences.len()), (Grade::AtLeastOnce, 0));
+    assert_eq!((found.grade(), found.differences.len()), (Grade::UntilPowerFails, 0));
     assert_eq!(found.reasons.len(), 21, "three settings of seven tables: {:#?}", found.reasons);
     assert!(found.reasons.iter().all(|reason| reason.what.contains("a power failure may take rows")));
     let schema = Schema::from_config(&config);
@@ -132,11 +138,12 @@ fn users_who_may_not_set_or_write_are_refused_with_the_remedy() {
         ("reader_with_settings", "readonly = 2"),
     ] {
         let found = preflight(&server.connect(user, &name).unwrap(), &config).unwrap();
-        assert_eq!((found.grade(), found.reasons.len()), (Grade::Refused, 1), "{user}: {:#?}", found.reasons);
+        // The other one is that nothing is synced.
+        assert_eq!((found.grade(), found.reasons.len()), (Grade::Refused, 2), "{user}: {:#?}", found.reasons);
         let text = found.reasons[0].to_string();
         assert!(text.contains(said) && text.contains("settings profile"), "{user}: {text}");
     }
-    assert_eq!(preflight(&admin, &config).unwrap().grade(), Grade::ExactlyOnce);
+    assert_eq!(preflight(&admin, &config).unwrap().grade(), Grade::UntilPowerFails);
 }
 
 #[test]
@@ -166,6 +173,23 @@ fn a_load_starts_below_its_guarantee_only_if_the_config_says_so() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("at-least-once only"), "{said}");
     assert_eq!(site.ask("SELECT count() FROM {db}.events"), ["20"]);
+}
+
+#[test]
+fn tables_that_are_not_synced_are_loaded_only_by_who_takes_that() {
+    let site = Site::new("unsynced");
+    let log = site.write("app.log", lines(0..10));
+    let text = |guarantee: &str| format!("version = 1\n{CONFIG}{}fsync = false\n{guarantee}", site.clickhouse());
+    for guarantee in ["", "guarantee = \"exactly-once\"\n"] {
+        let said = refused(&site, &site.write("strict.toml", text(guarantee)), &[&log], 78);
+        for part in ["`fsync = false`", "`guarantee = \"at-least-once\"`", "power failure"] {
+            assert!(said.contains(part), "`{part}` is not in: {said}");
+        }
+    }
+    let output = site.try_load(&site.write("weak.toml", text("guarantee = \"at-least-once\"\n")), &[&log]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("at-least-once until the server's power fails only"), "{said}");
+    assert_eq!(site.ask("SELECT count() FROM {db}.events"), ["10"]);
 }
 
 #[test]
