@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use longshore_core::dead_letter::Reason;
 
+use crate::causes::Causes;
 use crate::sink::{LoadedSlice, Stored};
 
 /// Live counters. Reading them is cheap and may be a slice behind.
@@ -44,6 +45,8 @@ pub struct Totals {
     pub duplicates: u64,
     /// Dead letters by reason.
     pub dead_by_reason: BTreeMap<Reason, u64>,
+    /// Why these records became dead letters.
+    pub causes: Causes,
     /// Rows by product.
     pub rows_by_product: BTreeMap<Arc<str>, u64>,
     /// Slices that the ledger had already; not part of the figures above.
@@ -62,10 +65,10 @@ impl Progress {
         let loaded = rows - duplicates - rejected;
         let as_decoded = rows + decoded.dead.len() as u64 + decoded.filtered;
         assert_eq!(decoded.records, as_decoded, "slice {} does not balance", slice.meta.id);
-        let dead = decoded.dead.len() as u64 + rejected;
         self.loaded.fetch_add(loaded, Ordering::Relaxed);
-        self.dead.fetch_add(dead, Ordering::Relaxed);
         let mut totals = self.totals.lock().expect("no panic while counting");
+        let dead = totals.causes.count(slice, stored);
+        self.dead.fetch_add(dead, Ordering::Relaxed);
         totals.bytes += slice.meta.end - slice.meta.start;
         totals.slices += 1;
         totals.records += decoded.records;

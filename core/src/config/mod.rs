@@ -23,7 +23,7 @@ use crate::rollup::{Condition, RollupSpec};
 
 pub use diagnostic::Diagnostic;
 pub use kafka::{KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart, KafkaTls, SaslMechanism};
-pub use parse::parse;
+pub use parse::{parse, type_name};
 pub use values::{byte_size, duration};
 
 /// A whole config, checked: nobody downstream checks again.

@@ -6,7 +6,8 @@
 //! | `error.rs`, `codes.rs` | what can fail, and what it asks of us |
 //! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
-//! | `preflight.rs`, `durability.rs` | what server and tables can promise, and why not more |
+//! | `comments.rs` | what tables, views and columns say of themselves |
+//! | `preflight.rs`, `rights.rs`, `durability.rs` | what server, user and tables can promise, and why not more |
 //! | `guarded.rs` | a sink that asks that again after a failure |
 //! | `store.rs` | what the sink asks of a server, so that a twin can stand in for it |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
@@ -24,6 +25,7 @@ mod check;
 mod claims;
 mod client;
 mod codes;
+mod comments;
 mod configs;
 mod counted;
 mod ddl;
@@ -37,6 +39,7 @@ mod partials;
 mod preflight;
 mod rejected;
 mod resume;
+mod rights;
 mod rollup_ddl;
 mod schema;
 mod scratch;
@@ -56,7 +59,7 @@ pub use counted::{Added, Counted, Minutes, Probe};
 pub use ddl::{CONFIGS, DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
 pub use error::{ClientError, ConnectError, ServerException};
 pub use guarded::{Failures, GuardedSink};
-pub use preflight::{Grade, Preflight, Reason, preflight};
+pub use preflight::{Grade, Preflight, Reason, preflight, preflight_of_nothing};
 pub use rollup_ddl::{Feed, Rollup, Select, View};
 pub use schema::Schema;
 pub use scratch::Scratch;

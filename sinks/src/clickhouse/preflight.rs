@@ -15,6 +15,7 @@ use super::client::{ClickHouse, VERSION_MIN, parse_version};
 use super::codes::is_bound_user;
 use super::error::ClientError;
 use super::partials::check_states;
+use super::rights;
 use super::schema::Schema;
 use super::sql::{quote_name, quote_text};
 
@@ -112,6 +113,28 @@ const READ_BACK: [&str; 4] =
 /// # Errors
 /// The server is away, or does not let us read its system tables.
 pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, ClientError> {
+    let Preflight { mut reasons, notes, .. } = server(clickhouse, config)?;
+    let (weak, differences): (Vec<_>, Vec<_>) = Schema::from_config(config)
+        .check(clickhouse)?
+        .into_iter()
+        .partition(|difference| difference.statement().is_some());
+    reasons.extend(weak.iter().map(weakness));
+    Ok(Preflight { differences, reasons, notes })
+}
+
+/// Grades what this server can promise to this config once its tables are there, of which there is none yet: the first
+/// load creates them as it needs them. Changes nothing.
+///
+/// # Errors
+/// The server is away, or does not let us ask.
+pub fn preflight_of_nothing(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, ClientError> {
+    let mut found = server(clickhouse, config)?;
+    found.reasons.extend(rights::to_create(clickhouse, config)?);
+    Ok(found)
+}
+
+/// What does not depend on tables.
+fn server(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, ClientError> {
     let mut reasons = Vec::new();
     reasons.extend(version(clickhouse)?);
     reasons.extend(states(clickhouse, config)?);
@@ -126,12 +149,8 @@ pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, 
         },
     };
     reasons.extend(settings(clickhouse, &applied));
-    let schema = Schema::from_config(config);
-    let (weak, differences): (Vec<_>, Vec<_>) =
-        schema.check(clickhouse)?.into_iter().partition(|difference| difference.statement().is_some());
-    reasons.extend(weak.iter().map(weakness));
     let notes = notes(clickhouse, config, &applied)?;
-    Ok(Preflight { differences, reasons, notes })
+    Ok(Preflight { differences: Vec::new(), reasons, notes })
 }
 
 /// The server may have been replaced since we connected; what an insert sets goes by the one that is there now.
@@ -248,9 +267,10 @@ fn notes(
     let quorum = applied.get("insert_quorum").map_or("0", String::as_str);
     if replicated != "0" && matches!(quorum, "0" | "1") {
         notes.push(format!(
-            "{replicated} tables in {} are replicated and insert_quorum is {quorum}: an insert is acknowledged by one \
-             replica, so losing that machine before the others have fetched loses it; set insert_quorum = 'auto' in the \
-             user's settings profile to have a majority acknowledge",
+            "{} replicated in {}, and insert_quorum is {quorum}: an insert is acknowledged by one replica, so losing that \
+             machine before the others have fetched loses it; set insert_quorum = 'auto' in the user's settings profile to \
+             have a majority acknowledge",
+            if replicated == "1" { "one table is".to_owned() } else { format!("{replicated} tables are") },
             quote_name(clickhouse.database())
         ));
     }

@@ -92,6 +92,11 @@ impl Metrics {
         text
     }
 
+    /// The config's name of the source that a file or a partition is of.
+    pub(crate) fn source_name(&self, found: &str) -> String {
+        self.names.of_source(found)
+    }
+
     /// What is not well, a line each.
     pub(crate) fn complaints(&self) -> Vec<String> {
         health::complaints(&self.board)
