@@ -159,7 +159,7 @@ impl Table {
             if index.insert(name.clone(), ColumnIndex(position)).is_some() {
                 return Err(match is_name(name) {
                     true => DictionaryProblem::DuplicateColumn(name.clone()),
-                    false => no_id_column(&columns),
+                    false => DictionaryProblem::NotADictionary,
                 });
             }
         }
@@ -230,8 +230,7 @@ const NAME_CHARS_SHOWN: usize = 60;
 
 fn no_id_column(columns: &[String]) -> DictionaryProblem {
     if !columns.iter().all(|name| is_name(name)) {
-        let hint = ": is this the product dictionary? It begins with a line of column names".to_owned();
-        return DictionaryProblem::NoIdColumn { columns: "what are no names of columns".to_owned(), hint };
+        return DictionaryProblem::NotADictionary;
     }
     let hint = match columns {
         [] => ": is the file empty?".to_owned(),

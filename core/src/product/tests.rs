@@ -282,7 +282,7 @@ fn another_file_is_told_without_a_word_of_it() {
         "k1\tSECRET==\n",
     ] {
         let error = csv_error(text);
-        assert!(error.contains("no names of columns: is this the product dictionary?"), "{error}");
+        assert!(error.contains("does not begin with names of columns: is it the product dictionary?"), "{error}");
         assert!(!error.contains("SECRET"), "{error}");
     }
 }

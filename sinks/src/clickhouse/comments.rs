@@ -163,8 +163,12 @@ fn declared(spec: &ColumnSpec) -> String {
     text += match (spec.required, spec.nullable, &spec.default) {
         (true, ..) => "; always there",
         (false, true, None) => "; null where the record has none",
-        (false, false, None) if matches!(spec.ty, ColumnType::List(_)) => "; empty where the record has none",
-        (false, false, None) => "; the type's empty value or zero where the record has none",
+        (false, false, None) => match spec.ty {
+            ColumnType::String | ColumnType::LowCardinality | ColumnType::Json | ColumnType::List(_) => {
+                "; empty where the record has none"
+            }
+            _ => "; zero where the record has none",
+        },
         (false, _, Some(_)) => "; a default where the record has none",
     };
     text += &spec.mask.as_ref().map(mask).unwrap_or_default();

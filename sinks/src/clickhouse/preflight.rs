@@ -129,7 +129,10 @@ pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, 
 /// The server is away, or does not let us ask.
 pub fn preflight_of_nothing(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, ClientError> {
     let mut found = server(clickhouse, config)?;
-    found.reasons.extend(rights::to_create(clickhouse, config)?);
+    // A user who may not write at all lacks every right, and another reason says so.
+    if found.grade() != Grade::Refused {
+        found.reasons.extend(rights::to_create(clickhouse, config)?);
+    }
     Ok(found)
 }
 

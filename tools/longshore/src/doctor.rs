@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use anyhow::anyhow;
 use longshore_core::words::plural;
 use longshore_ingest::files::{self, SourceFile, Whereabouts};
 use longshore_ingest::journal::{Behind, Condition, Inspection, KnownSource, Machine, inspect};
@@ -16,6 +17,10 @@ const SLICES_PRINTED: usize = 20;
 
 /// Prints what is in the journal. Exits with 65 if an engine would not open it.
 pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
+    if !args.journal.is_dir() {
+        let what = if args.journal.exists() { "is a file, and a journal is a directory" } else { "does not exist" };
+        return Err(anyhow!("{} {what}: {WHERE}", args.journal.display())).or_exit(Exit::NoInput);
+    }
     let inspection = inspect(&args.journal).or_exit(Exit::NoInput)?;
     match args.json {
         true => say!("{}", object(&inspection)),
@@ -28,9 +33,16 @@ pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
     })
 }
 
+/// Where a journal is.
+const WHERE: &str =
+    "the config says where the journal is, `journal` under [run]; by default it is app.journal beside app.toml";
+
 /// For people.
 fn text(inspection: &Inspection) -> String {
     let mut out = format!("journal {}\n", inspection.dir.display());
+    if inspection.condition == Condition::Empty {
+        return format!("{out}there is no journal here: {WHERE}\n");
+    }
     let mut line = |text: String| writeln!(out, "{text}").expect("a string takes everything");
     if let Some(machine) = inspection.machine {
         line(format!("  machine {machine}, {}", if machine == Machine::this() { "this one" } else { "not this one" }));

@@ -85,13 +85,14 @@ impl Report {
             );
         }
         let mut text = format!(
-            "{} {} of {} from {} in {:.1} s: {} at {:.0} MB/s\n",
+            "{} {} of {} from {} in {:.1} s: {} at {:.*} MB/s\n",
             if self.stopped { "interrupted: loaded" } else { "loaded" },
             grouped(totals.loaded),
             plural(totals.records, "record"),
             plural(self.inputs, "input"),
             self.elapsed.as_secs_f64(),
             megabytes(totals.bytes),
+            if self.megabytes_per_second() < 10.0 { 1 } else { 0 },
             self.megabytes_per_second(),
         );
         if totals.skipped_slices > 0 {
@@ -158,7 +159,10 @@ pub(crate) fn round(value: f64, digits: i32) -> f64 {
 }
 
 fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
+    match bytes {
+        ..100_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
 }
 
 /// Largest resident set of this process so far, bytes (`VmHWM`); `None` where the system does not tell.

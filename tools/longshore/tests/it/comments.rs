@@ -13,7 +13,7 @@ const MORE: &str = r#"
 [[column]]
 name = "who"
 type = "string"
-path = "user.\"it's `x\\y\""
+path = "user.\"it's `x\\\\y\""
 mask = { hash = "a salt that nobody may read" }
 [[column]]
 name = "day"
@@ -71,13 +71,12 @@ fn everything_has_a_comment() {
         };
         assert_eq!(
             of("who"),
-            "string at `user.\"it's `x\\\\y\"` of the record; the type's empty value or zero where the record has none; \
-             masked: 32 hex digits of a keyed hash, equal values stay equal"
+            "string at `user.\"it's `x\\\\y\"` of the record; empty where the record has none; masked: 32 hex digits of a keyed hash, equal values stay equal"
         );
         assert_eq!(
             of("at"),
             "timestamp at `at` of the record, written as %d/%b/%Y:%H:%M:%S, in Asia/Shanghai where it has no offset; stored \
-             in UTC to the microsecond; the type's empty value or zero where the record has none"
+             in UTC to the microsecond; zero where the record has none"
         );
         assert_eq!(of("amount"), "decimal(18,2) at `amount` of the record, exact; null where the record has none");
         let salts =

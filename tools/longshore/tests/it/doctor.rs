@@ -99,7 +99,17 @@ fn the_doctor_says_that_there_is_no_journal() {
     let (code, said) = doctor(folder.path(), &[]);
     assert_eq!(code, 66);
     assert!(said.contains("there is no journal here"), "{said}");
-    assert_eq!(doctor(&folder.path().join("absent"), &[]).0, 66);
+    assert!(!said.contains("source"), "nothing is counted where there is nothing: {said}");
+    for (name, part) in [("absent", "absent does not exist: the config says where"), ("a.log", "a.log is a file")] {
+        let path = folder.path().join(name);
+        if name == "a.log" {
+            fs::write(&path, "").unwrap();
+        }
+        let output = Command::new(longshore()).arg("doctor").arg(&path).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(66) && err.contains(part), "{err}");
+        let _ = fs::remove_file(&path);
+    }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "it left something");
 }
 

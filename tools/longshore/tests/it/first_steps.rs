@@ -162,15 +162,24 @@ fn of_many_problems_the_first_are_shown() {
 #[test]
 fn files_that_the_config_names_are_told_from_others_without_a_word_of_them() {
     let site = Site::new("named_wrong");
-    site.write("app.log", "{\"user\":\"SECRET\",\"n\":1}\n".repeat(1_000));
+    let log = "{\"user\":\"SECRET\",\"n\":1}\n".repeat(1_000);
+    site.write("app.csv", &log);
+    site.write("app.toml", &log);
+    site.write("app.log", &log);
+    File::create(site.path("large.csv")).unwrap().set_len(2 << 30).unwrap();
+    fs::create_dir(site.path("folder.csv")).unwrap();
     File::create(site.path("large")).unwrap().set_len(2 << 30).unwrap();
     let products =
         |file: &str| CONFIG.replace("fixed = \"shop\"", &format!("column = \"user\"\ndictionary = \"{file}\""));
     let keyring = |file: &str| format!("[decode]\nenvelope = {{ layout = \"tab\", keyring = \"{file}\" }}\n{CONFIG}");
     for (text, part) in [
-        (products("app.log"), "app.log, line 1: no column `id`; the header names what are no names of columns"),
-        (products("large"), "large (products.dictionary) has more than 32 MiB"),
-        (products("."), "Is a directory"),
+        (
+            products("app.csv"),
+            "app.csv, line 1: this does not begin with names of columns: is it the product dictionary?",
+        ),
+        (products("app.toml"), "app.toml, line 1: not TOML"),
+        (products("large.csv"), "large.csv (products.dictionary) has more than 32 MiB"),
+        (products("folder.csv"), "Is a directory"),
         (keyring("app.log"), "app.log, line 1: not TOML"),
         (keyring("large"), "large (decode.envelope.keyring) is no keyring"),
         (keyring("."), "Is a directory"),
