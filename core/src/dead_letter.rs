@@ -79,6 +79,36 @@ impl Reason {
             Reason::Rejected => "rejected",
         }
     }
+
+    /// What to look at where many records have it, a sentence.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Reason::BadJson => {
+                "the records are not JSON objects: check `decode.format`, and `decode.envelope` if they are sealed"
+            }
+            Reason::TooDeep => "the records are nested too deeply: have the producer flatten them",
+            Reason::BadUtf8 => {
+                "the records are not UTF-8: are they sealed, compressed once more, or in another encoding?"
+            }
+            Reason::BadLine => {
+                "the lines are not of the format: check `decode.format`, and the header line of CSV and TSV"
+            }
+            Reason::MissingField => "check the column's `path`; a field that records may lack is not to be `required`",
+            Reason::TypeMismatch => "check the column's `type` and `format` against what the records have",
+            Reason::BadEnvelope => "check `decode.envelope`: is this its layout, and are these records sealed at all?",
+            Reason::UnknownKey => "add the key that the detail names to the keyring",
+            Reason::TagMismatch => {
+                "the keyring's key is not the one that they were sealed with, or their bytes were changed"
+            }
+            Reason::UnknownProduct => {
+                "add the product to the dictionary, or say `unknown = \"default\"` under [products]"
+            }
+            Reason::TooLong => "raise `decode.record_bytes_max`, or check that the records end where the format says",
+            Reason::TruncatedInput => "the input was cut short: fetch it again",
+            Reason::TruncatedFrame => "check `decode.envelope.layout`: are these frames with a length in front?",
+            Reason::Rejected => "a constraint or a column of the events table refuses them: the detail names it",
+        }
+    }
 }
 
 impl fmt::Display for Reason {

@@ -24,6 +24,7 @@ pub mod product;
 pub mod rollup;
 pub mod simd;
 pub mod slice;
+pub mod words;
 
 #[cfg(test)]
 mod test_data;

@@ -65,6 +65,17 @@ pub const DEAD_LETTER_DETAILS_BYTES: usize = 8 << 20;
 /// See [`DEAD_LETTER_DETAILS_BYTES`].
 pub const DEAD_LETTER_DETAIL_SHORT_BYTES: usize = 64;
 
+/// Causes of dead letters that are told apart, each a reason and a column; the columns of those behind are not.
+pub const DEAD_CAUSES_MAX: usize = 256;
+/// Causes that a summary shows, the most frequent ones.
+pub const DEAD_CAUSES_SHOWN: usize = 5;
+/// Dead letters among a hundred records from which on they are no broken records but a config that does not fit.
+pub const DEAD_PERCENT_LOUD: u64 = 5;
+/// Dead letters of a source below which a service does not say so.
+pub const DEAD_LETTERS_LOUD_MIN: u64 = 10;
+/// Milliseconds until a service says it again of the same source.
+pub const DEAD_LETTERS_LOUD_EVERY_MS: u64 = 600_000;
+
 /// Levels of nested arrays and objects in a JSON record.
 pub const JSON_DEPTH_MAX: usize = 128;
 /// Keys that the fast pass over JSON learns before it forgets them all and starts anew.
@@ -74,6 +85,16 @@ pub const BLOCK_RECORDS: usize = 128;
 /// Bytes of records that are indexed at once: what fits in a core's own cache with its index.
 pub const CHUNK_BYTES: usize = 256 << 10;
 
+/// Bytes of a config's file. A larger one is something else.
+pub const CONFIG_BYTES_MAX: usize = 4 << 20;
+/// Problems of a config that are looked for, and those that are shown.
+pub const CONFIG_PROBLEMS_MAX: usize = 1_000;
+/// See [`CONFIG_PROBLEMS_MAX`].
+pub const CONFIG_PROBLEMS_SHOWN: usize = 20;
+/// Bytes of a keyring's file.
+pub const KEYRING_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a file of certificate authorities.
+pub const CA_FILE_BYTES_MAX: usize = 8 << 20;
 /// Bytes of a file that holds one secret of a config, a password or a salt.
 pub const SECRET_FILE_BYTES_MAX: usize = 4 << 10;
 /// Bytes of the salt of a mask: what is shorter can be found by trying.
@@ -83,6 +104,8 @@ pub const SALT_BYTES_MIN: usize = 16;
 pub const COLUMNS_MAX: usize = 1_000;
 /// Bytes of the name of a column, table or rollup: ClickHouse makes file names of them.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Characters of the comment of a table, view or column; the rest is cut.
+pub const COMMENT_CHARS_MAX: usize = 1_000;
 /// Elements of one list value.
 pub const LIST_ITEMS_MAX: usize = 65_536;
 /// Products in a dictionary.
@@ -142,6 +165,8 @@ pub const FEED_WAIT_MS: u64 = 50;
 
 /// Files that are followed at once. More are refused until others are gone.
 pub const FOLLOW_FILES_MAX: usize = 24_576;
+/// Files of a folder among which `longshore doctor` looks for one that was renamed.
+pub const WHEREABOUTS_FILES_MAX: usize = 100_000;
 /// Sources that ended or vanished and are still known, so that a copy of one is not read again. The oldest is forgotten.
 pub const FOLLOW_ENDED_MAX: usize = 8_192;
 /// Followed files that are kept open: a quarter of the descriptors that a process usually has.
@@ -334,6 +359,9 @@ pub const EMBEDDED_LOG_TAIL_LINES: usize = 20;
 /// See [`EMBEDDED_LOG_TAIL_LINES`].
 pub const EMBEDDED_LOG_TAIL_BYTES: u64 = 4 << 10;
 
+const _: () = assert!((CONFIG_BYTES_MAX + DICTIONARY_BYTES_MAX) as u64 <= JOURNAL_CONFIG_BYTES_MAX);
+const _: () = assert!(CONFIG_PROBLEMS_SHOWN <= CONFIG_PROBLEMS_MAX);
+const _: () = assert!(DEAD_CAUSES_SHOWN <= DEAD_CAUSES_MAX);
 const _: () = assert!(SLICE_BYTES_FLOOR <= SLICE_BYTES && SLICE_BYTES <= SLICE_BYTES_CEILING);
 const _: () = assert!(RECORD_BYTES_MAX <= RECORD_BYTES_CEILING && RECORD_BYTES_CEILING <= SLICE_BYTES_CEILING);
 const _: () = assert!(RECORD_BYTES_MAX <= SLICE_BYTES, "a record of the default limit must fit in a default slice");

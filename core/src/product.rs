@@ -205,6 +205,9 @@ pub enum DictionaryProblem {
     /// No products at all.
     #[error("no products: {0}")]
     Empty(&'static str),
+    /// What begins otherwise than with names of columns, which are not shown: it may be any file.
+    #[error("this does not begin with names of columns: is it the product dictionary?")]
+    NotADictionary,
     /// There is no `id` column.
     #[error("no column `id`; the header names {columns}{hint}")]
     NoIdColumn {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use longshore_core::limits::{LANE_SLICES_MAX, PLANNED_SLICES_MAX};
 use longshore_core::slice::{CutAt, SliceId};
+use longshore_core::words::plural;
 
 use crate::clock::WallClock;
 use crate::cut::{CutOptions, CutSlice};
@@ -29,8 +30,10 @@ use crate::journal::{ConfigHash, Disk, Journal, JournaledSlice, Recovered, Refus
 mod cutting;
 mod lane;
 mod port;
+mod whereabouts;
 
 pub use port::{Files, ReadEnd, ReadError, SystemFiles};
+pub use whereabouts::{SourceFile, Whereabouts, find};
 
 use cutting::{Cutting, Outcome};
 use lane::{Back, Held, Lane};
@@ -201,9 +204,10 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             Change::Vanished { id, path, lost_bytes_min } => {
                 if lost_bytes_min > 0 {
                     tracing::error!(
-                        "{} is gone with at least {lost_bytes_min} bytes that were not read; they are lost unless it, or \
-                         a copy of it, is put back where it is followed",
-                        self.called(id, &path)
+                        "{} is gone, and at least {} of it not read: lost unless it, or a copy of it, is put back where it \
+                         is followed",
+                        self.called(id, &path),
+                        plural(lost_bytes_min, "byte")
                     );
                 }
                 if let Some(lane) = self.lanes.get_mut(&id) {
@@ -251,7 +255,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
     fn ended(&mut self, id: SourceId, what: &str, lost_bytes_min: u64) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         if lost_bytes_min > 0 {
-            tracing::error!("{what}; at least {lost_bytes_min} bytes of it were not read and are lost");
+            tracing::error!("{what}; lost, because it was not read: at least {}", plural(lost_bytes_min, "byte"));
         } else {
             tracing::info!("{what}; all that was seen of it had been read");
         }

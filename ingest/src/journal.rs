@@ -82,6 +82,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use longshore_core::limits::{JOURNAL_CONFIG_BYTES_MAX, JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_BYTES_CEILING};
+use longshore_core::words::plural;
 
 mod disk;
 mod error;
@@ -139,8 +140,9 @@ pub struct Recovered {
 /// A torn tail that was cut off.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "cut a torn tail of {bytes} bytes off the journal's {file} at offset {offset}: the engine or the machine died \
-     while it wrote; what was acknowledged is there"
+    "cut a torn tail of {} off the journal's {file} at offset {offset}: the engine or the machine died while it wrote; \
+     what was acknowledged is there",
+    plural(*bytes, "byte")
 )]
 pub struct Torn {
     /// Of which segment.

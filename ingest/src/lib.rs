@@ -6,6 +6,7 @@
 //! [`journal`] keeps on disk which slices were cut and which are done.
 //! [`stages`] runs some of these by themselves and measures them.
 
+pub mod causes;
 pub mod clock;
 pub mod cut;
 pub mod feed;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use longshore_core::dead_letter::Reason;
 use longshore_core::limits::{PRODUCTS_COUNTED_BYTES_MAX, PRODUCTS_COUNTED_MAX};
 
+use crate::causes::Causes;
 use crate::sink::{LoadedSlice, Stored};
 
 /// Live counters. Reading them is cheap and may be a slice behind.
@@ -45,6 +46,8 @@ pub struct Totals {
     pub duplicates: u64,
     /// Dead letters by reason.
     pub dead_by_reason: BTreeMap<Reason, u64>,
+    /// Why these records became dead letters.
+    pub causes: Causes,
     /// Rows by product, as far as products are counted one by one.
     pub rows_by_product: BTreeMap<Arc<str>, u64>,
     /// Rows of all other products: without a dictionary anything may be one.
@@ -89,11 +92,11 @@ impl Progress {
         let loaded = rows - duplicates - rejected - event_times;
         let as_decoded = rows + decoded.dead.len() as u64 + decoded.filtered;
         assert_eq!(decoded.records, as_decoded, "slice {} does not balance", slice.meta.id);
-        let dead = decoded.dead.len() as u64 + rejected + event_times;
         self.loaded.fetch_add(loaded, Ordering::Relaxed);
-        self.dead.fetch_add(dead, Ordering::Relaxed);
         let mut sums = self.sums.lock().expect("no panic while counting");
         let totals = &mut sums.totals;
+        let dead = totals.causes.count(slice, stored);
+        self.dead.fetch_add(dead, Ordering::Relaxed);
         totals.bytes += slice.meta.end - slice.meta.start;
         totals.slices += 1;
         totals.records += decoded.records;

@@ -24,6 +24,7 @@ use longshore_core::limits::{
     AWAY_MS_MAX, BEHIND_AWAY_MS, FEED_WAIT_MS, PLANNED_AT_ONCE, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD,
 };
 use longshore_core::slice::SliceId;
+use longshore_core::words::plural;
 
 use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, Ticket};
 use crate::journal::ConfigHash;
@@ -480,11 +481,7 @@ impl<'a> Running<'a> {
         }
         let stored =
             self.service.plans.stored(&in_doubt).map_err(|error| FeedError::Retry { detail: error.to_string() })?;
-        tracing::info!(
-            "{} slices are in doubt, of which {} are stored; the others are sent again",
-            in_doubt.len(),
-            stored.len()
-        );
+        tracing::info!("{} in doubt: {} stored, the rest is sent again", plural(in_doubt.len(), "slice"), stored.len());
         self.feed.settle(&|slice| stored.contains(&slice))
     }
 

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::{Diagnostic, Snippet};
 use super::secret::{Surroundings, WrittenSecrets};
 use super::{Env, suggest};
+use crate::limits::CONFIG_PROBLEMS_MAX;
 
 /// Where something stands in the config, for diagnostics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,20 @@ impl<'a> Context<'a> {
         self.push(place, message.into(), Some(help.into()));
     }
 
+    /// Notes a problem at this byte without its line, which may hold anything.
+    pub(super) fn error_unseen(&self, offset: usize, message: &str, help: &str) {
+        let start = floor_char(self.text, offset);
+        let line = self.line_of(start);
+        let column = 1 + self.text[self.line_starts[line - 1]..start].chars().count();
+        let (file, help) = (self.file.to_owned(), Some(help.to_owned()));
+        let (key, message) = (String::new(), message.to_owned());
+        self.found.borrow_mut().push(Diagnostic { file, line, column, key, message, help, snippet: None });
+    }
+
     fn push(&self, place: &Place, message: String, help: Option<String>) {
+        if self.found.borrow().len() >= CONFIG_PROBLEMS_MAX {
+            return;
+        }
         let start = floor_char(self.text, place.span.start);
         let line = self.line_of(start);
         let line_start = self.line_starts[line - 1];

@@ -24,7 +24,7 @@ use crate::rollup::{Condition, RollupSpec};
 
 pub use diagnostic::Diagnostic;
 pub use kafka::{KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart, KafkaTls, SaslMechanism};
-pub use parse::{parse, parse_with};
+pub use parse::{parse, parse_with, type_name};
 pub use secret::{ReadFile, Surroundings, WrittenSecrets};
 pub use values::{byte_size, duration};
 

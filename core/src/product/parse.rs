@@ -157,7 +157,10 @@ impl Table {
                 return Err(DictionaryProblem::UnnamedColumn { number: position + 1 });
             }
             if index.insert(name.clone(), ColumnIndex(position)).is_some() {
-                return Err(DictionaryProblem::DuplicateColumn(name.clone()));
+                return Err(match is_name(name) {
+                    true => DictionaryProblem::DuplicateColumn(name.clone()),
+                    false => DictionaryProblem::NotADictionary,
+                });
             }
         }
         let id_column = *index.get(ID_COLUMN).ok_or_else(|| no_id_column(&columns))?;
@@ -214,7 +217,21 @@ impl Table {
     }
 }
 
+/// Whether a text may be the name of a column. Nothing else of a file's first line is shown: it may be any file.
+fn is_name(text: &str) -> bool {
+    let may_stand = |c: char| c.is_alphanumeric() || "_-. ;|\t".contains(c);
+    text.chars().count() <= NAME_CHARS_SHOWN
+        && text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && text.chars().all(may_stand)
+}
+
+/// Longest name of a column that an error shows.
+const NAME_CHARS_SHOWN: usize = 60;
+
 fn no_id_column(columns: &[String]) -> DictionaryProblem {
+    if !columns.iter().all(|name| is_name(name)) {
+        return DictionaryProblem::NotADictionary;
+    }
     let hint = match columns {
         [] => ": is the file empty?".to_owned(),
         [only] if only.contains([';', '\t', '|']) => ": the columns must be separated by commas".to_owned(),

@@ -270,3 +270,19 @@ proptest! {
         let _ = Dictionary::parse_toml(format!("[[product]]\nid = \"{text}\"").as_bytes(), "x");
     }
 }
+
+/// Any file may be given instead of a dictionary, and what is in it is nobody's business.
+#[test]
+fn another_file_is_told_without_a_word_of_it() {
+    for text in [
+        "{\"user\":\"SECRET\",\"n\":1}\n{\"user\":\"SECRET\",\"n\":2}\n",
+        "{\"SECRET\":1,\"SECRET\":1}\n",
+        "10.0.0.1 - SECRET [20/Nov/2026:10:00:00 +0000] \"GET / HTTP/1.1\" 200 12\n",
+        "1,SECRET,12.50\n",
+        "k1\tSECRET==\n",
+    ] {
+        let error = csv_error(text);
+        assert!(error.contains("does not begin with names of columns: is it the product dictionary?"), "{error}");
+        assert!(!error.contains("SECRET"), "{error}");
+    }
+}

@@ -7,6 +7,7 @@ use longshore_core::delimited;
 use longshore_core::frame::{FRAME_PREFIX_BYTES, Next, cut};
 use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, READ_BLOCK_BYTES, SLICE_BYTES_CEILING, SLICE_RECORDS_MAX};
 use longshore_core::slice::{CutAt, Tail};
+use longshore_core::words::plural;
 use memchr::memchr;
 
 use super::lane::{Lane, LongRecord};
@@ -179,8 +180,8 @@ impl<F: Files> Cutting<'_, F> {
     fn read(&mut self, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, Outcome> {
         self.files.read(SourceId(self.lane.source_id), at, bytes, into).map_err(|error| match error {
             ReadError::Gone if self.lane.nothing_follows() && self.lane.to_read_again() > 0 => Outcome::Stop(format!(
-                "it is gone with {} slices that were journaled and not acknowledged; put it, or a copy of it, back",
-                self.lane.to_read_again()
+                "it is gone with {}, journaled and not acknowledged; put it, or a copy of it, back",
+                plural(self.lane.to_read_again(), "slice")
             )),
             // Until it is back.
             ReadError::Gone if self.lane.nothing_follows() => Outcome::Nothing { all_read: true },

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::words::plural;
+
 use crate::feed::SourceStatus;
 use crate::follow::{Position, SourceId};
 use crate::input::Compression;
@@ -168,7 +170,8 @@ impl Lane {
     fn stop_if_unreadable(&mut self) {
         let slices = self.to_read_again();
         if let Some(why) = self.gone.as_ref().filter(|_| slices > 0) {
-            self.stop(format!("{why}; {slices} slices that were journaled and not acknowledged cannot be read again"));
+            let slices = plural(slices, "slice");
+            self.stop(format!("{why}; {slices}, journaled and not acknowledged, cannot be read again"));
         }
     }
 

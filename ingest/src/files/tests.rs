@@ -249,7 +249,7 @@ fn a_slice_that_comes_back_to_a_file_that_was_emptied_stops_it_and_says_so() {
     case.feed().again(planned[1].ticket, now).expect("taken back");
     let all = case.feed().status(now);
     let why = all.iter().find_map(|source| source.stopped.as_ref()).expect("it stopped");
-    assert!(why.ends_with("1 slices that were journaled and not acknowledged cannot be read again"), "{why}");
+    assert!(why.ends_with("1 slice, journaled and not acknowledged, cannot be read again"), "{why}");
     case.append("b.log", "more\n");
     assert_eq!(text(&case.take(1)), "more\n");
 }

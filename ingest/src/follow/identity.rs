@@ -28,7 +28,12 @@ pub struct Inode {
 
 impl Inode {
     /// That of a source which has ended: no file has it.
-    pub(super) const NONE: Inode = Inode { device: 0, number: 0, born_ns: 0 };
+    pub(crate) const NONE: Inode = Inode { device: 0, number: 0, born_ns: 0 };
+
+    /// Of what a path leads to, with its size.
+    pub(crate) fn of_path(path: &Path) -> io::Result<(Inode, u64)> {
+        Stat::of_path(path).map(|stat| (stat.inode, stat.signature.size))
+    }
 }
 
 /// What a source is known by.

@@ -8,6 +8,7 @@ use longshore_core::limits::{
     JOURNAL_SOURCES_MAX,
 };
 use longshore_core::slice::SliceId;
+use longshore_core::words::plural;
 
 use super::format::{ConfigHash, FORMAT_VERSION, Machine, SourceNumber};
 
@@ -85,9 +86,10 @@ pub enum OpenError {
     },
     /// A config that slices in doubt were cut under is gone.
     #[error(
-        "the journal lacks {}, the config of {slices} slices in doubt, which can only be sent again as it says; put the \
+        "the journal lacks {}, the config of {} in doubt, which can only be sent again as it says; put the \
          file back (it is the config's text as the engine was given it then)",
-        file.display()
+        file.display(),
+        plural(*slices, "slice")
     )]
     MissingConfig {
         /// Which file.

@@ -11,6 +11,7 @@
 
 use longshore_core::column::layout::SLICE_COLUMN;
 use longshore_core::config::FilledBy;
+use longshore_core::words::plural;
 
 use super::check::{BACKFILL_MARK, Difference, ENGINE_MARK, Found};
 use super::client::ClickHouse;
@@ -25,7 +26,7 @@ use super::sql::{name_list, quote_name, quote_table, quote_text};
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// ClickHouse refused or is away.
-    #[error("`{statement}`: {source}")]
+    #[error("`{statement}`: {source}{}", source.advice())]
     Client {
         /// The first line of what was run.
         statement: String,
@@ -50,9 +51,10 @@ pub enum ApplyError {
     },
     /// A slice is half stored, so nobody knows whether the rollup has counted it.
     #[error(
-        "rollup `{rollup}` was left as it was: `{events}` has {rows} rows of slices that are not in the ledger, because a \
+        "rollup `{rollup}` was left as it was: `{events}` has {} of slices that are not in the ledger, because a \
          load ended before they were whole. Load the same inputs again with the config they were loaded with, which \
-         completes them, then run this again"
+         completes them, then run this again",
+        plural(*rows, "row")
     )]
     HalfStored {
         /// Name of the rollup.
@@ -89,7 +91,7 @@ fn differs(differences: &[Difference]) -> String {
 
 impl Schema {
     /// Creates the database, tables and views that are missing, adds missing columns, and sets what the guarantee needs of
-    /// tables that are there; returns what was done, a line each.
+    /// tables that are there, and comments; returns what was done, a line each.
     ///
     /// # Errors
     /// Any difference that is not mendable is an error before anything is changed.
@@ -117,6 +119,13 @@ impl Schema {
         self.apply_reasons(&mut run, &found)?;
         for rollup in &self.rollups {
             self.apply_rollup(&mut run, &found, rollup)?;
+        }
+        let commented = run.ask("setting comments", |clickhouse| self.set_comments(clickhouse))?;
+        // What was created a moment ago has its comments like its columns: that is no news.
+        let known: Vec<&str> =
+            commented.iter().map(String::as_str).filter(|object| found.table(object).is_some()).collect();
+        if !known.is_empty() {
+            run.done(format!("set the comments of {}", known.join(", ")));
         }
         Ok(run.done)
     }
@@ -270,15 +279,18 @@ impl Schema {
         }
         let calm = self.no_inserts_running(run, rollup).and_then(|()| match run.count(&self.events_table())? {
             now if now == rows => Ok(()),
-            now => Err(self.busy(rollup, format!("{rows} rows became {now} while it was filled"))),
+            now => Err(self.busy(rollup, format!("{} became {now} while it was filled", plural(rows, "row")))),
         });
         if let Err(error) = calm {
             self.drop_rollup(run, rollup)?;
             return Err(error);
         }
         self.mark(run, rollup, if self.filled_by == FilledBy::Engine { ENGINE_MARK } else { "" })?;
-        let filled =
-            if rows > 0 { format!(", filled from {rows} rows of {}", self.events.name) } else { String::new() };
+        let filled = if rows > 0 {
+            format!(", filled from {} of {}", plural(rows, "row"), self.events.name)
+        } else {
+            String::new()
+        };
         let feed = match self.filled_by {
             FilledBy::Engine => String::new(),
             FilledBy::Views => format!(" and its feed {}", rollup.feed.name),
@@ -317,6 +329,7 @@ impl Schema {
         );
         match run.ask(&sql, |clickhouse| clickhouse.value(&sql))?.as_str() {
             "0" => Ok(()),
+            "1" => Err(self.busy(rollup, "an insert is running".to_owned())),
             running => Err(self.busy(rollup, format!("{running} inserts are running"))),
         }
     }

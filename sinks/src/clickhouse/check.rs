@@ -2,7 +2,7 @@
 //!
 //! Everything is compared by the text that ClickHouse itself prints: types and codecs as `system.columns` spells them,
 //! views by their stored query against the server's own formatting of ours. Columns that we do not know are fine: an
-//! insert names its columns, and the rest take their defaults.
+//! insert names its columns, and the rest take their defaults. Comments are no difference (`comments.rs`).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -115,6 +115,7 @@ struct FoundColumn {
     ty: String,
     default: String,
     codec: String,
+    comment: String,
 }
 
 impl Found {
@@ -126,13 +127,13 @@ impl Found {
              WHERE database = {database}"
         ))?;
         let rows = clickhouse.rows(&format!(
-            "SELECT table, name, type, default_expression, compression_codec FROM system.columns \
+            "SELECT table, name, type, default_expression, compression_codec, comment FROM system.columns \
              WHERE database = {database} ORDER BY table, position"
         ))?;
         let mut columns: HashMap<String, Vec<FoundColumn>> = HashMap::new();
         for row in rows {
-            let [table, name, ty, default, codec] = fields(row)?;
-            columns.entry(table).or_default().push(FoundColumn { name, ty, default, codec });
+            let [table, name, ty, default, codec, comment] = fields(row)?;
+            columns.entry(table).or_default().push(FoundColumn { name, ty, default, codec, comment });
         }
         let mut found = HashMap::new();
         for row in tables {
@@ -173,6 +174,11 @@ impl Found {
 
     fn columns(&self, table: &str) -> &[FoundColumn] {
         self.columns.get(table).map_or(&[], Vec::as_slice)
+    }
+
+    /// The comment of a column that is there.
+    pub(super) fn column_comment(&self, table: &str, name: &str) -> Option<&str> {
+        self.columns(table).iter().find(|column| column.name == name).map(|column| column.comment.as_str())
     }
 
     /// The columns of a table that are not there.
@@ -218,7 +224,8 @@ impl Schema {
         Ok(self.tables().map(|table| table.name.as_str()).chain(rollups).all(|name| found.table(name).is_none()))
     }
 
-    pub(super) fn has_database(&self, clickhouse: &ClickHouse) -> Result<bool, ClientError> {
+    /// Whether the database is there.
+    pub fn has_database(&self, clickhouse: &ClickHouse) -> Result<bool, ClientError> {
         let sql = format!("SELECT count() FROM system.databases WHERE name = {}", quote_text(&self.database));
         Ok(clickhouse.value(&sql)? != "0")
     }

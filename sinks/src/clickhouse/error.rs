@@ -153,7 +153,7 @@ impl ClientError {
     }
 
     /// What an operator can do, as a sentence to append, where the error does not say it.
-    fn advice(&self) -> &'static str {
+    pub(super) fn advice(&self) -> &'static str {
         match self.code() {
             Some(code) if is_authentication(code) => "; check user and password under [clickhouse]",
             Some(497) => "; grant the user SELECT, INSERT and CREATE on the database",

@@ -7,8 +7,9 @@
 //! | `error.rs`, `codes.rs` | what can fail, and what it asks of us |
 //! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
+//! | `comments.rs` | what tables, views and columns say of themselves |
 //! | `reasons.rs` | the dead letters as analysts see them |
-//! | `preflight.rs`, `durability.rs` | what server and tables can promise, and why not more |
+//! | `preflight.rs`, `rights.rs`, `durability.rs` | what server, user and tables can promise, and why not more |
 //! | `guarded.rs` | a sink that asks that again after a failure |
 //! | `life.rs` | whether it is still the server that acknowledged what was sent |
 //! | `store.rs` | what the sink asks of a server, so that a twin can stand in for it |
@@ -28,6 +29,7 @@ mod check;
 mod claims;
 mod client;
 mod codes;
+mod comments;
 mod configs;
 mod counted;
 mod days;
@@ -45,6 +47,7 @@ mod preflight;
 mod reasons;
 mod rejected;
 mod resume;
+mod rights;
 mod rollup_ddl;
 mod schema;
 mod scratch;
@@ -67,7 +70,7 @@ pub use ddl::{CONFIGS, DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableC
 pub use error::{ClientError, ConnectError, ServerException};
 pub use guarded::{Failures, GuardedSink};
 pub use life::Life;
-pub use preflight::{Grade, Preflight, Reason, preflight};
+pub use preflight::{Grade, Preflight, Reason, preflight, preflight_of_nothing};
 pub use reasons::DEAD_LETTER_REASONS;
 pub use rollup_ddl::{Feed, Rollup, Select, View};
 pub use schema::Schema;

@@ -15,6 +15,7 @@ use super::client::{ClickHouse, VERSION_MIN, parse_version};
 use super::codes::is_bound_user;
 use super::error::ClientError;
 use super::partials::check_states;
+use super::rights;
 use super::schema::Schema;
 use super::sql::{quote_name, quote_text};
 
@@ -117,6 +118,40 @@ const READ_BACK: [&str; 4] =
 /// # Errors
 /// The server is away, or does not let us read its system tables.
 pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, ClientError> {
+    let Preflight { mut reasons, mut notes, .. } = server(clickhouse, config)?;
+    let (for_analysts, differences): (Vec<_>, Vec<_>) =
+        Schema::from_config(config).check(clickhouse)?.into_iter().partition(Difference::is_for_analysts);
+    let (weak, differences): (Vec<_>, Vec<_>) = differences
+        .into_iter()
+        .filter(|difference| !difference.is_only_slow())
+        .partition(|difference| difference.statement().is_some());
+    reasons.extend(weak.iter().map(weakness));
+    reasons.extend(unsynced(clickhouse, config)?);
+    notes.extend(for_analysts.iter().map(|difference| {
+        format!("for analysts: {difference}; loads do not need it, and `longshore schema --apply` makes it")
+    }));
+    Ok(Preflight { differences, reasons, notes })
+}
+
+/// Grades what this server can promise to this config once its tables are there, of which there is none yet: the first
+/// load creates them as it needs them. Changes nothing.
+///
+/// # Errors
+/// The server is away, or does not let us ask.
+pub fn preflight_of_nothing(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, ClientError> {
+    let mut found = server(clickhouse, config)?;
+    // A user who may not write at all lacks every right, and another reason says so.
+    if found.grade() != Grade::Refused {
+        found.reasons.extend(rights::to_create(clickhouse, config)?);
+    }
+    if !config.clickhouse.fsync {
+        found.reasons.push(no_fsync("the tables"));
+    }
+    Ok(found)
+}
+
+/// What does not depend on tables.
+fn server(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, ClientError> {
     let mut reasons = Vec::new();
     reasons.extend(version(clickhouse)?);
     reasons.extend(states(clickhouse, config)?);
@@ -131,20 +166,8 @@ pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, 
         },
     };
     reasons.extend(settings(clickhouse, &applied));
-    let schema = Schema::from_config(config);
-    let (for_analysts, differences): (Vec<_>, Vec<_>) =
-        schema.check(clickhouse)?.into_iter().partition(Difference::is_for_analysts);
-    let (weak, differences): (Vec<_>, Vec<_>) = differences
-        .into_iter()
-        .filter(|difference| !difference.is_only_slow())
-        .partition(|difference| difference.statement().is_some());
-    reasons.extend(weak.iter().map(weakness));
-    reasons.extend(unsynced(clickhouse, config)?);
-    let mut notes = notes(clickhouse, &applied)?;
-    notes.extend(for_analysts.iter().map(|difference| {
-        format!("for analysts: {difference}; loads do not need it, and `longshore schema --apply` makes it")
-    }));
-    Ok(Preflight { differences, reasons, notes })
+    let notes = notes(clickhouse, &applied)?;
+    Ok(Preflight { differences: Vec::new(), reasons, notes })
 }
 
 /// The server may have been replaced since we connected; what an insert sets goes by the one that is there now.
@@ -238,15 +261,20 @@ fn unsynced(clickhouse: &ClickHouse, config: &Config) -> Result<Option<Reason>, 
          AND NOT startsWith(engine, 'Replicated') AND NOT startsWith(engine, 'Shared')",
         quote_text(clickhouse.database())
     ))?;
-    Ok((alone != "0").then(|| Reason {
+    Ok((alone != "0").then(|| no_fsync(&format!("{alone} tables"))))
+}
+
+/// Why `fsync = false` promises less.
+fn no_fsync(tables: &str) -> Reason {
+    Reason {
         grade: Grade::UntilPowerFails,
         what: format!(
-            "`fsync = false` under [clickhouse]: {alone} tables acknowledge what is not on the disk yet. A power failure of \
+            "`fsync = false` under [clickhouse]: {tables} acknowledge what is not on the disk yet. A power failure of \
              the server's machine may take rows of the last minutes and leave the ledger's row of their slice, so that they \
              are not loaded again"
         ),
         mend: "take `fsync = false` away, then `longshore schema --apply`".to_owned(),
-    }))
+    }
 }
 
 /// A table setting that is not as it should be, in an operator's words.
@@ -280,9 +308,10 @@ fn notes(clickhouse: &ClickHouse, applied: &HashMap<String, String>) -> Result<V
     let quorum = applied.get("insert_quorum").map_or("0", String::as_str);
     if replicated != "0" && matches!(quorum, "0" | "1") {
         notes.push(format!(
-            "{replicated} tables in {} are replicated and insert_quorum is {quorum}: an insert is acknowledged by one \
-             replica, so losing that machine before the others have fetched loses it; set insert_quorum = 'auto' in the \
-             user's settings profile to have a majority acknowledge",
+            "{} replicated in {}, and insert_quorum is {quorum}: an insert is acknowledged by one replica, so losing that \
+             machine before the others have fetched loses it; set insert_quorum = 'auto' in the user's settings profile to \
+             have a majority acknowledge",
+            if replicated == "1" { "one table is".to_owned() } else { format!("{replicated} tables are") },
             quote_name(clickhouse.database())
         ));
     }

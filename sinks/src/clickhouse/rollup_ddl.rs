@@ -83,16 +83,16 @@ impl Select {
 
 /// A grain of time of the views.
 #[derive(Debug, Clone, Copy)]
-enum Grain {
+pub(super) enum Grain {
     Minute,
     Hour,
     Day,
 }
 
 impl Grain {
-    const ALL: [Grain; 3] = [Grain::Minute, Grain::Hour, Grain::Day];
+    pub(super) const ALL: [Grain; 3] = [Grain::Minute, Grain::Hour, Grain::Day];
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Grain::Minute => "minute",
             Grain::Hour => "hour",

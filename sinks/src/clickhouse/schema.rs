@@ -1,12 +1,13 @@
 //! All objects that a config wants in ClickHouse, and the statements that create them.
 //!
 //! [`Schema::check`] compares them with what is there (`check.rs`), [`Schema::apply`] creates what is missing
-//! (`apply.rs`). Nothing that exists is ever changed, but for columns that are added to the tables and
-//! settings that the guarantee rests on.
+//! (`apply.rs`). Nothing that exists is ever changed, but for columns that are added to the tables, settings that the
+//! guarantee rests on, and comments.
 
 use longshore_core::config::{Config, FilledBy};
 
 use super::check::ENGINE_MARK;
+use super::comments::{self, Comments};
 use super::ddl::{Events, Table, claims, configs, dead_letters, ledger};
 use super::durability::{FSYNC, Wanted};
 use super::reasons;
@@ -38,6 +39,8 @@ pub struct Schema {
     pub(super) durability: Wanted,
     /// The event time, a column of the events table.
     pub(super) time: String,
+    /// What everything says of itself.
+    pub(super) comments: Vec<Comments>,
 }
 
 impl Schema {
@@ -58,7 +61,9 @@ impl Schema {
             filled_by: config.clickhouse.rollups,
             durability,
             time: config.table.time.clone(),
+            comments: Vec::new(),
         };
+        schema.comments = comments::of(config, &schema);
         if durability.fsync {
             let targets = schema.rollups.iter_mut().map(|rollup| &mut rollup.target);
             let others = [&mut schema.events, &mut schema.dead_letters, &mut schema.ledger];
@@ -69,7 +74,8 @@ impl Schema {
         schema
     }
 
-    /// Every statement, in the order in which they would be run on an empty server.
+    /// Every statement that creates something, in the order in which they would be run on an empty server;
+    /// [`comment_statements`](Self::comment_statements) come after them.
     pub fn statements(&self) -> Vec<String> {
         let mut statements = vec![self.create_database()];
         statements.extend(self.tables().map(|table| table.create(&self.database)));

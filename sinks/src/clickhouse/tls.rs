@@ -1,5 +1,7 @@
 //! The HTTP transport: plain TCP for `http://`, rustls for `https://` with the system's roots or the configured ones.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use longshore_core::limits::CA_FILE_BYTES_MAX;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -68,9 +71,16 @@ pub fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, ConnectError> 
 
 /// All certificates of a PEM file; at least one.
 fn read_roots(path: &Path) -> Result<RootCertStore, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|cause| cause.to_string())?;
+    file.take(CA_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|cause| cause.to_string())?;
+    if bytes.len() > CA_FILE_BYTES_MAX {
+        return Err(format!("it has more than {} MiB, so it is no file of certificates", CA_FILE_BYTES_MAX >> 20));
+    }
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|cause| cause.to_string())? {
-        let certificate = certificate.map_err(|cause| cause.to_string())?;
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+        // What the parser says quotes the file, which may be any.
+        let certificate = certificate.map_err(|_| "it is not PEM, or is damaged".to_owned())?;
         roots.add(certificate).map_err(|cause| cause.to_string())?;
     }
     if roots.is_empty() {

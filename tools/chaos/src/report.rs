@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use longshore_core::words::plural;
+
 use crate::audit::Findings;
 use crate::faults::{Counts, Fault};
 
@@ -75,17 +77,25 @@ impl fmt::Display for Report {
             writeln!(f, "        {} more had no occasion and are not counted", self.missed)?;
         }
         if self.server_ends > 0 {
-            writeln!(f, "        ClickHouse ended by itself {} times and was started again", self.server_ends)?;
+            writeln!(
+                f,
+                "        ClickHouse ended by itself {} and was started again",
+                plural(self.server_ends, "time")
+            )?;
         }
         let Report { records, rows, dead, compared, engine_starts, .. } = self;
         writeln!(
             f,
-            "{records} records, of which {rows} rows, {dead} dead letters and {} filtered, in {:.0} s; the engine was \
-             started {engine_starts} times",
+            "{}, of which {}, {} and {} filtered, in {:.0} s; the engine was started {}",
+            plural(*records, "record"),
+            plural(*rows, "row"),
+            plural(*dead, "dead letter"),
             records - rows - dead,
             self.time.as_secs_f64(),
+            plural(*engine_starts, "time"),
         )?;
-        writeln!(f, "compared {compared} times: events, every rollup, dead letters and ledger")?;
+        let compared = plural(*compared, "time");
+        writeln!(f, "compared {compared}: events, every rollup, dead letters and ledger")?;
         if self.interrupted {
             writeln!(f, "INTERRUPTED before all was done: what follows was true at the last comparison")?;
         }

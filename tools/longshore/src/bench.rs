@@ -18,6 +18,7 @@ use anyhow::anyhow;
 use longshore_core::config::Config;
 use longshore_core::decode::{DecodedSlice, Decoder, Scratch};
 use longshore_core::limits::DRAIN_MS;
+use longshore_core::words::plural;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::input::InputError;
 use longshore_ingest::read::ReadMethod;
@@ -32,7 +33,7 @@ use crate::cli::BenchArgs;
 use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
-use crate::output::say;
+use crate::output::{say, whole};
 use crate::signals::{Phase, Stop};
 use crate::{config_file, inputs, kernels, load};
 
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &BenchArgs) -> CommandResult {
     let decoder = Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?.with_kernels(kernels);
     let resolved = inputs::resolve(&args.inputs, &config).or_exit(Exit::NoInput)?;
     for error in &resolved.missing {
-        tracing::error!("{error:#}");
+        tracing::error!("{}", whole(error));
     }
     if resolved.inputs.is_empty() {
         let error = anyhow!("none of the inputs can be opened; nothing was measured");
@@ -91,7 +92,7 @@ impl Bench<'_> {
         let options = self.sample_options(read);
         let page_cache = PageCache::of(inputs, options.bytes);
         let sample = Sample::read(inputs, &options, self.stop.flag()).map_err(failure)?;
-        tracing::info!("measuring on {:.1} MB of {} inputs", sample.bytes as f64 / 1e6, inputs.len());
+        tracing::info!("measuring on {:.1} MB of {}", sample.bytes as f64 / 1e6, plural(inputs.len(), "input"));
         let read_runs =
             sample.measure_reading(inputs, &options, (page_cache, effort), self.stop.flag()).map_err(failure)?;
         let rehearsal = Rehearsal::new(self.config);
@@ -128,7 +129,7 @@ impl Bench<'_> {
                 page_cache,
                 input_errors: missing
                     .iter()
-                    .map(|error| format!("{error:#}"))
+                    .map(whole)
                     .chain(sample.input_errors.iter().map(ToString::to_string))
                     .collect(),
                 server_error,
@@ -155,7 +156,7 @@ impl Bench<'_> {
     fn insert(&self, sample: &Sample) -> Result<(Option<Inserted>, Option<String>), Failure> {
         let server = match Server::open_while(&self.config.clickhouse, self.stop.calls()) {
             Ok(server) => server,
-            Err(error) => return Ok((None, Some(format!("{error:#}")))),
+            Err(error) => return Ok((None, Some(whole(&error)))),
         };
         let inserted = self.insert_into(&server.client, sample);
         let closed = server.close();

@@ -37,8 +37,9 @@ impl Bundle {
         }
         let dictionary = match &config.products {
             ProductsSpec::Column { dictionary: Some(spec), .. } => {
-                let text = std::fs::read_to_string(&spec.path).with_context(|| {
-                    format!("cannot read the product dictionary {} (products.dictionary)", spec.path.display())
+                let bytes = config_file::dictionary_bytes(spec)?;
+                let text = String::from_utf8(bytes).ok().with_context(|| {
+                    format!("the product dictionary {} (products.dictionary) is not UTF-8", spec.path.display())
                 })?;
                 Some(text)
             }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use longshore_chaos::{ChaosError, Options, PURPOSE, Report, Target};
 use longshore_core::config::{ClickHouseSpec, ServerSpec};
+use longshore_core::words::plural;
 use longshore_sinks::clickhouse::{ClickHouse, Connection, Scratch};
 
 use crate::cli::ChaosArgs;
@@ -66,7 +67,8 @@ pub(crate) fn run(args: &ChaosArgs) -> CommandResult {
 /// A line every tenth fault or so.
 fn progress(report: &Report, faults: u64) {
     if report.compared.is_multiple_of(10) {
-        tracing::info!("{} of {faults} faults, {} records: each there once", report.faults(), report.records);
+        let records = plural(report.records, "record");
+        tracing::info!("{} of {faults} faults, {records}: each there once", report.faults());
     }
 }
 

@@ -181,7 +181,7 @@ pub(crate) struct ValidateArgs {
 pub(crate) struct SchemaArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
-    /// Create what is absent and add new columns; nothing else is ever altered
+    /// Create what is absent, add new columns, set comments and what the guarantee needs; nothing else is ever altered
     #[arg(long)]
     pub(crate) apply: bool,
     /// Print the statements that would create everything, without connecting

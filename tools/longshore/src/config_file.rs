@@ -8,7 +8,11 @@ use anyhow::{Context, anyhow};
 use longshore_core::budget::{Budget, Command};
 use longshore_core::config::{self, Config, Diagnostic, DictionarySpec, Env, KeyringSpec, ProductsSpec, Surroundings};
 use longshore_core::envelope::Keyring;
+use longshore_core::limits::{
+    CONFIG_BYTES_MAX, CONFIG_PROBLEMS_MAX, CONFIG_PROBLEMS_SHOWN, DICTIONARY_BYTES_MAX, KEYRING_BYTES_MAX,
+};
 use longshore_core::product::Dictionary;
+use longshore_core::words::plural;
 use longshore_ingest::memory::Memory;
 
 /// Reads and checks the config; the error is the full report of everything that is wrong with it.
@@ -18,7 +22,28 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Config> {
 
 /// The config's text.
 pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read the config {}", path.display()))
+    let shown = path.display();
+    let bytes =
+        read_bounded(path, CONFIG_BYTES_MAX).with_context(|| format!("cannot read the config {shown}"))?.with_context(
+            || format!("{shown} has more than {} MiB, so it is no Longshore config; {SWAPPED}", CONFIG_BYTES_MAX >> 20),
+        )?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow!("{shown} is no Longshore config: it is not text from its byte {at} on; {SWAPPED}")
+    })?;
+    if text.trim().is_empty() {
+        return Err(anyhow!("{shown} is empty; a config begins with `version = 1`, README.md has one to start from"));
+    }
+    Ok(text)
+}
+
+/// What may have happened where the config is another file.
+const SWAPPED: &str = "-c takes the config; were it and an input swapped?";
+
+/// The bytes of a file, whatever it is; `None` if it has more than `bytes_max`.
+fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
+    let bytes = read_head(path, bytes_max)?;
+    Ok((bytes.len() <= bytes_max).then_some(bytes))
 }
 
 /// Checks a config that was read before, from `path`, with the secrets' files that it names: all that is wrong with it, one
@@ -57,11 +82,17 @@ fn read_head(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// All that is wrong, as far as it is shown.
 fn report(diagnostics: &[Diagnostic], path: &Path) -> anyhow::Error {
-    let report: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render()).collect();
+    let shown = diagnostics.iter().take(CONFIG_PROBLEMS_SHOWN);
+    let report: Vec<String> = shown.map(|diagnostic| diagnostic.render()).collect();
     let count = diagnostics.len();
-    let plural = if count == 1 { "problem" } else { "problems" };
-    anyhow!("{}\n{}: {count} {plural}", report.join("\n\n"), path.display())
+    let more = match count {
+        CONFIG_PROBLEMS_MAX.. => format!(" or more, of which the first {CONFIG_PROBLEMS_SHOWN} are shown"),
+        _ if count > report.len() => format!(", of which the first {CONFIG_PROBLEMS_SHOWN} are shown"),
+        _ => String::new(),
+    };
+    anyhow!("{}\n{}: {}{more}", report.join("\n\n"), path.display(), plural(count, "problem"))
 }
 
 /// The keys that the config names, if its records are sealed.
@@ -69,9 +100,16 @@ pub(crate) fn keyring(config: &Config) -> anyhow::Result<Option<Keyring>> {
     let Some(envelope) = &config.decode.envelope else { return Ok(None) };
     let keyring = match &envelope.keyring {
         KeyringSpec::File(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the keyring {} (decode.envelope.keyring)", path.display()))?;
-            Keyring::parse(&text, &path.display().to_string())?
+            let shown = path.display();
+            let bytes = read_bounded(path, KEYRING_BYTES_MAX)
+                .with_context(|| format!("cannot read the keyring {shown} (decode.envelope.keyring)"))?;
+            let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).with_context(|| {
+                format!(
+                    "{shown} (decode.envelope.keyring) is no keyring: that is text of at most {} MiB",
+                    KEYRING_BYTES_MAX >> 20
+                )
+            })?;
+            Keyring::parse(&text, &shown.to_string())?
         }
         KeyringSpec::Env(name) => {
             let text = std::env::var(name).map_err(|_| {
@@ -86,10 +124,21 @@ pub(crate) fn keyring(config: &Config) -> anyhow::Result<Option<Keyring>> {
 /// The product dictionary that the config names, checked against what the config wants of it.
 pub(crate) fn dictionary(config: &Config) -> anyhow::Result<Option<Dictionary>> {
     let ProductsSpec::Column { dictionary: Some(spec), .. } = &config.products else { return Ok(None) };
-    let origin = spec.path.display().to_string();
-    let bytes = std::fs::read(&spec.path)
-        .with_context(|| format!("cannot read the product dictionary {origin} (products.dictionary)"))?;
-    parse_dictionary(&bytes, spec).map(Some)
+    parse_dictionary(&dictionary_bytes(spec)?, spec).map(Some)
+}
+
+/// The product dictionary's file.
+pub(crate) fn dictionary_bytes(spec: &DictionarySpec) -> anyhow::Result<Vec<u8>> {
+    let origin = spec.path.display();
+    read_bounded(&spec.path, DICTIONARY_BYTES_MAX)
+        .with_context(|| format!("cannot read the product dictionary {origin} (products.dictionary)"))?
+        .with_context(|| {
+            format!(
+                "{origin} (products.dictionary) has more than {} MiB: is it the product dictionary? If so, leave out \
+                 columns that no row needs",
+                DICTIONARY_BYTES_MAX >> 20
+            )
+        })
 }
 
 /// Memory for decoded slices, once it is known that the config stays within what it may take.

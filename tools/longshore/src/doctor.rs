@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use longshore_ingest::journal::{Behind, Condition, Inspection, Machine, inspect};
+use anyhow::anyhow;
+use longshore_core::words::plural;
+use longshore_ingest::files::{self, SourceFile, Whereabouts};
+use longshore_ingest::journal::{Behind, Condition, Inspection, KnownSource, Machine, inspect};
 use serde_json::{Value, json};
 
 use crate::cli::DoctorArgs;
@@ -14,6 +17,10 @@ const SLICES_PRINTED: usize = 20;
 
 /// Prints what is in the journal. Exits with 65 if an engine would not open it.
 pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
+    if !args.journal.is_dir() {
+        let what = if args.journal.exists() { "is a file, and a journal is a directory" } else { "does not exist" };
+        return Err(anyhow!("{} {what}: {WHERE}", args.journal.display())).or_exit(Exit::NoInput);
+    }
     let inspection = inspect(&args.journal).or_exit(Exit::NoInput)?;
     match args.json {
         true => say!("{}", object(&inspection)),
@@ -26,9 +33,16 @@ pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
     })
 }
 
+/// Where a journal is.
+const WHERE: &str =
+    "the config says where the journal is, `journal` under [run]; by default it is app.journal beside app.toml";
+
 /// For people.
 fn text(inspection: &Inspection) -> String {
     let mut out = format!("journal {}\n", inspection.dir.display());
+    if inspection.condition == Condition::Empty {
+        return format!("{out}there is no journal here: {WHERE}\n");
+    }
     let mut line = |text: String| writeln!(out, "{text}").expect("a string takes everything");
     if let Some(machine) = inspection.machine {
         line(format!("  machine {machine}, {}", if machine == Machine::this() { "this one" } else { "not this one" }));
@@ -38,19 +52,22 @@ fn text(inspection: &Inspection) -> String {
         line(format!("  last opened by pid {}: {state}", holder.pid));
     }
     for (at, segment) in inspection.segments.iter().enumerate() {
-        let bytes = segment.bytes.map_or("gone meanwhile".to_owned(), |bytes| format!("{bytes} bytes"));
+        let bytes = segment.bytes.map_or("gone meanwhile".to_owned(), |bytes| plural(bytes, "byte"));
         let newest = at + 1 == inspection.segments.len();
-        let note = if newest { format!("{} records", inspection.records) } else { "older, does not count".to_owned() };
+        let note = if newest { plural(inspection.records, "record") } else { "older, does not count".to_owned() };
         line(format!("  {}: {bytes}, {note}", segment.file));
     }
-    line(format!("{} sources", inspection.sources.len()));
+    line(plural(inspection.sources.len(), "source"));
     for source in &inspection.sources {
         let in_doubt = inspection.in_doubt.iter().filter(|slice| slice.source == source.number).count();
         let (number, name) = (source.number, &source.name);
         let (position, cut_end) = (source.position, source.cut_end);
         line(format!("  {number:>5}  stored to {position}, cut to {cut_end}, {in_doubt} in doubt  {name}"));
+        if let Some(file) = file_text(source, &files::find(source)) {
+            line(format!("         {file}"));
+        }
     }
-    line(format!("{} slices in doubt", inspection.in_doubt.len()));
+    line(format!("{} in doubt", plural(inspection.in_doubt.len(), "slice")));
     for slice in inspection.in_doubt.iter().take(SLICES_PRINTED) {
         let (number, start, end, config) = (slice.source, slice.start, slice.end, slice.config);
         line(format!("  {number:>5}  slice {} at {start}..{end}, config {config}", slice.slice));
@@ -64,18 +81,59 @@ fn text(inspection: &Inspection) -> String {
     out
 }
 
+/// Which file a source is and what became of it, since several may have the same name.
+fn file_text(source: &KnownSource, file: &SourceFile) -> Option<String> {
+    let inode = file.inode.map(|inode| inode.number).unwrap_or_default();
+    Some(match &file.whereabouts {
+        Whereabouts::Ended => "done: it has ended, and no file is followed for it".to_owned(),
+        Whereabouts::Gone => format!("gone: its file, inode {inode}, is not in that folder any more"),
+        Whereabouts::Unknown => return None,
+        Whereabouts::At { path, size } => {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let now = if path.as_os_str() == &*source.name { "there".to_owned() } else { format!("now {name}") };
+            let read = file.stored.unwrap_or(source.cut_end);
+            let rest = match size.saturating_sub(read) {
+                0 if source.position == source.cut_end => "all of it stored".to_owned(),
+                0 => "all of it cut".to_owned(),
+                rest => format!("{} not cut yet", plural(rest, "byte")),
+            };
+            format!("{now}: inode {inode}, {}, {rest}", plural(*size, "byte"))
+        }
+    })
+}
+
+/// The same for programs.
+fn file_object(source: &KnownSource, file: &SourceFile) -> Value {
+    let (state, path, size) = match &file.whereabouts {
+        Whereabouts::At { path, size } if path.as_os_str() == &*source.name => ("there", Some(path), Some(size)),
+        Whereabouts::At { path, size } => ("renamed", Some(path), Some(size)),
+        Whereabouts::Ended => ("ended", None, None),
+        Whereabouts::Gone => ("gone", None, None),
+        Whereabouts::Unknown => ("unknown", None, None),
+    };
+    json!({
+        "state": state,
+        "path": path.map(|path| path.display().to_string()),
+        "size": size,
+        "inode": file.inode.map(|inode| inode.number),
+        "device": file.inode.map(|inode| inode.device),
+    })
+}
+
 /// How it is, and what to do.
 fn verdict(inspection: &Inspection) -> Vec<String> {
     let mut lines = Vec::new();
     match &inspection.condition {
         Condition::Sound => lines.push("the segment is sound".to_owned()),
         Condition::Torn { offset, bytes } => lines.push(format!(
-            "the segment is sound up to offset {offset}; the {bytes} bytes behind it are being written, or a crash left \
-             them: the engine cuts them off when it opens the journal, nothing acknowledged is lost"
+            "the segment is sound up to offset {offset}; {} behind it: being written, or left by a crash. The engine cuts \
+             that off when it opens the journal, nothing acknowledged is lost",
+            plural(*bytes, "byte")
         )),
         Condition::Damaged { offset, expected, behind } => {
             lines.push(format!("DAMAGED at offset {offset}: expected {expected}"));
-            lines.push(format!("  readable before it: {} records, which are what is printed above", inspection.records));
+            let records = plural(inspection.records, "record");
+            lines.push(format!("  readable before it: {records}, which is what is printed above"));
             lines.extend(readable_behind(behind));
             lines.extend(start_anew(inspection));
         }
@@ -101,7 +159,9 @@ fn readable_behind(behind: &Behind) -> Vec<String> {
     let Some(offset) = behind.offset else { return vec!["  readable behind it: nothing".to_owned()] };
     let Behind { cut, done, other, .. } = behind;
     let mut lines = vec![format!(
-        "  readable behind it, from offset {offset}: {cut} slices cut, {done} done, {other} other records"
+        "  readable behind it, from offset {offset}: {} cut, {done} done, {}",
+        plural(*cut, "slice"),
+        plural(*other, "other record")
     )];
     lines.extend(behind.cut_ends.iter().map(|(source, end)| format!("    source {source} was cut to {end} at least")));
     lines
@@ -140,6 +200,7 @@ fn object(inspection: &Inspection) -> Value {
         json!({
             "number": source.number.0, "name": *source.name, "position": source.position, "cut_end": source.cut_end,
             "identity": source.identity.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+            "file": file_object(source, &files::find(source)),
         })
     });
     let in_doubt = inspection.in_doubt.iter().map(|slice| {

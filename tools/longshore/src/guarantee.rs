@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use longshore_core::config::Config;
-use longshore_sinks::clickhouse::{ClickHouse, ClientError, Difference, Grade, Preflight, preflight};
+use longshore_sinks::clickhouse::{
+    ClickHouse, ClientError, Difference, Grade, Preflight, preflight, preflight_of_nothing,
+};
 
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::output::say;
@@ -56,11 +58,22 @@ pub(crate) fn objections(client: &ClickHouse, config: &Config, path: &Path) -> R
 
 /// For `validate`: prints the grade with its reasons.
 pub(crate) fn show(client: &ClickHouse, config: &Config) -> CommandResult {
-    let found = preflight(client, config).or_exit(Exit::Refused)?;
+    print(&preflight(client, config).or_exit(Exit::Refused)?, config)
+}
+
+/// The same before the tables are there: what will hold once the first load has created them.
+pub(crate) fn show_of_nothing(client: &ClickHouse, config: &Config) -> CommandResult {
+    print(&preflight_of_nothing(client, config).or_exit(Exit::Refused)?, config)
+}
+
+fn print(found: &Preflight, config: &Config) -> CommandResult {
     let grade = found.grade();
-    say!("guarantee: {grade}");
+    match found.differences.is_empty() {
+        true => say!("guarantee: {grade}"),
+        false => say!("guarantee: {grade} while the tables differ from the config"),
+    }
     if !found.reasons.is_empty() {
-        say!("{}", reasons(&found));
+        say!("{}", reasons(found));
     }
     for note in &found.notes {
         say!("note: {note}");

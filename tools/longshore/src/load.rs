@@ -24,10 +24,10 @@ use crate::cli::LoadArgs;
 use crate::connect::{Server, Watched};
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::inputs::Resolved;
-use crate::output::say;
+use crate::output::{say, whole};
 use crate::report::{self, Report};
 use crate::signals::{Phase, Stop};
-use crate::{bar, config_file, exposed, guarantee, inputs, kernels, schema};
+use crate::{bar, config_file, dead_letters, exposed, guarantee, inputs, kernels, schema};
 
 /// What an end before the first record leaves.
 const NOTHING_YET: &str = "nothing was loaded yet";
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
     let decoder = Decoder::new(&config, keyring, dictionary).or_exit(Exit::Config)?.with_kernels(kernels);
     let resolved = inputs::resolve(&args.inputs, &config).or_exit(Exit::NoInput)?;
     for error in &resolved.missing {
-        tracing::error!("{error:#}");
+        tracing::error!("{}", whole(error));
     }
     if resolved.inputs.is_empty() {
         let error = anyhow!("none of the inputs can be opened; nothing was loaded");
@@ -113,14 +113,14 @@ fn load(
         elapsed,
         retries: progress.retries.load(Ordering::Relaxed),
         stopped: outcome.stopped,
-        input_errors: missing
-            .iter()
-            .map(|error| format!("{error:#}"))
-            .chain(outcome.input_errors.iter().map(ToString::to_string))
-            .collect(),
+        input_errors: missing.iter().map(whole).chain(outcome.input_errors.iter().map(ToString::to_string)).collect(),
         peak_resident_bytes: report::peak_resident_bytes(),
         dead_letters_view: format!("{}.{DEAD_LETTER_REASONS}", config.clickhouse.database),
     };
+    let (dead, records) = (report.totals.dead, report.totals.records);
+    if dead_letters::is_loud(dead, records) {
+        tracing::warn!("{}", dead_letters::sentence(&report.totals.causes, dead, records));
+    }
     say!("{}", if args.json { report.json() } else { report.text().trim_end().to_owned() });
     match refused {
         Some(error) => Err(Failure {

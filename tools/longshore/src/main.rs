@@ -8,6 +8,7 @@ mod cli;
 mod clickhouse;
 mod config_file;
 mod connect;
+mod dead_letters;
 mod doctor;
 mod exit;
 mod exposed;
@@ -34,6 +35,7 @@ use longshore_sinks::embedded;
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
 use crate::logging::LogFormat;
+use crate::output::whole;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -67,8 +69,8 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(Failure { exit, error }) => {
             match cli.log_format {
-                LogFormat::Text => eprintln!("longshore: {error:#}"),
-                LogFormat::Json => tracing::error!(exit = exit as i32, "{error:#}"),
+                LogFormat::Text => eprintln!("longshore: {}", whole(&error)),
+                LogFormat::Json => tracing::error!(exit = exit as i32, "{}", whole(&error)),
             }
             exit.into()
         }

@@ -103,6 +103,11 @@ impl Metrics {
         &self.reach
     }
 
+    /// The config's name of the source that a file or a partition is of.
+    pub(crate) fn source_name(&self, found: &str) -> String {
+        self.names.of_source(found)
+    }
+
     /// A reload was applied or refused.
     pub(crate) fn reloaded(&self, applied: bool) {
         let outcome = if applied { "applied" } else { "refused" };

@@ -13,11 +13,14 @@ use std::time::Duration;
 
 use longshore_core::budget::Command;
 use longshore_core::config::{ClickHouseSpec, Config, PipelineSpec, RunSpec};
+use longshore_core::limits::CONFIG_PROBLEMS_SHOWN;
+use longshore_core::words::plural;
 use longshore_ingest::service::Plan;
 use longshore_sinks::clickhouse::{ClickHouse, ClientError};
 
 use crate::bundle::Bundle;
 use crate::metrics::Metrics;
+use crate::output::whole;
 use crate::run::processing::Processing;
 use crate::{config_file, exposed, guarantee};
 
@@ -105,10 +108,9 @@ impl Reload {
             tracing::error!("reload: {mistake}");
         }
         let path = self.path.display();
-        let count = mistakes.len();
-        let plural = if count == 1 { "mistake" } else { "mistakes" };
+        let count = plural(mistakes.len(), "mistake");
         tracing::error!(
-            "the reload is refused for {count} {plural}, the config of before goes on; `longshore validate -c {path}` shows \
+            "the reload is refused for {count}, the config of before goes on; `longshore validate -c {path}` shows \
              what is wrong with it, and SIGHUP tries again"
         );
         self.metrics.reloaded(false);
@@ -116,25 +118,26 @@ impl Reload {
 
     /// Reads everything that can be read without ClickHouse, or says all that is wrong.
     fn candidate(&self) -> Result<Candidate, Vec<String>> {
-        let one = |error: anyhow::Error| vec![format!("{error:#}")];
+        let one = |error: anyhow::Error| vec![whole(&error)];
         let text = config_file::text(&self.path).map_err(one)?;
-        let config = config_file::check(&text, &self.path)
-            .map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let config = config_file::check(&text, &self.path).map_err(|problems| {
+            problems.iter().take(CONFIG_PROBLEMS_SHOWN).map(ToString::to_string).collect::<Vec<_>>()
+        })?;
         let mut mistakes = fixed(&self.config, &config);
-        mistakes.extend(config_file::keyring(&config).err().map(|error| format!("{error:#}")));
+        mistakes.extend(config_file::keyring(&config).err().map(|error| whole(&error)));
         let bundle = match Bundle::read(text, &self.path, &config) {
             Ok(bundle) => {
                 match bundle.dictionary(&config) {
                     Ok(dictionary) => {
                         let memory = config_file::memory(&config, dictionary.as_ref(), Command::Run);
-                        mistakes.extend(memory.err().map(|error| format!("{error:#}")));
+                        mistakes.extend(memory.err().map(|error| whole(&error)));
                     }
-                    Err(error) => mistakes.push(format!("{error:#}")),
+                    Err(error) => mistakes.push(whole(&error)),
                 }
                 Some(bundle)
             }
             Err(error) => {
-                mistakes.push(format!("{error:#}"));
+                mistakes.push(whole(&error));
                 None
             }
         };
@@ -157,7 +160,7 @@ impl Reload {
             Ok(plan) => plan,
             Err(error) => {
                 let transient = error.downcast_ref::<ClientError>().is_some_and(ClientError::is_transient);
-                let why = format!("{error:#}");
+                let why = whole(&error);
                 return if transient { Outcome::Away(why) } else { Outcome::Refused(vec![why]) };
             }
         };

@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use longshore_core::simd::Kernels;
+pub(crate) use longshore_core::words::{grouped, plural};
 use longshore_ingest::progress::Totals;
 use longshore_ingest::read::ReadMethod;
 use serde_json::{Map, Value, json};
+
+use crate::dead_letters;
 
 /// Everything the summary tells.
 #[derive(Debug, Clone)]
@@ -57,6 +60,7 @@ impl Report {
             "filtered": totals.filtered,
             "duplicates": totals.duplicates,
             "dead_by_reason": by_reason,
+            "dead_causes": dead_letters::json(&totals.causes, totals.records),
             "loaded_by_product": by_product,
             "loaded_by_other_products": totals.rows_of_other_products,
             "slices": totals.slices,
@@ -73,21 +77,30 @@ impl Report {
     /// Some lines for a person.
     pub(crate) fn text(&self) -> String {
         let totals = &self.totals;
+        if totals.records == 0 && totals.skipped_slices > 0 && !self.stopped && self.input_errors.is_empty() {
+            return format!(
+                "nothing new: the ledger has all of {} already ({} in {}); --reload loads it once more\n",
+                plural(self.inputs, "input"),
+                megabytes(totals.skipped_bytes),
+                plural(totals.skipped_slices, "slice"),
+            );
+        }
         let mut text = format!(
-            "{} {} of {} records from {} in {:.1} s: {} at {:.0} MB/s\n",
+            "{} {} of {} from {} in {:.1} s: {} at {:.*} MB/s\n",
             if self.stopped { "interrupted: loaded" } else { "loaded" },
             grouped(totals.loaded),
-            grouped(totals.records),
+            plural(totals.records, "record"),
             plural(self.inputs, "input"),
             self.elapsed.as_secs_f64(),
             megabytes(totals.bytes),
+            if self.megabytes_per_second() < 10.0 { 1 } else { 0 },
             self.megabytes_per_second(),
         );
         if totals.skipped_slices > 0 {
             let _ = writeln!(
                 text,
                 "  skipped       {} ({}) that the ledger has already; --reload loads them once more",
-                plural(totals.skipped_slices as usize, "slice"),
+                plural(totals.skipped_slices, "slice"),
                 megabytes(totals.skipped_bytes),
             );
         }
@@ -104,6 +117,9 @@ impl Report {
             separator = ", ";
         }
         text.push('\n');
+        for line in dead_letters::lines(&totals.causes, totals.records) {
+            let _ = writeln!(text, "                {line}");
+        }
         if totals.dead > 0 {
             let _ = writeln!(
                 text,
@@ -146,25 +162,11 @@ pub(crate) fn round(value: f64, digits: i32) -> f64 {
     (value * unit).round() / unit
 }
 
-/// `12345678` as `12,345,678`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
-pub(crate) fn plural(count: usize, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(count as u64), if count == 1 { "" } else { "s" })
+    match bytes {
+        ..100_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
 }
 
 /// Largest resident set of this process so far, bytes (`VmHWM`); `None` where the system does not tell.
@@ -180,6 +182,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use longshore_core::dead_letter::Reason;
+    use longshore_ingest::causes::Causes;
 
     use super::*;
 
@@ -193,6 +196,7 @@ mod tests {
                 dead: 500,
                 filtered: 400,
                 duplicates: 100,
+                causes: Causes::default(),
                 dead_by_reason: BTreeMap::from([(Reason::BadJson, 300), (Reason::TagMismatch, 200)]),
                 rows_by_product: BTreeMap::from([("p01".into(), 990_000), ("shop".into(), 9_000)]),
                 rows_of_other_products: 0,
@@ -242,10 +246,14 @@ loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
     }
 
     #[test]
-    fn digits_are_grouped_by_three() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
+    fn a_load_of_what_is_there_says_that_nothing_is_new() {
+        let mut again = report();
+        again.totals = Totals { skipped_slices: 2, skipped_bytes: 1_500_000, ..Totals::default() };
+        let expected =
+            "nothing new: the ledger has all of 1 input already (1.5 MB in 2 slices); --reload loads it once more\n";
+        assert_eq!(again.text(), expected);
+        again.stopped = true;
+        assert!(again.text().starts_with("interrupted: loaded 0 of 0 records"), "{}", again.text());
     }
 
     #[test]

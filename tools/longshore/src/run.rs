@@ -15,6 +15,7 @@ use longshore_core::budget::{Budget, Command};
 use longshore_core::config::Config;
 use longshore_core::limits::FOLLOW_HANDLES_MAX;
 use longshore_core::simd::Kernels;
+use longshore_core::words::plural;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::feed::{Feed, FeedError};
 use longshore_ingest::files::{FileFeed, FileFeedOptions, SystemFiles, known_sources};
@@ -33,7 +34,7 @@ use crate::connect::Server;
 use crate::exit::{CommandResult, Exit, Failure, OrExit};
 use crate::load::default_workers;
 use crate::metrics::{Endpoint, Metrics};
-use crate::output::say;
+use crate::output::{say, whole};
 use crate::reload::Reload;
 use crate::signals::{self, Phase, Stop};
 use crate::{config_file, exposed, guarantee, kernels, schema};
@@ -144,7 +145,8 @@ fn follow(
     };
     let mut feeds: Vec<MakeFeed<'_>> = Vec::new();
     if !patterns.is_empty() {
-        tracing::info!("following {} patterns; the journal is {}", patterns.len(), config.run.journal.display());
+        let followed = plural(patterns.len(), "pattern");
+        tracing::info!("following {followed}; the journal is {}", config.run.journal.display());
         feeds.push(Box::new(|| file_feed(config, &patterns, processing)));
     }
     for source in &config.sources {
@@ -168,13 +170,13 @@ fn follow(
     });
     let totals = board.progress.totals();
     say!(
-        "stored {} records in {} slices: {} rows, {} dead letters, {} filtered, {} duplicates",
-        totals.records,
-        totals.slices,
-        totals.loaded,
-        totals.dead,
+        "stored {} in {}: {}, {}, {} filtered, {}",
+        plural(totals.records, "record"),
+        plural(totals.slices, "slice"),
+        plural(totals.loaded, "row"),
+        plural(totals.dead, "dead letter"),
         totals.filtered,
-        totals.duplicates
+        plural(totals.duplicates, "duplicate")
     );
     if let Some(end) = server_ended {
         return Err(Failure { exit: Exit::Refused, error: anyhow!(end) });
@@ -239,7 +241,7 @@ fn file_feed(config: &Config, patterns: &[PathBuf], processing: &Processing) -> 
     let files = SystemFiles::follow(&follow, known_sources(&recovered)?).map_err(|error| refuse(&error))?;
     let path = processing.path.clone();
     let cut_options = move |text: &str| {
-        let config = Bundle::parse(text).config(&path).map_err(|error| format!("{error:#}"))?;
+        let config = Bundle::parse(text).config(&path).map_err(|error| whole(&error))?;
         Ok(CutOptions::of(&config))
     };
     let options = FileFeedOptions { slice_age: config.run.slice_age, cut_options: Box::new(cut_options) };

@@ -85,7 +85,7 @@ impl Columns {
 }
 
 /// A type for people, as it is written in the config.
-pub(super) fn type_name(ty: &ColumnType) -> String {
+pub fn type_name(ty: &ColumnType) -> String {
     let name = match ty {
         ColumnType::String => "string",
         ColumnType::LowCardinality => "low_cardinality",

@@ -25,11 +25,18 @@ use toml::de::{DeTable, DeValue};
 
 use super::context::{Context, Place};
 use super::secret::Surroundings;
+use super::suggest::closest;
 use super::table::{Section, integer_value};
 use super::{Config, Diagnostic, Env};
+use crate::limits::CONFIG_PROBLEMS_MAX;
+
+pub use columns::type_name;
 
 /// The version of the config's format that this program reads.
 const VERSION: i128 = 1;
+
+/// What the TOML parser says of a key that is there already.
+const DUPLICATE: &str = "duplicate key";
 
 const KEYS: &[&str] = &[
     "version",
@@ -54,7 +61,8 @@ const KEYS: &[&str] = &[
 /// stand in files is for [`parse_with`].
 ///
 /// # Errors
-/// Every problem there is, in the order of the file. If the text is not TOML, only that is reported.
+/// Every problem there is, up to [`CONFIG_PROBLEMS_MAX`], in the order of the file. If the text is not TOML, only that is
+/// reported, and if it is no config at all, only the first place where that shows.
 pub fn parse(text: &str, path: &Path, env: &Env) -> Result<Config, Vec<Diagnostic>> {
     parse_with(text, path, &Surroundings::without_files(env))
 }
@@ -68,8 +76,12 @@ pub fn parse_with(text: &str, path: &Path, around: &Surroundings<'_>) -> Result<
     let root = root.into_inner();
     let context = Context::new(text, path, around, &root);
     let mut readable = true;
-    for error in &errors {
-        let duplicate = error.message() == "duplicate key";
+    if let Some(wrong) = not_a_config(text, &root, &errors) {
+        context.error_unseen(wrong, "this is not a Longshore config", SWAPPED);
+        return Err(context.into_found());
+    }
+    for error in errors.iter().take(CONFIG_PROBLEMS_MAX) {
+        let duplicate = error.message() == DUPLICATE;
         let place = Place { key: String::new(), span: error.span().unwrap_or(0..0) };
         if duplicate {
             context.error_help(&place, "this key is there already", "keep one of them");
@@ -87,6 +99,38 @@ pub fn parse_with(text: &str, path: &Path, around: &Surroundings<'_>) -> Result<
             Err(found)
         }
     }
+}
+
+/// What may have happened where a file is something else than a config.
+const SWAPPED: &str = "-c takes the config; were it and an input swapped?";
+
+/// Where it shows that a text is something else than a config, such as a log: it is not TOML, or has syntax errors,
+/// and names none of our keys. Then nothing of it is to be shown: nobody knows what is in it.
+fn not_a_config(text: &str, root: &DeTable<'_>, errors: &[toml::de::Error]) -> Option<usize> {
+    let syntax = errors.iter().find(|error| error.message() != DUPLICATE);
+    let is_ours = match syntax {
+        // What of it was taken for a key by a parser that goes on after errors is no evidence.
+        Some(_) => text.lines().any(begins_as_ours),
+        None => root.is_empty() || root.keys().any(|key| is_like_ours(key.get_ref())),
+    };
+    let place = syntax.and_then(toml::de::Error::span).map_or(0, |span| span.start);
+    (!is_ours).then_some(place)
+}
+
+/// Whether a line is a header of one of our tables, `[table]`, or `version = `, with a slip in it perhaps.
+fn begins_as_ours(line: &str) -> bool {
+    let line = line.trim_start_matches('\u{feff}').trim();
+    if let Some(table) = line.strip_prefix('[') {
+        let name = table.trim_start_matches('[');
+        let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(name.len());
+        let behind = name[end..].trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "_.]".contains(c)).trim();
+        return is_like_ours(&name[..end]) && (behind.is_empty() || behind.starts_with('#'));
+    }
+    line.strip_prefix("version").is_some_and(|rest| rest.trim_start().starts_with('='))
+}
+
+fn is_like_ours(key: &str) -> bool {
+    KEYS.contains(&key) || closest(key, KEYS.iter().copied()).is_some()
 }
 
 /// The whole config, if all of it could be read.

@@ -218,3 +218,52 @@ fn several_missing_variables_of_one_string() {
         ],
     )]);
 }
+
+/// Whatever is given instead of a config, one problem says so, and nothing of what is in it is shown.
+#[test]
+fn a_file_that_is_no_config_is_one_problem_without_a_word_of_it() {
+    let json = "{\"user\":\"SECRET\",\"token\":\"SECRET\"}\n".repeat(20_000);
+    let access = "10.0.0.1 - SECRET [20/Nov/2026:10:00:00 +0000] \"GET /SECRET HTTP/1.1\" 200 12\n".repeat(3);
+    for text in [
+        json.as_str(),
+        access.as_str(),
+        "ts,user,amount\n1,SECRET,2\n",
+        "k1\tSECRETSECRET==\n",
+        "level=info user=SECRET\n",
+        "[ERROR] SECRET\n[table] SECRET\n",
+        "2026-11-20 10:00:00 [run] SECRET\n",
+        "\0\u{1}\u{2}SECRET\n",
+        "SECRET",
+        "<xml>SECRET</xml>",
+        // TOML, of something else.
+        "[package]\nname = \"SECRET\"\n",
+        "[[key]]\nid = \"k1\"\nsecret = \"SECRET\"\n",
+        "[[product]]\nid = \"SECRET\"\n",
+    ] {
+        let found = parse_as(text, "app.log", &[]).expect_err("it is no config");
+        assert_eq!(found.len(), 1, "{text:.40}: {:#?}", &found[..2]);
+        let shown = found[0].render();
+        assert!(shown.starts_with("app.log:1:"), "{shown}");
+        assert!(shown.contains("this is not a Longshore config") && shown.contains("swapped?"), "{shown}");
+        assert!(!shown.contains("SECRET"), "{shown}");
+    }
+}
+
+/// A slip in a config is no other file.
+#[test]
+fn a_config_with_a_slip_stays_a_config() {
+    for text in
+        ["version = = 1\n", "[[colum]]\nname = \n", "  [ table ]  # here\n[table]\ntime = ts\n", "tabel = 1\n", ""]
+    {
+        let found = problems(text);
+        assert!(!found.iter().any(|problem| problem.contains("not a Longshore config")), "{text}: {found:#?}");
+    }
+}
+
+#[test]
+fn problems_are_looked_for_up_to_a_bound() {
+    let text = format!("version = 1\n{}", "x y\n".repeat(5_000));
+    assert_eq!(problems(&text).len(), crate::limits::CONFIG_PROBLEMS_MAX);
+    let text = format!("version = 1\n{}", (0..5_000).map(|n| format!("k{n} = 1\n")).collect::<String>());
+    assert_eq!(problems(&text).len(), crate::limits::CONFIG_PROBLEMS_MAX);
+}

@@ -133,9 +133,9 @@ impl Subject {
             if self.whole { "all" } else { "the first" },
             plural(self.inputs, "input"),
             plural(self.slices, "slice"),
-            plural(*records as usize, "record"),
-            plural(*rows as usize, "row"),
-            plural(*dead as usize, "dead letter"),
+            plural(*records, "record"),
+            plural(*rows, "row"),
+            plural(*dead, "dead letter"),
             grouped(*filtered),
         );
         if dead * 1_000 >= records * DEAD_PER_THOUSAND && *dead > 0 {

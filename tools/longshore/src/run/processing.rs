@@ -16,7 +16,9 @@ use longshore_sinks::clickhouse::{ClickHouse, ClickHouseSink, ClientError, Failu
 
 use crate::bundle::Bundle;
 use crate::config_file;
+use crate::dead_letters::Alarm;
 use crate::metrics::Metrics;
+use crate::output::whole;
 
 /// How slices are processed: a decoder and a sink for each config that slices were cut under.
 pub(crate) struct Processing {
@@ -24,6 +26,7 @@ pub(crate) struct Processing {
     kernels: Kernels,
     client: ClickHouse,
     metrics: Arc<Metrics>,
+    alarm: Arc<Alarm>,
     /// Of all slices, whatever their config.
     failures: Failures,
     /// What slices are cut under from now on, with a number that grows.
@@ -52,6 +55,7 @@ impl Processing {
             kernels,
             client: client.clone(),
             metrics,
+            alarm: Arc::default(),
             failures: Failures::default(),
             journal: config.run.journal.clone(),
             texts: Mutex::default(),
@@ -146,7 +150,8 @@ impl Processing {
         let decoder = Decoder::new(&config, config_file::keyring(&config)?, bundle.dictionary(&config)?)?;
         let sink = ClickHouseSink::new(&self.client, &config, false)?;
         let sink = GuardedSink::new(sink, &config, &self.failures);
-        Ok(Plan { decoder: decoder.with_kernels(self.kernels), sink: self.metrics.around(Box::new(sink)) })
+        let sink = self.alarm.around(self.metrics.around(Box::new(sink)), &self.metrics);
+        Ok(Plan { decoder: decoder.with_kernels(self.kernels), sink })
     }
 }
 
@@ -156,7 +161,7 @@ impl Plans for Processing {
             return Ok(plan.clone());
         }
         let text = self.text(config)?;
-        let plan = Arc::new(self.make(&text).map_err(|error| format!("{error:#}"))?);
+        let plan = Arc::new(self.make(&text).map_err(|error| whole(&error))?);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let current = ConfigHash::of(&self.current().1);
         if plans.len() >= CONFIG_TEXTS_KEPT {

@@ -10,6 +10,7 @@ use longshore_kafka::RdConsumer;
 
 use super::processing::Processing;
 use crate::bundle::Bundle;
+use crate::output::whole;
 
 /// The partitions that the group gives this engine, going on where its offsets say.
 pub(super) fn feed(name: &str, spec: &KafkaSpec, processing: &Processing) -> Result<Box<dyn Feed>, FeedError> {
@@ -26,7 +27,7 @@ pub(super) fn feed(name: &str, spec: &KafkaSpec, processing: &Processing) -> Res
 
 /// What a config's text says of the source of this name.
 fn options(text: &str, path: &Path, source: &str) -> Result<KafkaOptions, String> {
-    let config = Bundle::parse(text).config(path).map_err(|error| format!("{error:#}"))?;
+    let config = Bundle::parse(text).config(path).map_err(|error| whole(&error))?;
     let spec = config.sources.iter().find(|other| other.name == source).and_then(|source| source.kafka());
     let spec =
         spec.ok_or_else(|| format!("source \"{source}\" reads no topics any more: restart to leave its group"))?;

@@ -357,5 +357,5 @@ fn the_queries_of_the_documentation_run_for_an_analyst(filled_by: FilledBy) {
         }
         queries += 1;
     }
-    assert_eq!(queries, 8);
+    assert_eq!(queries, 12);
 }
