@@ -106,6 +106,10 @@ impl Reason {
             Reason::TooLong => "raise `decode.record_bytes_max`, or check that the records end where the format says",
             Reason::TruncatedInput => "the input was cut short: fetch it again",
             Reason::TruncatedFrame => "check `decode.envelope.layout`: are these frames with a length in front?",
+            Reason::EventTime => {
+                "check the producer's clock and the unit of the event time's column; `future_max` and `past_max` under [table] \
+                 say what is taken"
+            }
             Reason::Rejected => "a constraint or a column of the events table refuses them: the detail names it",
         }
     }

@@ -283,7 +283,6 @@ impl Decoder {
     /// If the slice's bytes are not whole records of the config's framing, which [`crate::frame::cut`] makes sure of.
     pub fn decode(&self, slice: &Slice, scratch: &mut Scratch) -> DecodedSlice {
         scratch.fields.begin(&self.fields, slice.header.as_ref());
-        let sealed = self.config.decode.envelope.is_some();
         scratch.columns[scratch.time].bound(EventBounds::of(&self.config.table, slice.cut));
         let (start, bytes) = self.without_bom(slice);
         let mut outcome = Outcome::new(self.division(slice), start, bytes);
