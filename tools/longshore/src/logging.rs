@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::ValueEnum;
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
@@ -48,7 +49,9 @@ pub(crate) fn init(format: LogFormat, quiet: bool, verbose: u8, bars: &MultiProg
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
     let throttle = Throttle::default();
-    registry().with(level).with(lines.with_filter(throttle.clone())).init();
+    // ClickHouse's client logs the server's answers as they are, and these may repeat rows: what we say of them does not.
+    let levels = Targets::new().with_default(level).with_target("clickhouse", LevelFilter::OFF);
+    registry().with(levels).with(lines.with_filter(throttle.clone())).init();
     Logging { throttle }
 }
 
