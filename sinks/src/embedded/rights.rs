@@ -20,10 +20,23 @@ const PRIVATE_TABLES: [&str; 2] = [DEAD_LETTERS, CONFIGS];
 /// ClickHouse's own databases.
 const SYSTEM_DATABASES: [&str; 3] = ["system", "information_schema", "INFORMATION_SCHEMA"];
 
+/// Tables of the server's own that repeat messages of errors, and with them values of rows that were refused.
+const PRIVATE_SYSTEM_TABLES: [&str; 8] = [
+    "asynchronous_insert_log",
+    "error_log",
+    "errors",
+    "mutations",
+    "part_log",
+    "query_log",
+    "query_views_log",
+    "text_log",
+];
+
 /// The analyst's grants as they stand in the users file: a query each.
 pub(super) fn analyst_grants(databases: &BTreeSet<String>) -> String {
     let mut queries = vec!["GRANT SHOW ON *.*".to_owned()];
     queries.extend(SYSTEM_DATABASES.map(|database| format!("GRANT SELECT ON {database}.*")));
+    queries.extend(PRIVATE_SYSTEM_TABLES.map(|table| format!("REVOKE SELECT ON system.{table}")));
     for database in databases.iter().filter(|name| !SYSTEM_DATABASES.contains(&name.as_str())) {
         let database = quoted(database);
         queries.push(format!("GRANT SELECT, dictGet ON {database}.*"));
@@ -82,7 +95,10 @@ mod tests {
     #[test]
     fn private_tables_are_taken_from_each_database() {
         let grants = analyst_grants(&["shop".to_owned(), "a`b<".to_owned(), "system".to_owned()].into());
-        let queries: Vec<&str> = grants.lines().map(str::trim).collect();
+        let (of_system, queries): (Vec<&str>, Vec<&str>) =
+            grants.lines().map(str::trim).partition(|query| query.contains("REVOKE SELECT ON system."));
+        assert_eq!(of_system.len(), PRIVATE_SYSTEM_TABLES.len());
+        assert!(of_system.contains(&"<query>REVOKE SELECT ON system.errors</query>"));
         assert_eq!(
             queries,
             [

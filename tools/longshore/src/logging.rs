@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use clap::ValueEnum;
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -57,7 +58,9 @@ pub(crate) fn init(format: LogFormat, quiet: bool, verbose: u8, bars: &MultiProg
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
     let throttle = Throttle::default();
-    registry().with(level).with(lines.with_filter(throttle.clone())).init();
+    // ClickHouse's client logs the server's answers as they are, and these may repeat rows: what we say of them does not.
+    let levels = Targets::new().with_default(level).with_target("clickhouse", LevelFilter::OFF);
+    registry().with(levels).with(lines.with_filter(throttle.clone())).init();
     Logging { throttle }
 }
 

@@ -225,3 +225,38 @@ fn envelopes_of_json_and_frames_are_opened() {
     assert_eq!(places(&decoded.dead), [(1, 100 + second, 2, Reason::BadEnvelope)]);
     assert_eq!(decoded.dead[0].record, b"\x0Ax");
 }
+
+/// The quick way over JSON and the careful one mask alike, lists included.
+#[test]
+fn masked_addresses_are_the_same_by_both_ways() {
+    let sections = format!(
+        "{COLUMNS}[[column]]\nname = \"v6\"\ntype = \"ipv6\"\nmask = {{ ip_prefix = {{ v4 = 24, v6 = 64 }} }}\n\
+         [[column]]\nname = \"all\"\ntype = \"list(ipv6)\"\nmask = {{ ip_prefix = {{ v4 = 24, v6 = 64 }} }}\n"
+    );
+    let addresses = [
+        ("2002:cb00:7107:1:2::3", "2002:cb00:7100:1::"),
+        ("203.0.113.7", "::ffff:203.0.113.0"),
+        ("2001:0:cb00:7107:8000:1234:34ff:8ef8", "2001:0:cb00:7100::"),
+        ("64:ff9b::203.0.113.7", "64:ff9b::"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+    ];
+    let log: String = addresses
+        .iter()
+        .map(|(address, _)| {
+            format!("{{\"ts\":1,\"name\":\"n\",\"p\":\"p\",\"v6\":\"{address}\",\"all\":[\"::1\",\"{address}\"]}}\n")
+        })
+        .collect();
+    let quick = decode(&decoder(&sections), &slice(0, log.clone()));
+    let careful = decode(&decoder(&sections).careful(), &slice(0, log));
+    assert_eq!(quick.batch, careful.batch);
+    assert_eq!(quick.dead, []);
+    let stored = |column: &dyn Array| -> Vec<std::net::Ipv6Addr> {
+        let bytes = column.as_fixed_size_binary();
+        bytes.iter().map(|value| <[u8; 16]>::try_from(value.expect("not null")).expect("16 bytes").into()).collect()
+    };
+    let wanted: Vec<std::net::Ipv6Addr> =
+        addresses.iter().map(|(_, masked)| masked.parse().expect("an address")).collect();
+    assert_eq!(stored(quick.batch.column_by_name("v6").unwrap()), wanted);
+    let lists = stored(quick.batch.column_by_name("all").unwrap().as_list::<i32>().values());
+    assert_eq!(lists.into_iter().skip(1).step_by(2).collect::<Vec<_>>(), wanted);
+}

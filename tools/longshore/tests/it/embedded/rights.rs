@@ -127,7 +127,12 @@ fn the_analyst_reads_the_reasons_of_dead_letters_and_no_record() {
         "SELECT n FROM app.rows WHERE (SELECT any(record) FROM app.dead_letters) = 'hunter2'",
         "SELECT n FROM app.rows WHERE '1' IN (SELECT record FROM app.dead_letters)",
         "EXPLAIN ESTIMATE SELECT record FROM app.dead_letters",
+        // A constraint's message repeats the row.
+        "SELECT last_error_message FROM system.errors",
     ];
+    let refused = ["ALTER TABLE app.rows ADD CONSTRAINT luck CHECK n != 13", "INSERT INTO app.rows VALUES (13)"];
+    let said = refused.map(|statement| sql(server.http_port(), engine(&server), statement));
+    assert!(said[1].as_ref().is_err_and(|said| said.contains("(VIOLATED_CONSTRAINT)")), "{said:?}");
     for statement in statements {
         let said = sql(server.http_port(), analyst, statement).expect_err(statement);
         assert!(said.contains("(ACCESS_DENIED)"), "{statement}: {said}");
@@ -161,7 +166,7 @@ fn the_analyst_reads_the_databases_of_the_start() {
 #[test]
 fn the_analyst_reads_the_servers_own_tables() {
     let (_root, server) = server_with_a_row();
-    for table in ["dashboards", "tables", "columns", "parts", "metrics", "events", "asynchronous_metrics", "settings"] {
+    for table in ["dashboards", "tables", "columns", "parts", "metrics", "events", "processes", "settings"] {
         let statement = format!("SELECT count() > 0 FROM system.{table}");
         sql(server.http_port(), analyst(&server), &statement).unwrap_or_else(|said| panic!("{table}: {said}"));
     }
