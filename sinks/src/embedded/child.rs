@@ -110,7 +110,10 @@ pub fn die_with(_parent: i32) -> Result<(), String> {
     Err(super::EmbeddedError::Platform.to_string())
 }
 
-/// Moves the lock from standard input to a number of its own, and gives the server an empty standard input.
+/// Moves the lock from standard input to a number of its own, and gives the server a terminal that nobody types into.
+///
+/// A `clickhouse local` that does not stand on a terminal aborts by design at any error of a connection that it does
+/// not expect: a request that is broken off, a wrong password by the native protocol. On one it goes on.
 fn keep_lock() -> Result<(), String> {
     let keep = || -> std::io::Result<()> {
         // A duplicate made so is not closed by exec.
@@ -120,7 +123,32 @@ fn keep_lock() -> Result<(), String> {
         let _ = lock.into_raw_fd();
         Ok(())
     };
-    keep().map_err(|error| format!("cannot keep the lock of the data folder: {error}"))
+    keep().map_err(|error| format!("cannot keep the lock of the data folder: {error}"))?;
+    if let Err(error) = stand_on_terminal() {
+        // Where the system has none it serves all the same, as long as everybody is polite.
+        eprintln!("no terminal for ClickHouse ({error}): a client that breaks off may end it");
+    }
+    Ok(())
+}
+
+/// Makes a new terminal the standard input; nobody's, and not the one that this process would be controlled by.
+#[cfg(target_os = "linux")]
+fn stand_on_terminal() -> std::io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    grantpt(&keyboard)?;
+    unlockpt(&keyboard)?;
+    let terminal = rustix::fs::open(ptsname(&keyboard, Vec::new())?, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?;
+    rustix::stdio::dup2_stdin(terminal)?;
+    // A terminal without its other end is none.
+    let _ = keyboard.into_raw_fd();
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stand_on_terminal() -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 /// `chdb_result *chdb_query_cmdline(int argc, char **argv)`: `clickhouse local` with these arguments.

@@ -63,6 +63,7 @@ pub(super) fn config_xml(folder: &DataFolder, start: &StartConfig<'_>) -> String
     <size>{EMBEDDED_LOG_BYTES_MAX}</size>
     <count>1</count>
     <compress>false</compress>
+    <console>false</console>
   </logger>
   <merge_tree>
     <merge_selector_base>{MERGE_SELECTOR_BASE}</merge_selector_base>
@@ -80,15 +81,20 @@ pub(super) fn config_xml(folder: &DataFolder, start: &StartConfig<'_>) -> String
 /// The command line of `clickhouse local`, without the program and without secrets.
 pub(super) fn server_args(folder: &DataFolder, ports: Ports) -> Vec<OsString> {
     let option = |name: &str, value: &str| [OsString::from(name), OsString::from(value)];
-    [
+    let mut args = [
         option("--path", &folder.store()),
         option("--config-file", &folder.config_file()),
         option("--tcp_port", &ports.tcp.to_string()),
         option("--http_port", &ports.http.to_string()),
         option("--listen_host", "127.0.0.1"),
         option("--query", BOOTSTRAP_QUERY),
+        // It stands on a terminal (`child.rs`), on which it draws nothing. Should its queries end, it asks for others; it
+        // ends instead, because without a home it finds no place for their history.
+        option("--progress", "off"),
     ]
-    .concat()
+    .concat();
+    args.push("--interactive".into());
+    args
 }
 
 /// A data folder's path is written into XML and given to ClickHouse as text.

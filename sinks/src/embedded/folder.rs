@@ -91,7 +91,7 @@ impl DataFolder {
         format!("{}/{name}", self.path.display())
     }
 
-    /// A new file for what the server writes to standard output and error; the one before is kept.
+    /// A new file for what the server writes to standard error; the one before is kept.
     pub(super) fn new_stderr_log(&self) -> Result<File, EmbeddedError> {
         let path = self.path.join("log/stderr.log");
         if path.exists() {
@@ -190,6 +190,9 @@ fn failed(action: &'static str, path: &Path, source: io::Error) -> EmbeddedError
     EmbeddedError::Folder { action, path: path.to_owned(), source }
 }
 
+/// What says nothing of why a server ended: where its log is, and what ends it where it would go on asking.
+const USUAL: [&str; 2] = ["Logging warning to ", "Code: 76. DB::Exception: Neither $CLICKHOUSE_HISTORY_FILE"];
+
 /// The last lines of a file, without what ClickHouse always says; empty if it cannot be read.
 fn read_tail(path: &Path) -> String {
     let read = || -> io::Result<Vec<u8>> {
@@ -202,8 +205,8 @@ fn read_tail(path: &Path) -> String {
     };
     let tail = read().unwrap_or_default();
     let text = String::from_utf8_lossy(&tail);
-    let lines: Vec<&str> =
-        text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("Logging warning to ")).collect();
+    let is_usual = |line: &str| line.trim().is_empty() || USUAL.iter().any(|usual| line.starts_with(usual));
+    let lines: Vec<&str> = text.lines().filter(|line| !is_usual(line)).collect();
     lines[lines.len().saturating_sub(EMBEDDED_LOG_TAIL_LINES)..].join("\n")
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -248,11 +248,6 @@ impl Start<'_> {
         use std::os::unix::process::CommandExt;
         let folder = self.folder;
         let log = folder.new_stderr_log()?;
-        let log_too = log.try_clone().map_err(|source| EmbeddedError::Folder {
-            action: "duplicate the log of",
-            path: folder.path().to_owned(),
-            source,
-        })?;
         let order = Order {
             engine: self.engine,
             confinement: self.confinement,
@@ -261,7 +256,8 @@ impl Start<'_> {
         };
         let mut command = Command::new(&self.options.launcher);
         command.args(order.into_args());
-        command.stdin(folder.lock()?).stdout(log).stderr(log_too);
+        // What it prints is its own queries.
+        command.stdin(folder.lock()?).stdout(Stdio::null()).stderr(log);
         command.process_group(0).current_dir(folder.path());
         // The engine's environment may hold keys, which are no business of the server. Its own can be read by queries:
         // what is left is how this program's libraries are found.
