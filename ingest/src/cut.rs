@@ -77,8 +77,16 @@ impl CutSlice {
             identity.update(&tail.head);
         }
         let id = SliceId(identity.digest());
-        let slice =
-            Slice { id, source: of.name.clone(), start, bytes, header: of.header.cloned(), tail, messages: None, cut: CutAt::Unknown };
+        let slice = Slice {
+            id,
+            source: of.name.clone(),
+            start,
+            bytes,
+            header: of.header.cloned(),
+            tail,
+            messages: None,
+            cut: CutAt::Unknown,
+        };
         let meta = SliceMeta { id, source: of.name.clone(), source_id: of.source_id, start, end: slice.end(), hash };
         CutSlice { slice, meta }
     }

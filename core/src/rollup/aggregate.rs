@@ -14,8 +14,8 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, Decimal128Array, Decimal256Array, RecordBatch, StructArray, TimestampSecondArray, UInt32Array,
-    UInt64Array,
+    Array, ArrayRef, BinaryArray, Decimal128Array, Decimal256Array, RecordBatch, StructArray, TimestampSecondArray,
+    UInt32Array, UInt64Array,
 };
 use arrow_buffer::{OffsetBuffer, i256};
 use arrow_schema::{Field, Fields, Schema};

@@ -14,9 +14,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow_array::{Array, RecordBatch};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Decimal256Type, TimestampSecondType, UInt64Type};
+use arrow_array::{Array, RecordBatch};
 use longshore_core::column::layout::SLICE_COLUMN;
 use longshore_core::config::Config;
 use longshore_core::rollup::RollupKind;

@@ -95,7 +95,8 @@ impl ClickHouse {
                 slice.0
             ))?;
             for row in rows {
-                let (day, rows) = day_of(&row).ok_or_else(|| ClientError::Invalid(format!("not a day's rows: {row:?}")))?;
+                let (day, rows) =
+                    day_of(&row).ok_or_else(|| ClientError::Invalid(format!("not a day's rows: {row:?}")))?;
                 found.insert(day, rows);
             }
         }
@@ -120,8 +121,8 @@ impl ClickHouse {
     pub(super) fn dead_letters(&self, slice: SliceId) -> Result<u64, ClientError> {
         let table = quote_table(self.database(), DEAD_LETTERS);
         let event_time = quote_text(Reason::EventTime.name());
-        let rows = self
-            .look_up(&format!("SELECT count() FROM {table} WHERE slice = {} AND reason != {event_time}", slice.0))?;
+        let rows =
+            self.look_up(&format!("SELECT count() FROM {table} WHERE slice = {} AND reason != {event_time}", slice.0))?;
         let count = rows.into_iter().flatten().next().unwrap_or_default();
         count.parse().map_err(|_| ClientError::Invalid(format!("`{count}` is not a count")))
     }

@@ -127,8 +127,11 @@ pub fn preflight(clickhouse: &ClickHouse, config: &Config) -> Result<Preflight, 
     };
     reasons.extend(settings(clickhouse, &applied));
     let schema = Schema::from_config(config);
-    let (weak, differences): (Vec<_>, Vec<_>) =
-        schema.check(clickhouse)?.into_iter().filter(|difference| !difference.is_only_slow()).partition(|difference| difference.statement().is_some());
+    let (weak, differences): (Vec<_>, Vec<_>) = schema
+        .check(clickhouse)?
+        .into_iter()
+        .filter(|difference| !difference.is_only_slow())
+        .partition(|difference| difference.statement().is_some());
     reasons.extend(weak.iter().map(weakness));
     let notes = notes(clickhouse, config, &applied)?;
     Ok(Preflight { differences, reasons, notes })

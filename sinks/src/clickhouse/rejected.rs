@@ -47,7 +47,9 @@ impl<S: Store> ClickHouseSink<S> {
             true => slice.decoded.batch.clone(),
             false => self.missing_events(&slice)?,
         };
-        if !self.stores_again() && !self.ask(&slice, |store| store.dead_rows(slice.meta.id, Reason::Rejected))?.is_empty() {
+        if !self.stores_again()
+            && !self.ask(&slice, |store| store.dead_rows(slice.meta.id, Reason::Rejected))?.is_empty()
+        {
             let detail = "rows of it that ClickHouse rejected were set aside before, and now it rejects others";
             return Err(self.at_a_loss(&slice, detail));
         }

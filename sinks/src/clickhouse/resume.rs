@@ -169,7 +169,8 @@ impl<S: Store> ClickHouseSink<S> {
 
     /// Whether its dead letters are there, with those of so many rejected rows, but for those of event times; it may have none.
     pub(super) fn letters_stored(&self, slice: &LoadedSlice, rejected: u64) -> Result<bool, SinkError> {
-        let expected = slice.decoded.dead.iter().filter(|letter| letter.fault.reason != Reason::EventTime).count() as u64
+        let expected = slice.decoded.dead.iter().filter(|letter| letter.fault.reason != Reason::EventTime).count()
+            as u64
             + rejected;
         let found = self.ask(slice, |store| store.dead_letters(slice.meta.id))?;
         match found {

@@ -206,15 +206,8 @@ impl<S: Store> ClickHouseSink<S> {
         batch.column_by_name(time).map_or(1, |_| Days::of(batch, time).count().len())
     }
 
-    /// The same day by day, as far as needed: by that column, if the table is kept by day.
-    fn send_by_days(
-        &self,
-        sending: Sending<'_>,
-        slice: SliceId,
-        batch: &RecordBatch,
-        time: Option<&str>,
-    ) -> Result<(), SinkError> {
-        let inserts = days::inserts(batch, time);
+    /// Inserts the groups of a slice's days, mostly one.
+    fn send_all(&self, sending: Sending<'_>, slice: SliceId, inserts: &[RecordBatch]) -> Result<(), SinkError> {
         inserts.iter().enumerate().try_for_each(|(group, rows)| self.send(sending.group(group), slice, rows))
     }
 }
@@ -230,7 +223,7 @@ impl<S: Store> ClickHouseSink<S> {
             let sending = Sending::of(partials.table(insert), Kind::Rollup);
             // One that is not by minute is not kept by day.
             let time = insert.rows.column_by_name(MINUTE).map(|_| MINUTE);
-            self.send_by_days(sending, slice.meta.id, &insert.rows, time)?;
+            self.send_all(sending, slice.meta.id, &days::inserts(&insert.rows, time))?;
             self.acknowledged.add(slice.meta.id, rollup);
             partials.acknowledge(insert);
         }
@@ -241,18 +234,20 @@ impl<S: Store> ClickHouseSink<S> {
 impl<S: Store> Sink for ClickHouseSink<S> {
     fn write(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
         let id = slice.meta.id;
-        self.insert(DEAD_LETTERS, Kind::EventTimes, id, &letter_batch(slice, Letters::EventTimes))?;
+        if Letters::EventTimes.of(slice).next().is_some() {
+            self.insert(DEAD_LETTERS, Kind::EventTimes, id, &letter_batch(slice, Letters::EventTimes))?;
+        }
         let (slice, stored) = self.claim(slice)?;
         let (slice, rejected) = self.without_rejected(slice)?;
         let slice = &*slice;
-        let events = &slice.decoded.batch;
-        if !self.by_views && !self.stores_again() && !Days::of(events, &self.time).is_one_insert() {
+        let inserts = days::inserts(&slice.decoded.batch, Some(&self.time));
+        if inserts.len() > 1 && !self.by_views && !self.stores_again() {
             // It has more tokens than can be relied on: what an earlier run may have stored of it is looked for first.
             self.complete(slice, slice.rejected.len() as u64)?;
             self.acknowledged.forget(id);
             return Ok(Stored { rejected, ..stored });
         }
-        self.send_by_days(Sending::of(&self.events, Kind::Events), id, events, Some(&self.time))?;
+        self.send_all(Sending::of(&self.events, Kind::Events), id, &inserts)?;
         match self.by_views {
             true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup)),
             false => self.send_rollups(slice)?,

@@ -65,7 +65,8 @@ fn seconds_and_text_are_bounded_as_milliseconds_are() {
     let decoded = decode(&seconds, &cut(&[far, far + 1], CutAt::Planned(CUT_MS)));
     assert_eq!(dead(&decoded), [1]);
     let text = Decoder::new(&bounded("rfc3339"), None, None).unwrap();
-    let lines = "{\"ts\":\"2026-11-21T00:00:00Z\",\"app\":\"a\"}\n{\"ts\":\"2026-11-21T00:00:00.001Z\",\"app\":\"a\"}\n";
+    let lines =
+        "{\"ts\":\"2026-11-21T00:00:00Z\",\"app\":\"a\"}\n{\"ts\":\"2026-11-21T00:00:00.001Z\",\"app\":\"a\"}\n";
     let decoded = decode(&text, &Slice { cut: CutAt::Planned(CUT_MS), ..slice(0, lines) });
     assert_eq!(dead(&decoded), [1]);
 }

@@ -177,7 +177,16 @@ impl Model {
             let end = start + 1 + random.below(1_000) as u64;
             let records = (!random.once_in(3)).then(|| random.word() >> 1);
             let (slice, hash) = (SliceId(random.word()), random.word());
-            let cut = JournaledSlice { slice, source: number, start, end, hash, config, records, cut_ms: (hash % 3 > 0).then_some(hash.cast_signed()) };
+            let cut = JournaledSlice {
+                slice,
+                source: number,
+                start,
+                end,
+                hash,
+                config,
+                records,
+                cut_ms: (hash % 3 > 0).then_some(hash.cast_signed()),
+            };
             self.sequence += 1;
             let sequence = self.sequence;
             let [acknowledged, done_called, done_recorded] = [false; 3];

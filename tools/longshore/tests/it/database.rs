@@ -102,7 +102,16 @@ pub(crate) fn decoded_slice(config: &Config, id: u64, lines: &str) -> LoadedSlic
     let decoder = Decoder::new(config, None, None).unwrap();
     let source = Arc::from("app.log");
     let bytes = lines.as_bytes().to_vec();
-    let slice = Slice { id: SliceId(id), source, start: 0, bytes, header: None, tail: None, messages: None, cut: CutAt::Unknown };
+    let slice = Slice {
+        id: SliceId(id),
+        source,
+        start: 0,
+        bytes,
+        header: None,
+        tail: None,
+        messages: None,
+        cut: CutAt::Unknown,
+    };
     let decoded = decoder.decode(&slice, &mut Scratch::new(&decoder));
     assert_eq!(decoded.dead, [], "{lines}");
     loaded_slice(id, decoded.batch, Vec::new())
@@ -113,6 +122,14 @@ pub(crate) fn loaded_slice(id: u64, batch: RecordBatch, dead: Vec<DeadLetter>) -
     let records = (batch.num_rows() + dead.len()) as u64;
     let (id, source, start) = (SliceId(id), Arc::from("app.log"), id * 1000);
     let meta = SliceMeta { id, source, source_id: 1, start, end: start + 999, hash: !id.0 };
-    let decoded = DecodedSlice { batch, dead, records, filtered: 0, duplicates: 0, rows_by_product: Vec::new(), cut: CutAt::Unknown };
+    let decoded = DecodedSlice {
+        batch,
+        dead,
+        records,
+        filtered: 0,
+        duplicates: 0,
+        rows_by_product: Vec::new(),
+        cut: CutAt::Unknown,
+    };
     LoadedSlice::new(meta, decoded)
 }

@@ -28,14 +28,17 @@ fn days() -> Vec<Row> {
 
 /// A hundred parts that are synced take seconds, and it is not their syncing that is tested.
 fn without_syncing(shop: &Shop) {
-    for table in shop.database.lines("SELECT name FROM system.tables WHERE database = '{db}' AND engine LIKE '%MergeTree'") {
+    for table in
+        shop.database.lines("SELECT name FROM system.tables WHERE database = '{db}' AND engine LIKE '%MergeTree'")
+    {
         let settings = "fsync_after_insert = 0, fsync_part_directory = 0";
         shop.database.execute(&format!("ALTER TABLE {{db}}.{table} MODIFY SETTING {settings}"));
     }
 }
 
 fn assert_stored(shop: &Shop, slices: i64) {
-    let expect = |sql: &str, value: i64| assert_eq!(shop.database.lines(sql), [value.to_string()], "{slices} slices: {sql}");
+    let expect =
+        |sql: &str, value: i64| assert_eq!(shop.database.lines(sql), [value.to_string()], "{slices} slices: {sql}");
     expect("SELECT count() FROM {db}.events", slices * 2 * DAYS);
     expect("SELECT uniqExact(_slice, _row) FROM {db}.events", slices * 2 * DAYS);
     expect("SELECT sum(pv) FROM {db}.pv_uv_by_minute", slices * DAYS);

@@ -21,8 +21,16 @@ fn journal(dir: &Path) -> (Journal, u64) {
     let (mut journal, _) = Journal::open(dir, Options::new(Machine::this())).unwrap();
     let config = journal.keep_config("version = 1\n").unwrap();
     let source = journal.know(b"\x01\xfe", "/var/log/app.log", 100).unwrap();
-    let slice =
-        |start, end| JournaledSlice { slice: SliceId(start), source, start, end, hash: 9, config, records: Some(2), cut_ms: None };
+    let slice = |start, end| JournaledSlice {
+        slice: SliceId(start),
+        source,
+        start,
+        end,
+        hash: 9,
+        config,
+        records: Some(2),
+        cut_ms: None,
+    };
     let first_cut = journal.bytes();
     journal.cut(&[slice(100, 200), slice(200, 300)]).unwrap();
     journal.cut(&[slice(300, 400)]).unwrap();

@@ -31,7 +31,9 @@ impl Place {
         let source = journal.know(b"a source", "/var/log/app.log", 0).unwrap();
         for number in 0..3 {
             let (slice, start, end) = (SliceId(number), number * 100, number * 100 + 100);
-            journal.cut(&[JournaledSlice { slice, source, start, end, hash: 9, config, records: Some(2), cut_ms: None }]).unwrap();
+            journal
+                .cut(&[JournaledSlice { slice, source, start, end, hash: 9, config, records: Some(2), cut_ms: None }])
+                .unwrap();
         }
         let files = "[[source]]\npaths = [\"logs/*.log\"]\n";
         // Nothing listens there.

@@ -73,7 +73,8 @@ fn ordinary_amounts_are_summed_as_ever() {
         let database = TestDatabase::new(&format!("sums_of_{}", &amount[8..10]));
         let config = database.config(&table(amount));
         Schema::from_config(&config).apply(&database.clickhouse).unwrap();
-        let ty = "SELECT type FROM system.columns WHERE database = '{db}' AND table = 'gmv_minutes' AND name = 'amount'";
+        let ty =
+            "SELECT type FROM system.columns WHERE database = '{db}' AND table = 'gmv_minutes' AND name = 'amount'";
         assert_eq!(database.lines(ty), [format!("SimpleAggregateFunction(sum, {sum})")]);
     }
 }
