@@ -210,15 +210,8 @@ impl<S: Store> ClickHouseSink<S> {
         batch.column_by_name(time).map_or(1, |_| Days::of(batch, time).count().len())
     }
 
-    /// The same day by day, as far as needed: by that column, if the table is kept by day.
-    fn send_by_days(
-        &self,
-        sending: Sending<'_>,
-        slice: SliceId,
-        batch: &RecordBatch,
-        time: Option<&str>,
-    ) -> Result<(), SinkError> {
-        let inserts = days::inserts(batch, time);
+    /// Inserts the groups of a slice's days, mostly one.
+    fn send_all(&self, sending: Sending<'_>, slice: SliceId, inserts: &[RecordBatch]) -> Result<(), SinkError> {
         inserts.iter().enumerate().try_for_each(|(group, rows)| self.send(sending.group(group), slice, rows))
     }
 }
@@ -262,7 +255,7 @@ impl<S: Store> ClickHouseSink<S> {
             let sending = Sending::of(partials.table(&insert), Kind::Rollup);
             // One that is not by minute is not kept by day.
             let time = insert.rows.column_by_name(MINUTE).map(|_| MINUTE);
-            self.send_by_days(sending, slice.meta.id, &insert.rows, time)?;
+            self.send_all(sending, slice.meta.id, &days::inserts(&insert.rows, time))?;
             self.acknowledged.add(slice.meta.id, rollup, insert.server());
             partials.acknowledge(&insert);
         }
@@ -298,14 +291,14 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let (slice, stored) = self.claim(slice)?;
         let (slice, rejected) = self.without_rejected(slice)?;
         let slice = &*slice;
-        let events = &slice.decoded.batch;
-        if !self.by_views && !self.stores_again() && !Days::of(events, &self.time).is_one_insert() {
+        let inserts = days::inserts(&slice.decoded.batch, Some(&self.time));
+        if inserts.len() > 1 && !self.by_views && !self.stores_again() {
             // It has more tokens than can be relied on: what an earlier run may have stored of it is looked for first.
             self.complete(slice, slice.rejected.len() as u64)?;
             self.acknowledged.forget(id);
             return Ok(Stored { rejected, ..stored });
         }
-        self.send_by_days(Sending::of(&self.events, Kind::Events), id, events, Some(&self.time))?;
+        self.send_all(Sending::of(&self.events, Kind::Events), id, &inserts)?;
         match self.by_views {
             true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup, life.server)),
             false => self.send_rollups(slice)?,
