@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import clickhouse
+import memory
 from contestant import Failed, median_ratio
 from inputs import MEASURES, Inputs
 from report import Measured
@@ -90,11 +91,18 @@ class Load:
         records = self.kinds[0].records
         plain, sealed = ([records / run.seconds for run in runs[name][0]] for name in ("plain", "sealed"))
         peak = max(run.peak_mebibytes for ours, _ in runs.values() for run in ours)
+        peaks = {shape.name: self.peak(shape) for shape in memory.SHAPES}
         return [
+            *(Measured(f"load/memory/{name}", mebibytes, unit="MiB") for name, mebibytes in peaks.items()),
             Measured("load/sealed-to-plain", statistics.median(sealed), statistics.median(plain),
                      median_ratio(sealed, plain)),
-            Measured("load/memory", peak),
+            Measured("load/memory", max(peak, *peaks.values())),
         ]
+
+    def peak(self, shape):
+        """The engine's memory while it loads what is made to need much."""
+        with tempfile.TemporaryDirectory(prefix="memory-", dir=self.bench.folder) as folder:
+            return memory.peak_mebibytes(self.bench.longshore, shape, folder)
 
     def longshore(self, kind, data):
         """`longshore load` into the embedded server."""

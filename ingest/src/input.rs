@@ -180,6 +180,16 @@ pub enum InputError {
         /// From the decompressor.
         error: io::Error,
     },
+    /// It was compressed with a window that takes more memory than the engine has for that; nothing of it was loaded.
+    #[error(
+        "{name} cannot be decompressed within the engine's memory: its zstd window is larger than {} MiB, as --long and \
+         --ultra make it; decompress it yourself: zstd -dc --long=31 FILE | longshore load -c CONFIG -",
+        (1u64 << ZSTD_WINDOW_LOG_MAX) >> 20
+    )]
+    Window {
+        /// The input.
+        name: Arc<str>,
+    },
     /// Its header line cannot be used; nothing of it was loaded.
     #[error("{name}: {detail}")]
     Header {
@@ -248,6 +258,11 @@ impl<'a> Body<'a> {
             Body::Lz4(reader) => reader.get_ref(),
         }
     }
+}
+
+/// Whether zstd says that a window is larger than it may be.
+pub(crate) fn is_window_too_large(error: &io::Error) -> bool {
+    error.to_string().contains("requires too much memory")
 }
 
 /// Appends up to `bytes` that `read` gives; false at the end. A decompressor wants memory that is initialised; it gets it
@@ -325,6 +340,8 @@ impl<'a> Stream<'a> {
         let name = self.name.clone();
         if self.compression == Compression::Plain || self.body.raw().failed() {
             InputError::Read { name, offset, error }
+        } else if self.compression == Compression::Zstd && is_window_too_large(&error) {
+            InputError::Window { name }
         } else {
             InputError::Damaged { name, compression: self.compression, offset, error }
         }

@@ -223,6 +223,8 @@ impl Run<'_> {
                     if turn.waited() >= BEHIND_TOLD {
                         tracing::warn!("{what} waits: {why}");
                     }
+                    // A load cannot give it back, and what it waits for may need the memory to come.
+                    turn.what.permit.resize(0);
                     turns.later(turn);
                 }
                 Err(end) => {

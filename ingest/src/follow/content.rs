@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
-use longshore_core::limits::FOLLOW_HEAD_BYTES;
+use longshore_core::limits::{FOLLOW_HEAD_BYTES, ZSTD_WINDOW_LOG_MAX};
 
 use super::head::Head;
-use crate::input::Compression;
+use crate::input::{Compression, is_window_too_large};
 
 /// The beginning of a file.
 pub(super) struct Beginning {
@@ -95,10 +95,29 @@ fn decompressor(file: &File, compression: Compression) -> io::Result<Box<dyn Rea
     let from = BufReader::new(FromStart { file, offset: 0 });
     Ok(match compression {
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(from)),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(from)?),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(from)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+            Box::new(Windowed(decoder))
+        }
         Compression::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(from)),
         Compression::Plain => Box::new(from),
     })
+}
+
+/// A zstd frame whose window is larger than it may be will never be read.
+struct Windowed<R>(R);
+
+impl<R: Read> Read for Windowed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into).map_err(|error| match is_window_too_large(&error) {
+            true => io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("its zstd window takes more than 2^{ZSTD_WINDOW_LOG_MAX} bytes; compress it without --long and --ultra"),
+            ),
+            false => error,
+        })
+    }
 }
 
 /// The length that stands at a gzip member's end (RFC 1952, ISIZE): that of the content, modulo 2^32, of a file with one

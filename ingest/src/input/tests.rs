@@ -100,3 +100,28 @@ fn compressed_content_larger_than_all_blocks() {
         assert!(content(&packed) == (plain.clone(), compression), "{compression}");
     }
 }
+
+#[test]
+fn a_window_that_takes_too_much_memory_is_refused() {
+    for (window_log, is_read) in [(ZSTD_WINDOW_LOG_MAX, true), (ZSTD_WINDOW_LOG_MAX + 1, false)] {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
+        encoder.window_log(window_log).expect("a window");
+        encoder.write_all(b"{}\n").expect("compressed");
+        // Of a frame that ends with its first block the window is as large as that.
+        encoder.flush().expect("compressed");
+        encoder.write_all(b"{}\n").expect("compressed");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("long.zst");
+        std::fs::write(&path, encoder.finish().expect("compressed")).expect("written");
+        let stop = AtomicBool::new(false);
+        let mut files = FileReaders::new(methods()[0]);
+        let mut stream = Input::file(&path).expect("exists").open(&mut files, Arc::default(), &stop).expect("opens");
+        let mut content = Vec::new();
+        match stream.fill(&mut content, 1 << 20, 0) {
+            Ok(_) => assert!(is_read && content == b"{}\n{}\n", "2^{window_log}"),
+            Err(error) => {
+                assert!(!is_read && error.to_string().contains("zstd -dc --long=31"), "2^{window_log}: {error}")
+            }
+        }
+    }
+}

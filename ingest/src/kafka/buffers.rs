@@ -35,6 +35,13 @@ impl Buffers {
         }
     }
 
+    /// Gives up what is more than so many bytes: what is kept and what drafts hold share one bound.
+    pub(super) fn trim(&mut self, bytes: usize) {
+        while self.spare.iter().map(Vec::capacity).sum::<usize>() > bytes {
+            self.spare.pop();
+        }
+    }
+
     /// Has `bytes` hold `more` without growing, if they are many. If that needed room: for how many times as many there is.
     #[inline]
     pub(super) fn make_room(&mut self, bytes: &mut Vec<u8>, more: usize) -> Option<usize> {
@@ -105,5 +112,9 @@ mod tests {
         assert!(buffers.spare.is_empty());
         (0..2 * KAFKA_GROWING).for_each(|_| buffers.keep(Vec::with_capacity(2 << 20)));
         assert_eq!(buffers.spare.len(), KAFKA_GROWING);
+        buffers.trim(5 << 20);
+        assert_eq!(buffers.spare.len(), 2, "as many as there is room for");
+        buffers.trim(0);
+        assert!(buffers.spare.is_empty());
     }
 }

@@ -363,6 +363,7 @@ impl<C: Consumer> Feed for KafkaFeed<C> {
             self.give(now, room, planned)?;
         }
         self.commit_progress()?;
+        self.buffers.trim(self.options.held_bytes_max.saturating_sub(self.held_bytes()));
         self.set_pauses(now)
     }
 

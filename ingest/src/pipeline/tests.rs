@@ -197,6 +197,34 @@ fn every_record_is_stored_once_or_dead_once() {
     assert!(metas.windows(2).all(|pair| pair[0].end == pair[1].start), "slices tile the source");
 }
 
+/// Each byte of a list becomes four of a column, in slices of which one alone has room at its worst.
+#[test]
+fn whatever_slices_become_they_stay_within_their_memory() {
+    let text = format!("{CONFIG}[[column]]\nname = \"list\"\ntype = \"list(u64)\"\n");
+    let config = config::parse(&text, Path::new("test.toml"), &Env::new()).expect("a valid config");
+    let decoder = Decoder::new(&config, None, None).expect("a decoder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("lists.log");
+    let items = "1,".repeat(4_000);
+    let lines: String =
+        (0..200).map(|n| format!("{{\"ts\":{n},\"n\":{n},\"product\":\"p\",\"list\":[{items}1]}}\n")).collect();
+    std::fs::write(&path, lines).expect("written");
+    let (sink, progress, stop) = (FaultySink::new(|_| Fault::None), Progress::default(), AtomicBool::new(false));
+    let mut options = options(40_000);
+    options.cut.record_bytes_max = 10_000;
+    // Four records of 32 KB of items each, and as much again by the worst that a byte may become.
+    for total in [300_000, 1 << 20] {
+        options.memory = Memory::new(total);
+        sink.stored.lock().expect("no panic").clear();
+        let inputs = [Input::file(&path).expect("the file exists")];
+        run(&inputs, &KnownSlices::default(), &decoder, &sink, &options, (&progress, &stop)).expect("nothing refuses");
+        assert_eq!(sink.numbers(), (0..200).collect::<Vec<_>>());
+        let peak = options.memory.peak();
+        assert!((128_000..=total).contains(&peak), "{peak} of {total}");
+        assert!(!options.memory.is_short() && options.memory.try_take(total).is_some(), "all of it came back");
+    }
+}
+
 #[test]
 fn a_sink_that_is_away_or_loses_answers_costs_nothing() {
     let case = Case::new(10_000);

@@ -215,6 +215,16 @@ fn serve_into(
 
 /// The same into a sink that sees when it is given up.
 fn serve_until_given_up(
+    sink: (Box<dyn Sink + Send>, Arc<AtomicBool>),
+    slices: u64,
+    until: impl Fn(&Board, &BTreeSet<u64>) -> bool + Sync,
+) -> (Ended, BTreeSet<u64>) {
+    serve_within(1 << 30, sink, slices, until)
+}
+
+/// The same with so many bytes for decoded slices.
+fn serve_within(
+    memory: usize,
     (sink, given_up): (Box<dyn Sink + Send>, Arc<AtomicBool>),
     slices: u64,
     until: impl Fn(&Board, &BTreeSet<u64>) -> bool + Sync,
@@ -227,7 +237,7 @@ fn serve_until_given_up(
         workers: 2,
         inserts_in_flight: 2,
         slice_bytes: 1_000,
-        memory: Memory::new(1 << 30),
+        memory: Memory::new(memory),
         retry: RetryPolicy { wait_first: Duration::from_millis(1), wait_max: Duration::from_millis(4) },
         drain: Duration::from_millis(300),
     };
@@ -339,6 +349,14 @@ fn slices_that_wait_make_room_for_the_one_that_they_wait_for() {
     let sink = LastFirst { last: 99, stored: Mutex::default() };
     let (ended, done) = serve_into(Box::new(sink), 100, |_, done| done.len() == 100);
     assert_eq!((ended, done), (Ended::Drained, (0..100).collect()));
+}
+
+/// One of them takes all memory: it goes back to its feed, however few wait, so that the one that it waits for can come.
+#[test]
+fn a_slice_that_waits_gives_back_memory_that_others_need() {
+    let sink = LastFirst { last: 9, stored: Mutex::default() };
+    let (ended, done) = serve_within(1, (Box::new(sink), Arc::default()), 10, |_, done| done.len() == 10);
+    assert_eq!((ended, done), (Ended::Drained, (0..10).collect()));
 }
 
 /// Nobody knows what of every slice but each tenth is stored.

@@ -88,3 +88,33 @@ proptest! {
         prop_assert_eq!(dictionary.iter().collect::<HashSet<_>>().len(), dictionary.len(), "each value once");
     }
 }
+
+proptest! {
+    /// Values that no table has are united at the end: the batch is the same, but for values that no row has any more.
+    #[test]
+    fn few_tabled_values_change_nothing(
+        batches in proptest::collection::vec(proptest::collection::vec(("[abc]{0,2}|[a-c]{17,18}", any::<bool>()), 0..60), 1..3),
+        tabled_max in 1..8usize,
+    ) {
+        let (mut all, mut few) = (DictionaryCells::default(), DictionaryCells::default());
+        few.set_tabled_max(tabled_max);
+        for batch in batches {
+            for (value, stays) in &batch {
+                for cells in [&mut all, &mut few] {
+                    cells.push(value).expect("room");
+                    if !stays {
+                        let rows = cells.len();
+                        cells.truncate(rows - 1);
+                    }
+                }
+            }
+            let rows = |(keys, values): (Vec<i32>, Vec<String>)| -> Vec<String> {
+                keys.iter().map(|&key| values[key as usize].clone()).collect()
+            };
+            let (all, few) = (parts(all.finish(None)), parts(few.finish(None)));
+            prop_assert_eq!(few.1.iter().collect::<HashSet<_>>().len(), few.1.len(), "each value once");
+            prop_assert!(few.1.len() <= all.1.len());
+            prop_assert_eq!(rows(few), rows(all));
+        }
+    }
+}
