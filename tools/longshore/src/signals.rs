@@ -73,18 +73,19 @@ impl Stop {
     pub(crate) fn on_interrupt(doing: &'static str, first: Phase) -> io::Result<Stop> {
         let asked = Arc::new(AtomicBool::new(false));
         let again = Arc::new(AtomicBool::new(false));
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
         for signal in [SIGINT, SIGTERM] {
             // In the handler itself, so that no thread that hangs keeps it from that. In this order: the first sets it.
             flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, again.clone())?;
             flag::register(signal, again.clone())?;
             flag::register(signal, asked.clone())?;
         }
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let early = asked.load(Ordering::Relaxed);
         let (phases, next) = channel();
         let calls = Calls::default();
         let stop = Stop { asked, calls: calls.clone(), phases };
         std::thread::Builder::new().name("signals".into()).spawn(move || {
-            if signals.forever().next().is_some() {
+            if early || signals.forever().next().is_some() {
                 say(move || tracing::warn!("stopping: {doing}; interrupt again to end at once"));
                 keep_deadlines(first, &next, &calls);
             }
