@@ -68,6 +68,7 @@ impl<S: Store> ClickHouseSink<S> {
                 (Some(_), false) => self.send_rollups(slice)?,
                 (None, _) => self.forbid_views(slice, &before)?,
             }
+            self.demand_alive(life)?;
             self.deliver(slice, DEAD_LETTERS, Kind::DeadLetters, |_| {
                 let there = slice.decoded.dead.is_empty() || self.letters_stored(slice, rejected)?;
                 Ok((!there).then(|| dead_letter_batch(slice)))
@@ -207,10 +208,11 @@ impl<S: Store> ClickHouseSink<S> {
         {
             let table = partials.table(insert);
             match probe {
-                // What was acknowledged need not be asked for, and could not always be told.
-                _ if self.acknowledged.has(slice.meta.id, rollup) => {}
-                // It may be there any number of times, so that no token has to be trusted.
+                // It may be there any number of times, so that no token has to be trusted; and users who were left out before,
+                // because they were known, may not be any more.
                 None => self.insert_again(table, Kind::Rollup, self.unused(), slice.meta.id, &insert.rows)?,
+                // What was acknowledged need not be asked for, and could not always be told.
+                Some(_) if self.acknowledged.has(slice.meta.id, rollup) => {}
                 Some(probe) => self.deliver(slice, table, Kind::Rollup, |sent| {
                     let Some(counted) = self.days_counted(slice, probe, &insert.rows, sent)? else { return Ok(None) };
                     let days = days(&insert.rows, "minute");
