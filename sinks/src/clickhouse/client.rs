@@ -28,7 +28,7 @@ pub const VERSION_MIN: (u32, u32) = (24, 8);
 /// Threads that move bytes between sockets and buffers.
 const IO_THREADS: usize = 2;
 /// A query (not an insert) that takes longer has lost its server. Schema changes and backfills set their own.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
+pub(super) const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Where a ClickHouse is and who we are there.
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@
 //!
 //! One that comes back may have lost what it acknowledged: it lost power and did not sync, it was restored from a backup, or
 //! the URL leads to another one now. To ask before each slice would be a query a slice, so it is asked where it may have
-//! changed: a server that ends closes its connections, so that whoever talks to the next one has opened a new connection.
-//! Behind a proxy, which keeps connections that its server does not, the service's [ping](ClickHouse::ping) finds out.
+//! changed: a server that ends closes its connections, so that whoever talks to the next one has opened a new connection, and
+//! asks before a slice is called whole. Two starts within two seconds are taken for one. Behind a proxy, which keeps connections that its server does not, the service's [ping](ClickHouse::ping) finds out.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use longshore_core::limits::PING_ANSWER_MS;
 use tower_service::Service;
 
-use super::client::ClickHouse;
+use super::client::{ClickHouse, QUERY_TIMEOUT};
 use super::error::ClientError;
 
 /// A server's life, from its start to its end, by numbers that grow.
@@ -86,7 +86,7 @@ impl ClickHouse {
             true => Ok(seen.life),
             false => {
                 drop(seen);
-                self.look()
+                self.look(QUERY_TIMEOUT)
             }
         }
     }
@@ -96,13 +96,12 @@ impl ClickHouse {
     /// # Errors
     /// It is away or refuses.
     pub fn ping(&self) -> Result<(), ClientError> {
-        self.look().map(drop)
+        self.look(Duration::from_millis(PING_ANSWER_MS)).map(drop)
     }
 
-    fn look(&self) -> Result<Life, ClientError> {
+    fn look(&self, limit: Duration) -> Result<Life, ClientError> {
         let connects = self.lives().connects.load(Ordering::Acquire);
         let asked = Instant::now();
-        let limit = Duration::from_millis(PING_ANSWER_MS);
         let rows = self.rows_within(limit, "SELECT toString(serverUUID()), uptime()")?;
         let [uuid, uptime] = rows.into_iter().next().and_then(|row| row.try_into().ok()).unwrap_or_default();
         let uptime = uptime.parse().map_err(|_| ClientError::Invalid(format!("uptime() is `{uptime}`")))?;

@@ -78,6 +78,7 @@ impl<S: Store> ClickHouseSink<S> {
                 (Some(_), false) => self.send_rollups(slice)?,
                 (None, _) => self.forbid_views(slice, &before)?,
             }
+            self.demand_alive(life)?;
             let _permit = work(letter_bytes(slice, Letters::Others));
             self.deliver(slice, Sending::of(DEAD_LETTERS, Kind::DeadLetters), |_| {
                 let none = Letters::Others.of(slice).next().is_none();
@@ -219,13 +220,14 @@ impl<S: Store> ClickHouseSink<S> {
         for (rollup, (insert, probe)) in partials.inserts(&slice.decoded.batch).zip(self.probes.iter()).enumerate() {
             let table = partials.table(&insert);
             match probe {
-                // What was acknowledged need not be asked for, and could not always be told.
-                _ if self.acknowledged.has(slice.meta.id, rollup) => {}
-                // It may be there any number of times, so that no token has to be trusted.
+                // It may be there any number of times, so that no token has to be trusted; and users who were left out before,
+                // because they were known, may not be any more.
                 None => {
                     let sending = Sending { generation: self.unused(), ..Sending::of(table, Kind::Rollup) };
                     self.send(sending, slice.meta.id, &insert.rows)?;
                 }
+                // What was acknowledged need not be asked for, and could not always be told.
+                Some(_) if self.acknowledged.has(slice.meta.id, rollup) => {}
                 Some(probe) => self.complete_rollup(slice, probe, &insert.rows)?,
             }
             self.acknowledged.add(slice.meta.id, rollup, insert.server());

@@ -230,8 +230,8 @@ impl<S: Store> ClickHouseSink<S> {
         Ok(life)
     }
 
-    /// Before a slice is taken for whole: what it consists of, and the users that were left out because they are known, were
-    /// acknowledged by a server that still lives.
+    /// Before it is written that the rollups have all of a slice, or that it is whole: what it consists of, and the users that
+    /// were left out because they are known, were acknowledged by a server that still lives.
     pub(super) fn demand_alive(&self, life: Life) -> Result<(), SinkError> {
         match self.life()? == life {
             true => Ok(()),
@@ -303,6 +303,8 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup, life.server)),
             false => self.send_rollups(slice)?,
         }
+        // Dead letters that are there tell that the rollups have all.
+        self.demand_alive(life)?;
         self.send_letters(slice, Letters::Others)?;
         self.demand_alive(life)?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;

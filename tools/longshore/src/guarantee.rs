@@ -29,7 +29,7 @@ pub(crate) fn demand(client: &ClickHouse, config: &Config, path: &Path) -> Resul
         return Err(Failure { exit: Exit::Config, error: anyhow!("{refusal}{hint}") });
     }
     for reason in &found.reasons {
-        tracing::warn!("{grade} only: {reason}");
+        tracing::warn!("promised is {grade}: {reason}");
     }
     for note in &found.notes {
         tracing::info!("{note}");
@@ -50,9 +50,11 @@ pub(crate) fn objections(client: &ClickHouse, config: &Config, path: &Path) -> R
     let grade = found.grade();
     match grade.satisfies(config.clickhouse.guarantee) {
         true => Ok(Vec::new()),
-        false => {
-            Ok(found.reasons.iter().map(|reason| format!("{grade} only: {}; {}", reason.what, reason.mend)).collect())
-        }
+        false => Ok(found
+            .reasons
+            .iter()
+            .map(|reason| format!("promised is {grade}: {}; {}", reason.what, reason.mend))
+            .collect()),
     }
 }
 

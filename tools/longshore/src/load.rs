@@ -1,7 +1,7 @@
 //! `longshore load`: files in, rows in ClickHouse, a summary out.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::anyhow;
 use indicatif::MultiProgress;
@@ -52,8 +52,7 @@ pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
         return Err(Failure { exit: Exit::NoInput, error });
     }
     let read = ReadMethod::choose(args.reader).or_exit(Exit::Refused)?;
-    let starting = Phase::calls_end_after(Duration::ZERO, || NOTHING_YET.to_owned());
-    let stop = Stop::on_interrupt("storing what was read", starting).or_exit(Exit::Refused)?;
+    let stop = Stop::on_interrupt("storing what was read", Phase::starting(NOTHING_YET)).or_exit(Exit::Refused)?;
 
     let opened = Server::open_while(&config.clickhouse, stop.calls()).or_exit(Exit::Unavailable);
     let server = stop.unless_asked(opened, NOTHING_YET)?;

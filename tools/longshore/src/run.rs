@@ -44,8 +44,7 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
     if let Some(parent) = args.ends_with {
         embedded::die_with(parent).map_err(|why| anyhow!(why)).or_exit(Exit::Refused)?;
     }
-    let starting = Phase::calls_end_after(Duration::ZERO, || NOTHING_YET.to_owned());
-    let stop = Stop::when_told("storing what was cut", starting).or_exit(Exit::Refused)?;
+    let stop = Stop::when_told("storing what was cut", Phase::starting(NOTHING_YET)).or_exit(Exit::Refused)?;
     let hangups = signals::hangups().or_exit(Exit::Refused)?;
     let kernels = kernels::choose().or_exit(Exit::Usage)?;
     let path = &args.config.config;

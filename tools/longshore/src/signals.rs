@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel}
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use longshore_core::limits::{CLOSING_MS, EMBEDDED_STOP_SECONDS_MAX};
+use longshore_core::limits::{CLOSING_MS, EMBEDDED_STOP_SECONDS_MAX, STARTING_MS};
 use longshore_sinks::clickhouse::Calls;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -56,6 +56,11 @@ impl Phase {
 }
 
 impl Phase {
+    /// Server and tables are looked at, and nothing is under way yet.
+    pub(crate) fn starting(left: &'static str) -> Self {
+        Phase::calls_end_after(Duration::from_millis(STARTING_MS), move || left.to_owned())
+    }
+
     /// What is left to do is done, and the embedded server ends: it has a time of its own.
     pub(crate) fn closing(left: impl Fn() -> String + Send + 'static) -> Self {
         Phase::calls_end_after(Duration::ZERO, left).and(Duration::from_secs(EMBEDDED_STOP_SECONDS_MAX))
@@ -82,18 +87,19 @@ impl Stop {
     fn on(first: Phase, begin: impl FnOnce() + Send + 'static) -> io::Result<Stop> {
         let asked = Arc::new(AtomicBool::new(false));
         let again = Arc::new(AtomicBool::new(false));
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
         for signal in [SIGINT, SIGTERM] {
             // In the handler itself, so that no thread that hangs keeps it from that. In this order: the first sets it.
             flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, again.clone())?;
             flag::register(signal, again.clone())?;
             flag::register(signal, asked.clone())?;
         }
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let early = asked.load(Ordering::Relaxed);
         let (phases, next) = channel();
         let calls = Calls::default();
         let stop = Stop { asked, calls: calls.clone(), phases };
         std::thread::Builder::new().name("signals".into()).spawn(move || {
-            if signals.forever().next().is_some() {
+            if early || signals.forever().next().is_some() {
                 say(begin);
                 keep_deadlines(first, &next, &calls);
             }

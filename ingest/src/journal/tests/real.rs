@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::{CONFIG, options, slice};
-use crate::journal::{Condition, Journal, OpenError, SourceNumber, inspect, names};
+use crate::journal::{Condition, ConfigHash, Journal, OpenError, SourceNumber, inspect, kept_config, names};
 
 /// A journal with a source and three slices, of which the second is done; and the offset behind its first cut.
 fn journal(dir: &Path) -> (Journal, u64) {
@@ -180,6 +180,18 @@ fn looking_at_a_journal_whose_segment_or_config_is_gone_says_which() {
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(inspect(empty.path()).unwrap().condition, Condition::Empty);
     assert!(inspect(&empty.path().join("absent")).is_err());
+}
+
+#[test]
+fn a_config_is_read_from_a_journal_that_an_engine_holds_while_slices_of_it_are_in_doubt() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_held, _) = journal(folder.path());
+    let config = slice(0, 0, 1).config;
+    assert_eq!(kept_config(folder.path(), config).as_deref(), Some(CONFIG));
+    assert_eq!(kept_config(folder.path(), ConfigHash(config.0 + 1)), None);
+    fs::write(folder.path().join(names::config(config)), "another text").unwrap();
+    assert_eq!(kept_config(folder.path(), config), None);
+    assert_eq!(kept_config(&folder.path().join("absent"), config), None);
 }
 
 /// What journaling costs on the disk of the temporary directory; `benches/NOTES.md` has figures and the command.

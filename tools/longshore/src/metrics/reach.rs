@@ -16,7 +16,7 @@ impl Reach {
     pub(super) fn complaint(&self) -> Option<String> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(Ok(())) => None,
-            Some(Err(why)) => Some(format!("ClickHouse does not answer: {why}")),
+            Some(Err(why)) => Some(format!("asking ClickHouse failed: {why}")),
             None => Some("ClickHouse was not asked yet".to_owned()),
         }
     }

@@ -268,7 +268,7 @@ fn a_clickhouse_that_is_away_makes_it_unready_and_nothing_else() {
     kill("STOP", server);
     await_that("it is not ready", || service.get("/readyz").0 == 503);
     let (_, why) = service.get("/readyz");
-    assert!(why.starts_with("away: ClickHouse does not answer: "), "{why}");
+    assert!(why.starts_with("away: asking ClickHouse failed: "), "{why}");
     assert_eq!((service.get("/livez"), service.get("/healthz")), (ok(), ok()));
     service.await_sample("longshore_clickhouse_reachable", 0.0);
     kill("CONT", server);

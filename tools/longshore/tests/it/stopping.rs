@@ -219,7 +219,7 @@ impl BlackHole {
 }
 
 #[test]
-fn a_command_that_hangs_at_its_start_ends_at_the_first_signal() {
+fn a_command_that_hangs_at_its_start_ends_soon_after_the_first_signal() {
     let hole = BlackHole::new();
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("logs")).unwrap();
