@@ -37,6 +37,9 @@ pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
     for error in &resolved.missing {
         tracing::error!("{error:#}");
     }
+    for sentence in &resolved.repeated {
+        tracing::warn!("{sentence}: it is loaded once");
+    }
     if resolved.inputs.is_empty() {
         let error = anyhow!("none of the inputs can be opened; nothing was loaded");
         return Err(Failure { exit: Exit::NoInput, error });
@@ -56,7 +59,7 @@ fn load(
     args: &LoadArgs,
     config: &Config,
     decoder: &Decoder,
-    Resolved { inputs, missing }: &Resolved,
+    Resolved { inputs, missing, repeated }: &Resolved,
     server: &Server,
     (read, stop, bars): (ReadMethod, &Arc<AtomicBool>, &MultiProgress),
 ) -> CommandResult {
@@ -89,6 +92,7 @@ fn load(
     let report = Report {
         totals: progress.totals(),
         inputs: inputs.len(),
+        repeated: repeated.clone(),
         read,
         kernels: decoder.kernels(),
         elapsed,

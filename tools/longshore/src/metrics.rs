@@ -80,6 +80,10 @@ impl Metrics {
         for outcome in ["applied", "refused"] {
             drop(reloads.get_or_create(&[("outcome", outcome.to_owned())]));
         }
+        board.sum_up_by({
+            let names = names.clone();
+            move |name| names.of_source(name)
+        });
         let journal = config.run.journal.clone();
         registry.register_collector(Box::new(Gauges { board: board.clone(), names: names.clone(), journal }));
         Metrics { registry, board, names, stored, failed, seconds, reloads }
@@ -95,6 +99,11 @@ impl Metrics {
     /// What is not well, a line each.
     pub(crate) fn complaints(&self) -> Vec<String> {
         health::complaints(&self.board)
+    }
+
+    /// What is well and ought to be seen, a line each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        health::warnings(&self.board)
     }
 
     /// A reload was applied or refused.

@@ -3,13 +3,13 @@
 pub(crate) mod processing;
 mod topics;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use longshore_core::config::Config;
 use longshore_core::limits::FOLLOW_HANDLES_MAX;
 use longshore_core::simd::Kernels;
@@ -18,6 +18,7 @@ use longshore_ingest::feed::{Feed, FeedError};
 use longshore_ingest::files::{FileFeed, FileFeedOptions, SystemFiles, known_sources};
 use longshore_ingest::follow::FollowOptions;
 use longshore_ingest::journal::{self, Journal, Machine, OpenError};
+use longshore_ingest::patterns::Wanted;
 use longshore_ingest::retry::RetryPolicy;
 use longshore_ingest::service::{self, Board, Ended, MakeFeed, ServiceOptions};
 use longshore_sinks::clickhouse::Schema;
@@ -32,7 +33,7 @@ use crate::load::default_workers;
 use crate::metrics::{Endpoint, Metrics};
 use crate::output::say;
 use crate::reload::Reload;
-use crate::{config_file, guarantee, kernels, schema, signals};
+use crate::{config_file, guarantee, inputs, kernels, schema, signals};
 
 /// Runs the service.
 pub(crate) fn run(args: &RunArgs) -> CommandResult {
@@ -66,9 +67,8 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
 }
 
 /// What to follow, as absolute paths.
-fn patterns(config: &Config) -> anyhow::Result<Vec<PathBuf>> {
-    let paths = config.sources.iter().flat_map(|source| source.paths());
-    let patterns = paths.map(std::path::absolute).collect::<Result<Vec<_>, _>>().context("a source's path")?;
+fn patterns(config: &Config) -> anyhow::Result<Vec<Wanted>> {
+    let patterns = inputs::of_config(config)?.into_iter().map(|(_, wanted)| wanted).collect();
     if config.sources.is_empty() {
         return Err(anyhow!("nothing to follow: name files or topics in a [[source]] of {}", config.path.display()));
     }
@@ -82,7 +82,7 @@ fn journal_options(config: &Config) -> journal::Options {
 fn follow(
     config: &Config,
     bundle: &Bundle,
-    patterns: Vec<PathBuf>,
+    patterns: Vec<Wanted>,
     server: &Server,
     (board, metrics): (&Board, Arc<Metrics>),
     (path, kernels, stop, hangups): (&Path, Kernels, &AtomicBool, Receiver<()>),
@@ -153,7 +153,7 @@ fn follow(
 const WATCH_EVERY: Duration = Duration::from_millis(50);
 
 /// The followed files, going on where the journal says.
-fn file_feed(config: &Config, patterns: &[PathBuf], processing: &Processing) -> Result<Box<dyn Feed>, FeedError> {
+fn file_feed(config: &Config, patterns: &[Wanted], processing: &Processing) -> Result<Box<dyn Feed>, FeedError> {
     let refuse = |error: &dyn std::fmt::Display| FeedError::Refuse { detail: error.to_string() };
     let (journal, recovered) =
         Journal::open(&config.run.journal, journal_options(config)).map_err(|error| match &error {

@@ -170,7 +170,8 @@ pub(super) fn answer(method: &Method, path: &str, metrics: &Metrics) -> Response
         "/healthz" => {
             let complaints = metrics.complaints();
             if complaints.is_empty() {
-                return reply(StatusCode::OK, PLAIN, "ok\n".to_owned());
+                let warnings: String = metrics.warnings().iter().map(|line| format!("{line}\n")).collect();
+                return reply(StatusCode::OK, PLAIN, format!("ok\n{warnings}"));
             }
             let text = complaints.iter().map(|line| format!("{line}\n")).collect();
             reply(StatusCode::SERVICE_UNAVAILABLE, PLAIN, text)

@@ -15,6 +15,7 @@ mod duplicates;
 mod embedded;
 mod fetch;
 mod filling;
+mod follow;
 mod formats;
 mod journals;
 mod kinds;
