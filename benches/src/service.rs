@@ -160,6 +160,7 @@ pub(crate) fn file_feed<D: Disk>(
     patterns: Vec<PathBuf>,
 ) -> Result<FileFeed<D, SystemFiles>, FeedError> {
     let (journal, recovered) = Journal::open_on(disk, Options::new(Machine::this())).map_err(refuse)?;
+    let patterns = patterns.into_iter().map(Into::into).collect();
     let follow = FollowOptions { patterns, events: true, handles_max: FOLLOW_HANDLES_MAX };
     let files = SystemFiles::follow(&follow, known_sources(&recovered)?).map_err(refuse)?;
     let cut = CutOptions::of(config);

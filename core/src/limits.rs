@@ -179,6 +179,26 @@ pub const FOLLOW_HEAD_BYTES: usize = 1_024;
 pub const FOLLOW_HEAD_BYTES_MIN: usize = 8;
 /// Followed files with the same beginning that a new one is compared with.
 pub const FOLLOW_LIKE_MAX: usize = 16;
+/// Bytes of content that a follower decompresses at once, of all files whose length it has to know: the rest follows later.
+pub const FOLLOW_MEASURE_BYTES: u64 = 4 << 20;
+/// Compressed files whose length is being found at once.
+pub const FOLLOW_MEASURED_MAX: usize = 16;
+/// Compressed files that are open for their content at once, each with a slice of it at most.
+pub const FOLLOW_DECOMPRESSED_MAX: usize = 4;
+/// Bytes of content after which a compressed file makes room for one that waits; twice as many each time.
+pub const FOLLOW_DECOMPRESSED_SHARE_BYTES: u64 = 256 << 20;
+/// Bytes of content, of all compressed files, that are decompressed in one step to get to where reading goes on.
+pub const FOLLOW_PASS_BYTES: u64 = 16 << 20;
+/// Bytes of a record that is too long in which its end is looked for in one step.
+pub const FOLLOW_LONG_BYTES: u64 = 32 << 20;
+/// Stored bytes of a compressed file in which some content must be: more than a block of any format takes (LZ4: 4 MiB).
+pub const FOLLOW_SILENT_BYTES_MAX: u64 = 8 << 20;
+/// Milliseconds for which a pattern may be without a file before that is said.
+pub const FOLLOW_EMPTY_MS: u64 = 60_000;
+/// Milliseconds for which a loss is shown.
+pub const LOSS_SHOWN_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Losses that are shown; of older ones the sums are left.
+pub const LOSSES_SHOWN_MAX: usize = 32;
 /// Milliseconds between scans of followed folders where events tell of changes.
 pub const FOLLOW_SCAN_MS: u64 = 10_000;
 /// Milliseconds between scans where only they do.

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("{files} files of some 1,400 bytes, {seconds} s each; resident before: {} KiB", resident_kib()?);
     for events in [true, false] {
-        let patterns = vec![folder.path().join("*.log")];
+        let patterns = vec![folder.path().join("*.log").into()];
         let options = FollowOptions { patterns, events, handles_max: FOLLOW_HANDLES_MAX };
         let mut follower = Follower::new(&options, [])?;
         let begin = cpu_seconds();

@@ -98,6 +98,43 @@ pub struct SourceStatus {
     pub stopped: Option<String>,
 }
 
+/// What is in the way of files that are to be followed, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What kind of thing.
+    pub kind: TroubleKind,
+    /// The file, folder or pattern.
+    pub at: Arc<str>,
+    /// What it is and what to do.
+    pub why: String,
+    /// It has been so for as long as that may be in order.
+    pub lasting: bool,
+}
+
+/// What kind of thing is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// The system does not let a file or folder be read, or what is there cannot be.
+    Unreadable,
+    /// More files are there than may be followed.
+    OverLimit,
+    /// A link that leads where nobody said that files are wanted.
+    Link,
+    /// A pattern without files.
+    NoFiles,
+}
+
+/// Bytes that were there and can never be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The source's name.
+    pub name: Arc<str>,
+    /// At least so many.
+    pub bytes: u64,
+    /// What happened.
+    pub why: String,
+}
+
 /// A source of planned slices. See the [module](self).
 pub trait Feed {
     /// Reads on, plans what is ready, and adds it to `planned`: as much as there is `room` for. Waits for `wait` at most if
@@ -137,6 +174,17 @@ pub trait Feed {
 
     /// Each source and how far it is.
     fn status(&self, now: Duration) -> Vec<SourceStatus>;
+
+    /// What is in the way of what is to be followed.
+    fn troubles(&self, now: Duration) -> Vec<Trouble> {
+        let _ = now;
+        Vec::new()
+    }
+
+    /// What was lost since the last call.
+    fn take_losses(&mut self) -> Vec<Loss> {
+        Vec::new()
+    }
 
     /// Makes durable what is done, and lets others go on.
     fn close(&mut self) -> Result<(), FeedError>;

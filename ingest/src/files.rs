@@ -22,14 +22,16 @@ use longshore_core::words::plural;
 
 use crate::clock::WallClock;
 use crate::cut::{CutOptions, CutSlice};
-use crate::feed::{Feed, FeedError, Lease, PlannedSlice, Room, SourceStatus, Ticket};
+use crate::feed::{Feed, FeedError, Lease, Loss, PlannedSlice, Room, SourceStatus, Ticket, Trouble};
 use crate::follow::{Change, Identity, KnownSource, Position, SourceId};
 use crate::input::Compression;
 use crate::journal::{ConfigHash, Disk, Journal, JournaledSlice, Recovered, Refusal, WriteError};
 
 mod cutting;
+mod decompress;
 mod lane;
 mod port;
+mod trouble;
 mod whereabouts;
 
 pub use port::{Files, ReadEnd, ReadError, SystemFiles};
@@ -37,6 +39,7 @@ pub use whereabouts::{SourceFile, Whereabouts, find};
 
 use cutting::{Cutting, Outcome};
 use lane::{Back, Held, Lane};
+use trouble::Watched;
 
 /// Reads out of a config's text how slices are cut, or says why it cannot be read.
 pub type CutOptionsOf = Box<dyn Fn(&str) -> Result<CutOptions, String> + Send>;
@@ -75,6 +78,7 @@ pub struct FileFeed<D: Disk, F: Files> {
     tickets: u64,
     buffers: Vec<Vec<u8>>,
     draining: bool,
+    watched: Watched,
 }
 
 /// A slice that was given away and is not done.
@@ -165,6 +169,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             tickets: 0,
             buffers: Vec::new(),
             draining: false,
+            watched: Watched::default(),
         })
     }
 
@@ -203,12 +208,14 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             }
             Change::Vanished { id, path, lost_bytes_min } => {
                 if lost_bytes_min > 0 {
-                    tracing::error!(
-                        "{} is gone, and at least {} of it not read: lost unless it, or a copy of it, is put back where it \
-                         is followed",
-                        self.called(id, &path),
-                        plural(lost_bytes_min, "byte")
+                    let name = self.called(id, &path);
+                    let lost = plural(lost_bytes_min, "byte");
+                    let why = format!(
+                        "{name} is gone, and at least {lost} of it not read: lost unless it, or a copy of it, is put back \
+                         where it is followed"
                     );
+                    tracing::error!("{why}");
+                    self.watched.lost(&name, lost_bytes_min, &why);
                 }
                 if let Some(lane) = self.lanes.get_mut(&id) {
                     lane.vanished();
@@ -217,15 +224,18 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             }
             Change::Truncated { id, path, lost_bytes_min } => {
                 let how = "was truncated, and no copy of what it had is followed";
-                self.ended(id, &format!("{} {how}", self.called(id, &path)), lost_bytes_min);
+                self.ended(id, &path, how, lost_bytes_min);
             }
             Change::Rewritten { id, path, lost_bytes_min } => {
                 let how = "has other content than it had: nothing more is read of it until it is truncated or replaced";
-                self.ended(id, &format!("{} {how}", self.called(id, &path)), lost_bytes_min);
+                self.ended(id, &path, how, lost_bytes_min);
             }
             Change::Forgotten { id } => self.forget(id)?,
             Change::Held { path, .. } => {
                 tracing::info!("{} begins as another file does: it is read once it differs", path.display());
+            }
+            Change::OtherName { path, name } => {
+                tracing::info!("{} is the same file as {}: it is read once, as that", path.display(), name.display());
             }
             Change::Refused { path, why } => tracing::warn!("{} is not followed: {why}", path.display()),
             Change::ScanOnly { why } => tracing::warn!("files are found by scans alone, a second late: {why}"),
@@ -252,14 +262,18 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
     }
 
     /// A source's content is gone. What was cut of it is in memory or in doubt.
-    fn ended(&mut self, id: SourceId, what: &str, lost_bytes_min: u64) {
+    fn ended(&mut self, id: SourceId, path: &Path, how: &str, lost_bytes_min: u64) {
+        let name = self.called(id, path);
+        let what = format!("{name} {how}");
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         if lost_bytes_min > 0 {
-            tracing::error!("{what}; lost, because it was not read: at least {}", plural(lost_bytes_min, "byte"));
+            let why = format!("{what}; lost, because it was not read: at least {}", plural(lost_bytes_min, "byte"));
+            tracing::error!("{why}");
+            self.watched.lost(&name, lost_bytes_min, &why);
         } else {
             tracing::info!("{what}; all that was seen of it had been read");
         }
-        lane.end(what);
+        lane.end(&what);
         self.active.remove(&id);
     }
 
@@ -490,6 +504,7 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         for change in self.files.wait(self.patience(now, wait)) {
             self.take_in(change, now)?;
         }
+        self.watched.empty_are(self.files.without_files(), now);
         self.wake_due(now);
         if room.is_full() {
             return Ok(());
@@ -565,6 +580,14 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         }
         let lanes = self.lanes.iter().filter(|(_, lane)| !lane.over());
         lanes.map(|(id, lane)| lane.status(now, held.get(id).copied())).collect()
+    }
+
+    fn troubles(&self, now: Duration) -> Vec<Trouble> {
+        self.watched.troubles(&self.files, &self.lanes, now)
+    }
+
+    fn take_losses(&mut self) -> Vec<Loss> {
+        self.watched.take_losses()
     }
 
     fn close(&mut self) -> Result<(), FeedError> {

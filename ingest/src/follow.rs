@@ -44,6 +44,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::input::Compression;
+use crate::patterns::Wanted;
 
 mod content;
 mod follower;
@@ -52,19 +53,20 @@ mod identity;
 mod known;
 mod looks;
 mod newcomers;
-mod patterns;
+mod refused;
 mod schedule;
 mod watch;
 
 pub use follower::Follower;
 pub use head::Head;
 pub use identity::{Identity, IdentityError, Inode, Position, SourceId};
+pub use refused::{Refusal, RefusalKind, Refused};
 
 /// What to follow.
 #[derive(Debug, Clone)]
 pub struct FollowOptions {
     /// Absolute paths with wildcards or without.
-    pub patterns: Vec<PathBuf>,
+    pub patterns: Vec<Wanted>,
     /// Use inotify. Without, scans alone find changes.
     pub events: bool,
     /// Files kept open; [`FOLLOW_HANDLES_MAX`](longshore_core::limits::FOLLOW_HANDLES_MAX) unless there is a reason.
@@ -168,6 +170,13 @@ pub enum Change {
         /// The source.
         like: SourceId,
     },
+    /// A path leads to a file that is followed by another name. Told once.
+    OtherName {
+        /// The path.
+        path: PathBuf,
+        /// The name by which the file is followed, or looked at.
+        name: PathBuf,
+    },
     /// A path cannot be followed; it is looked at again with each scan. Told once, and again when the reason is another.
     Refused {
         /// Which.
@@ -179,67 +188,6 @@ pub enum Change {
     ScanOnly {
         /// Why.
         why: String,
-    },
-}
-
-/// Why a path is not followed.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The pattern has no file.
-    #[error("nothing is there yet; it is followed once there is, check the path if there should be")]
-    Nothing,
-    /// A folder.
-    #[error("it is a folder: name the files in it, such as {0}/*.log")]
-    Folder(PathBuf),
-    /// A fifo, a socket or a device.
-    #[error("it is a {0}, which cannot be followed: pipe it into `longshore load -`")]
-    Special(&'static str),
-    /// The system says no.
-    #[error("{0}: let the user that Longshore runs as read the file and enter its folders; it is tried again")]
-    Denied(io::Error),
-    /// Too many files are followed, or open.
-    #[error("{0}: it waits until others are gone; name fewer files, or have old ones deleted")]
-    TooMany(String),
-    /// It cannot be decompressed.
-    #[error("it is compressed and damaged ({0}): nothing was read of it, replace it")]
-    Damaged(io::Error),
-    /// Something else.
-    #[error("{0}; it is tried again")]
-    Other(io::Error),
-}
-
-impl Refusal {
-    fn of(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::PermissionDenied => Refusal::Denied(error),
-            io::ErrorKind::InvalidData => Refusal::Damaged(error),
-            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Refusal::TooMany(error.to_string()),
-            _ => Refusal::Other(error),
-        }
-    }
-
-    /// Two of the same kind are told once.
-    fn is_like(&self, other: &Refusal) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other)
-    }
-}
-
-/// Why nothing can be followed.
-#[derive(Debug, thiserror::Error)]
-pub enum FollowError {
-    /// A pattern that is none.
-    #[error("the pattern {pattern}: {error}")]
-    Pattern {
-        /// As written.
-        pattern: String,
-        /// What is wrong with it.
-        error: glob::PatternError,
-    },
-    /// Patterns are text.
-    #[error("{} is not UTF-8", path.display())]
-    NotText {
-        /// Which.
-        path: PathBuf,
     },
 }
 

@@ -1,9 +1,9 @@
 //! Inputs: files and standard input, opened and decompressed by what their first bytes say.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -12,6 +12,7 @@ use longshore_core::limits::{READ_BLOCK_BYTES, ZSTD_WINDOW_LOG_MAX};
 use rustix::fs::OFlags;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::patterns::{Barred, Expansion, Match, Owner, is_elsewhere, open_without_links};
 use crate::read::{self, FileReaders, PipeEnd, PipeReader, Raw, RawBody};
 
 /// Something to load, from its first byte to its last.
@@ -26,8 +27,24 @@ pub struct Input {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum InputKind {
+    /// A file that was named.
     File(PathBuf),
+    /// A file that a wildcard found: it is read if it is still this one, by a path without links.
+    Found {
+        path: PathBuf,
+        file: FileNumber,
+    },
     Stdin,
+}
+
+/// A file of the system, whatever it is called: device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileNumber(u64, u64);
+
+impl FileNumber {
+    fn of(meta: &Metadata) -> Self {
+        FileNumber(meta.dev(), meta.ino())
+    }
 }
 
 impl Input {
@@ -38,8 +55,37 @@ impl Input {
         if resolved.is_dir() {
             return Err(fail(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, not a file")));
         }
-        let source_id = xxh3_64(resolved.as_os_str().as_encoded_bytes());
-        Ok(Input { name: resolved.to_string_lossy().into(), source_id, kind: InputKind::File(resolved) })
+        Ok(Input::at(&resolved, InputKind::File(resolved.clone())))
+    }
+
+    /// A regular file that a pattern led to; `None` if it is something else, or gone. What is put in its place is not read.
+    pub fn found(expansion: &Expansion, found: &Match) -> Option<Result<Self, Barred>> {
+        let Some(real) = &found.real else {
+            return Some(Input::file(&found.path).map_err(|error| Barred::System(io::Error::other(error))));
+        };
+        match real.symlink_metadata() {
+            Ok(meta) if !meta.is_file() => None,
+            Ok(meta) => Some(match expansion.judge(found, Owner::of(&meta)) {
+                Ok(()) => Ok(Input::at(real, InputKind::Found { path: real.clone(), file: FileNumber::of(&meta) })),
+                Err(fault) => Err(fault.into()),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+
+    fn at(path: &Path, kind: InputKind) -> Self {
+        let source_id = xxh3_64(path.as_os_str().as_encoded_bytes());
+        Input { name: path.to_string_lossy().into(), source_id, kind }
+    }
+
+    /// Which file it is, however it was named. `None` for what is no regular file.
+    pub fn file_number(&self) -> Option<FileNumber> {
+        match &self.kind {
+            InputKind::File(path) => path.metadata().ok().filter(Metadata::is_file).map(|meta| FileNumber::of(&meta)),
+            InputKind::Found { file, .. } => Some(*file),
+            InputKind::Stdin => None,
+        }
     }
 
     /// Standard input. It cannot be read again, so each run's is a source of its own: `run_id` must differ from run to run.
@@ -50,7 +96,9 @@ impl Input {
     /// Bytes as stored (compressed, if it is), where that can be known.
     pub fn stored_bytes(&self) -> Option<u64> {
         match &self.kind {
-            InputKind::File(path) => path.metadata().ok().filter(|meta| meta.is_file()).map(|meta| meta.len()),
+            InputKind::File(path) | InputKind::Found { path, .. } => {
+                path.metadata().ok().filter(Metadata::is_file).map(|meta| meta.len())
+            }
             InputKind::Stdin => None,
         }
     }
@@ -63,9 +111,12 @@ impl Input {
     /// How much of its first `bytes` stored bytes the page cache has, of how many there are. `None` for what is no regular
     /// file, and where the system does not tell (Linux before 6.5, a file of somebody else).
     pub fn cached_bytes(&self, bytes: u64) -> Option<(u64, u64)> {
-        let InputKind::File(path) = &self.kind else { return None };
         let of = self.stored_bytes()?.min(bytes);
-        let file = File::open(path).ok()?;
+        let file = match &self.kind {
+            InputKind::File(path) => File::open(path).ok()?,
+            InputKind::Found { path, file } => open_found(path, *file).ok()?,
+            InputKind::Stdin => return None,
+        };
         // A length of zero would ask for the whole file.
         if of == 0 {
             return None;
@@ -84,6 +135,10 @@ impl Input {
         let fail = |error| InputError::Open { name: self.name.clone(), error };
         let body = match &self.kind {
             InputKind::File(path) => open_file(path, files, stop).map_err(fail)?,
+            InputKind::Found { path, file } => {
+                let file = open_found(path, *file).map_err(fail)?;
+                RawBody::File(files.read(file).map_err(fail)?)
+            }
             InputKind::Stdin => RawBody::Pipe(PipeReader::new(PipeEnd::Stdin, stop)),
         };
         Stream::new(self.name.clone(), Raw::new(body, stored_read)).map_err(fail)
@@ -102,6 +157,17 @@ fn open_file<'a>(path: &Path, files: &'a mut FileReaders, stop: &'a AtomicBool) 
         return Ok(RawBody::File(files.read(file)?));
     }
     Ok(RawBody::Pipe(PipeReader::new(PipeEnd::Owned(file.into()), stop)))
+}
+
+/// Opens what a pattern led to, if it is still that file.
+fn open_found(path: &Path, file: FileNumber) -> io::Result<File> {
+    let elsewhere = || io::Error::new(io::ErrorKind::NotFound, "it was replaced after it was found; load it again");
+    let open = open_without_links(path).map_err(|error| if is_elsewhere(&error) { elsewhere() } else { error })?;
+    let meta = open.metadata()?;
+    if !meta.is_file() || FileNumber::of(&meta) != file {
+        return Err(elsewhere());
+    }
+    Ok(open)
 }
 
 /// How a source is compressed, told apart by its first bytes.

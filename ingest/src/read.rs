@@ -162,6 +162,8 @@ pub(crate) struct Raw<'a> {
     head: Vec<u8>,
     head_at: usize,
     stored_read: Arc<AtomicU64>,
+    /// No more of them are given than this.
+    limit: Option<Arc<AtomicU64>>,
     failed: bool,
 }
 
@@ -173,7 +175,13 @@ pub(crate) enum RawBody<'a> {
 impl<'a> Raw<'a> {
     /// Counts in `stored_read` what is taken.
     pub(crate) fn new(body: RawBody<'a>, stored_read: Arc<AtomicU64>) -> Self {
-        Raw { body, head: Vec::new(), head_at: 0, stored_read, failed: false }
+        Raw { body, head: Vec::new(), head_at: 0, stored_read, limit: None, failed: false }
+    }
+
+    /// Ends in an error of kind `InvalidData` behind so many bytes, which may be changed meanwhile: a decompressor would
+    /// read on for as long as nothing comes out.
+    pub(crate) fn with_limit(self, limit: Arc<AtomicU64>) -> Self {
+        Raw { limit: Some(limit), ..self }
     }
 
     /// The first bytes, `count` of them if there are as many. They are read again afterwards.
@@ -244,6 +252,10 @@ impl io::BufRead for Raw<'_> {
         if self.head_at < self.head.len() {
             return Ok(&self.head[self.head_at..]);
         }
+        let taken = self.stored_read.load(Ordering::Relaxed);
+        if self.limit.as_ref().is_some_and(|limit| taken >= limit.load(Ordering::Relaxed)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, NO_CONTENT));
+        }
         let outcome = match &mut self.body {
             RawBody::File(file) => file.fill_buf(),
             RawBody::Pipe(pipe) => pipe.fill_buf(),
@@ -263,6 +275,9 @@ impl io::BufRead for Raw<'_> {
         }
     }
 }
+
+/// What is wrong with compressed data of which nothing comes out.
+pub(crate) const NO_CONTENT: &str = "a long stretch of it holds no content";
 
 /// Appends what there is room for; returns how much.
 fn append_some(bytes: &[u8], into: &mut Vec<u8>) -> usize {

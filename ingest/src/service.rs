@@ -499,6 +499,10 @@ impl<'a> Running<'a> {
         if self.told.is_none_or(|told| told.elapsed() >= STATUS_EVERY) {
             let status = self.feed.status(self.service.begin.elapsed());
             self.service.board.sources_are(self.number, status);
+            self.service.board.troubles_are(self.number, self.feed.troubles(self.service.begin.elapsed()));
+            for loss in self.feed.take_losses() {
+                self.service.board.loses(loss);
+            }
             self.told = Some(Instant::now());
         }
     }

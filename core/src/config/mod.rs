@@ -76,6 +76,8 @@ pub struct SourceSpec {
     pub name: String,
     /// What it reads.
     pub input: SourceInput,
+    /// Folders into which links may lead that its wildcards find, absolute or resolved as the paths are.
+    pub follow_links_into: Vec<PathBuf>,
 }
 
 /// What a source reads.

@@ -5,12 +5,14 @@ use std::time::Duration;
 use longshore_core::dead_letter::Reason;
 use longshore_core::delimited;
 use longshore_core::frame::{FRAME_PREFIX_BYTES, Next, cut};
-use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, READ_BLOCK_BYTES, SLICE_BYTES_CEILING, SLICE_RECORDS_MAX};
+use longshore_core::limits::{
+    DEAD_LETTER_HEAD_BYTES, FOLLOW_LONG_BYTES, READ_BLOCK_BYTES, SLICE_BYTES_CEILING, SLICE_RECORDS_MAX,
+};
 use longshore_core::slice::{CutAt, Tail};
 use longshore_core::words::plural;
 use memchr::memchr;
 
-use super::lane::{Lane, LongRecord};
+use super::lane::{Lane, LongRecord, Rest};
 use super::port::{Files, ReadEnd, ReadError};
 use crate::cut::{CutOptions, CutSlice, Of, too_long};
 use crate::follow::SourceId;
@@ -51,7 +53,9 @@ pub(super) struct Cutting<'a, F: Files> {
 enum Long {
     Ended(Tail),
     /// It is not there yet.
-    Open(LongRecord),
+    Open,
+    /// More is there to be looked at, in the next step.
+    Later,
 }
 
 impl<F: Files> Cutting<'_, F> {
@@ -69,6 +73,10 @@ impl<F: Files> Cutting<'_, F> {
         if let Some(long) = self.lane.long.take() {
             return self.long_record(position, long);
         }
+        if let Some(rest) = self.lane.rest.take_if(|rest| rest.start == position) {
+            let tail = self.rest(None, rest)?;
+            return self.slice(position, Vec::new(), Some(tail), 1, None);
+        }
         let wanted = self.lane.bytes_to_read(self.options.window_bytes());
         let end = self.read(position, wanted, &mut bytes)?;
         let saw_end = bytes.len() < wanted;
@@ -84,7 +92,7 @@ impl<F: Files> Cutting<'_, F> {
         match cut.next {
             Next::TooLong { length } => self.long_record(position, LongRecord::begin(position, length)),
             Next::Truncated { detail } if nothing_follows || self.lane.is_whole() => {
-                let tail = self.rest(position, None, detail)?;
+                let tail = self.rest(None, Rest::begin(position, detail))?;
                 self.slice(position, Vec::new(), Some(tail), 1, None)
             }
             Next::Truncated { detail } => Err(Outcome::Stop(detail)),
@@ -111,6 +119,14 @@ impl<F: Files> Cutting<'_, F> {
         self.header()?;
         let &JournaledSlice { start, end, .. } = journaled;
         let length = end - start;
+        if let Some((_, long)) = self.lane.long_again.take_if(|(slice, _)| *slice == journaled.slice) {
+            let tail = self.long_again(journaled, long)?;
+            return self.slice_again(journaled, Vec::new(), Some(tail));
+        }
+        if let Some(rest) = self.lane.rest.take_if(|rest| rest.start == start) {
+            let tail = self.rest(Some(end), rest)?;
+            return self.slice_again(journaled, Vec::new(), Some(tail));
+        }
         // It may have been planned under other bounds.
         let window = self.options.window_bytes().max(SLICE_BYTES_CEILING) as u64;
         let wanted = length.min(window) as usize;
@@ -123,15 +139,39 @@ impl<F: Files> Cutting<'_, F> {
         let (bytes, tail) = match cut.next {
             _ if cut.end as u64 == length => (bytes, None),
             Next::TooLong { length: framed } if cut.end == 0 => {
-                match self.end_of_long(start, Some(end), LongRecord::begin(start, framed))? {
-                    Long::Ended(tail) => (Vec::new(), Some(tail)),
-                    Long::Open(_) => return Err(self.changed(journaled, "a long record has another end")),
-                }
+                let tail = self.long_again(journaled, LongRecord::begin(start, framed))?;
+                (Vec::new(), Some(tail))
             }
-            Next::Truncated { detail } if cut.end == 0 => (Vec::new(), Some(self.rest(start, Some(end), detail)?)),
+            Next::Truncated { detail } if cut.end == 0 => {
+                (Vec::new(), Some(self.rest(Some(end), Rest::begin(start, detail))?))
+            }
             _ => return Err(self.changed(journaled, "its records end elsewhere")),
         };
-        let mut slice = CutSlice::new(self.of(), start, bytes, tail);
+        self.slice_again(journaled, bytes, tail)
+    }
+
+    /// The end of a long record of a slice that was journaled.
+    fn long_again(&mut self, journaled: &JournaledSlice, mut long: LongRecord) -> Result<Tail, Outcome> {
+        match self.end_of_long(journaled.start, Some(journaled.end), &mut long) {
+            Ok(Long::Ended(tail)) => Ok(tail),
+            Ok(Long::Open) => Err(self.changed(journaled, "a long record has another end")),
+            Ok(Long::Later) | Err(Outcome::Later) => {
+                if self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
+                    self.lane.long_again = Some((journaled.slice, long));
+                }
+                Err(Outcome::Later)
+            }
+            Err(outcome) => Err(outcome),
+        }
+    }
+
+    fn slice_again(
+        &mut self,
+        journaled: &JournaledSlice,
+        bytes: Vec<u8>,
+        tail: Option<Tail>,
+    ) -> Result<Outcome, Outcome> {
+        let mut slice = CutSlice::new(self.of(), journaled.start, bytes, tail);
         slice.slice.cut = journaled.cut_ms.map_or(CutAt::Unknown, CutAt::Planned);
         if slice.meta.id != journaled.slice {
             return Err(self.changed(journaled, "other bytes are there"));
@@ -178,13 +218,18 @@ impl<F: Files> Cutting<'_, F> {
     }
 
     fn read(&mut self, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, Outcome> {
-        self.files.read(SourceId(self.lane.source_id), at, bytes, into).map_err(|error| match error {
+        let read = self.files.read(SourceId(self.lane.source_id), at, bytes, into);
+        if read.is_ok() {
+            self.lane.unreadable = None;
+        }
+        read.map_err(|error| match error {
             ReadError::Gone if self.lane.nothing_follows() && self.lane.to_read_again() > 0 => Outcome::Stop(format!(
                 "it is gone with {}, journaled and not acknowledged; put it, or a copy of it, back",
                 plural(self.lane.to_read_again(), "slice")
             )),
             // Until it is back.
             ReadError::Gone if self.lane.nothing_follows() => Outcome::Nothing { all_read: true },
+            ReadError::NotYet => Outcome::Later,
             ReadError::Gone => {
                 self.lane.failed(self.now);
                 Outcome::Later
@@ -192,6 +237,7 @@ impl<F: Files> Cutting<'_, F> {
             ReadError::Failed(_) => {
                 tracing::warn!("{}: cannot be read at byte {at}: {error}; it is tried again", self.lane.name);
                 self.lane.failed(self.now);
+                self.lane.unreadable = Some(error.to_string());
                 Outcome::Later
             }
             ReadError::Damaged(_) => {
@@ -233,22 +279,24 @@ impl<F: Files> Cutting<'_, F> {
     }
 
     /// The slice of a record that is too long, or what is known of it so far.
-    fn long_record(&mut self, start: u64, long: LongRecord) -> Result<Outcome, Outcome> {
-        match self.end_of_long(start, None, long)? {
-            Long::Ended(tail) => self.slice(start, Vec::new(), Some(tail), 1, None),
-            Long::Open(long) => {
-                // It is kept for the next look, by when nobody could tell any more whose bytes these were.
-                if !self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
-                    return Err(Outcome::Later);
-                }
-                self.lane.long = Some(long);
-                Ok(Outcome::Nothing { all_read: false })
-            }
+    fn long_record(&mut self, start: u64, mut long: LongRecord) -> Result<Outcome, Outcome> {
+        let is_open = match self.end_of_long(start, None, &mut long) {
+            Ok(Long::Ended(tail)) => return self.slice(start, Vec::new(), Some(tail), 1, None),
+            Ok(Long::Open) => true,
+            Ok(Long::Later) | Err(Outcome::Later) => false,
+            Err(outcome) => return Err(outcome),
+        };
+        // It is kept for the next look, by when nobody could tell any more whose bytes these were.
+        if !self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
+            return Err(Outcome::Later);
         }
+        self.lane.long = Some(long);
+        if is_open { Ok(Outcome::Nothing { all_read: false }) } else { Err(Outcome::Later) }
     }
 
-    /// Looks for the end of a long record, at most up to `end`, where it is known to end.
-    fn end_of_long(&mut self, start: u64, end: Option<u64>, mut long: LongRecord) -> Result<Long, Outcome> {
+    /// Looks for the end of a long record in as many bytes as one step has, at most up to `end`, where it is known to end.
+    fn end_of_long(&mut self, start: u64, end: Option<u64>, long: &mut LongRecord) -> Result<Long, Outcome> {
+        let last = long.looked_to + FOLLOW_LONG_BYTES;
         let (framed, limit) = (long.framed, self.options.record_bytes_max);
         let body = start + if framed.is_some() { FRAME_PREFIX_BYTES as u64 } else { 0 };
         let end = end.into_iter().chain(framed.map(|length| body + length)).min();
@@ -262,35 +310,52 @@ impl<F: Files> Cutting<'_, F> {
                 long.look_at(&block[..at]);
                 let carriage_return = u64::from(long.last == b'\r');
                 let length = long.looked_to - body - carriage_return;
-                return Ok(Long::Ended(too_long(long.head, length, 1 + carriage_return, framed, limit)));
+                let head = std::mem::take(&mut long.head);
+                return Ok(Long::Ended(too_long(head, length, 1 + carriage_return, framed, limit)));
             }
             long.look_at(&block);
             if block.len() < wanted && read == ReadEnd::Open && !self.lane.nothing_follows() {
-                return Ok(Long::Open(long));
+                return Ok(Long::Open);
             }
             if block.len() < wanted || end == Some(long.looked_to) {
                 let length = long.looked_to - body;
-                return Ok(Long::Ended(too_long(long.head, length, 0, framed, limit)));
+                let head = std::mem::take(&mut long.head);
+                return Ok(Long::Ended(too_long(head, length, 0, framed, limit)));
+            }
+            if long.looked_to >= last {
+                return Ok(Long::Later);
             }
         }
     }
 
-    /// All that is left, or all up to `end`, as one record that is cut short.
-    fn rest(&mut self, start: u64, end: Option<u64>, detail: String) -> Result<Tail, Outcome> {
+    /// All that is left from `rest` on, or all up to `end`, as one record that is cut short. In as many steps as it takes.
+    fn rest(&mut self, end: Option<u64>, mut rest: Rest) -> Result<Tail, Outcome> {
         let keep = self.options.record_bytes_max;
-        let mut head = Vec::new();
-        let (mut at, mut block) = (start, Vec::new());
+        let last = rest.at + FOLLOW_LONG_BYTES;
+        let mut block = Vec::new();
         loop {
             block.clear();
-            let left = end.map_or(u64::MAX, |end| end - at);
+            let left = end.map_or(u64::MAX, |end| end - rest.at);
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(READ_BLOCK_BYTES);
-            self.read(at, wanted, &mut block)?;
-            head.extend_from_slice(&block[..block.len().min(keep - head.len())]);
-            at += block.len() as u64;
-            if block.len() < wanted || end == Some(at) {
+            let read = match rest.at < last {
+                true => self.read(rest.at, wanted, &mut block),
+                false => Err(Outcome::Later),
+            };
+            if let Err(outcome) = read {
+                if matches!(outcome, Outcome::Later)
+                    && self.files.confirm(SourceId(self.lane.source_id), self.lane.position)
+                {
+                    self.lane.rest = Some(rest);
+                }
+                return Err(outcome);
+            }
+            rest.head.extend_from_slice(&block[..block.len().min(keep - rest.head.len())]);
+            rest.at += block.len() as u64;
+            if block.len() < wanted || end == Some(rest.at) {
                 break;
             }
         }
+        let Rest { start, at, mut head, detail } = rest;
         let length = at - start;
         if length > head.len() as u64 {
             head.truncate(DEAD_LETTER_HEAD_BYTES);

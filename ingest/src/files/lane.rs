@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::slice::SliceId;
 use longshore_core::words::plural;
 
 use crate::feed::SourceStatus;
@@ -38,6 +39,12 @@ pub(super) struct Lane {
     pub(super) header: Option<Arc<[String]>>,
     /// A record that is too long and whose end was not found yet.
     pub(super) long: Option<LongRecord>,
+    /// The same, of a slice that is read again.
+    pub(super) long_again: Option<(SliceId, LongRecord)>,
+    /// What is left behind a frame that is cut short, as far as it was looked through.
+    pub(super) rest: Option<Rest>,
+    /// Why the system failed to read it the last time.
+    pub(super) unreadable: Option<String>,
     /// Slices of an earlier run, to be read again, in order.
     pub(super) in_doubt: VecDeque<JournaledSlice>,
     /// Slices that came back and are to be read again, in no order.
@@ -86,6 +93,24 @@ pub(super) struct LongRecord {
     pub(super) framed: Option<u64>,
 }
 
+/// All that is left of a source, which is one record that is cut short.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) start: u64,
+    /// It was looked through up to here.
+    pub(super) at: u64,
+    /// Its first bytes.
+    pub(super) head: Vec<u8>,
+    /// What is wrong with it.
+    pub(super) detail: String,
+}
+
+impl Rest {
+    pub(super) fn begin(start: u64, detail: String) -> Rest {
+        Rest { start, at: start, head: Vec::new(), detail }
+    }
+}
+
 impl Lane {
     /// A source that was found.
     pub(super) fn found(id: SourceId, name: Arc<str>, compression: Compression) -> Lane {
@@ -101,6 +126,9 @@ impl Lane {
             position: 0,
             header: None,
             long: None,
+            long_again: None,
+            rest: None,
+            unreadable: None,
             in_doubt: VecDeque::new(),
             back: Vec::new(),
             given: 0,

@@ -2,18 +2,16 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 
-use crate::follow::{
-    Change, FollowError, FollowOptions, Follower, Identity, KnownSource, OpenError, Position, SourceId,
-};
-use crate::input::{Compression, Filled, InputError, Stream};
-use crate::read::{FileReader, Raw, RawBody};
+use super::decompress::{Decompressors, Pace, Wish};
+use crate::follow::{Change, FollowOptions, Follower, Identity, KnownSource, OpenError, Position, Refused, SourceId};
+use crate::input::Compression;
+use crate::patterns::PatternError;
 
 /// Followed files as the feed sees them, so that tests can put faulty ones in their place.
 pub trait Files {
@@ -29,6 +27,16 @@ pub trait Files {
 
     /// What the source is known by now.
     fn identity(&self, id: SourceId) -> Option<Identity>;
+
+    /// Paths that are not followed at the moment, and why.
+    fn refused(&self) -> Vec<Refused> {
+        Vec::new()
+    }
+
+    /// Patterns that no file is there for.
+    fn without_files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 /// Why a read returned.
@@ -46,6 +54,9 @@ pub enum ReadError {
     /// Its file is gone or has another content now; the next changes tell.
     #[error("its file is no longer where it was")]
     Gone,
+    /// It is compressed, and not decompressed up to there yet: ask again in the next step.
+    #[error("it is not decompressed up to there yet")]
+    NotYet,
     /// The system failed; it may pass.
     #[error("{0}")]
     Failed(io::Error),
@@ -69,23 +80,16 @@ impl From<OpenError> for ReadError {
 pub struct SystemFiles {
     follower: Follower,
     /// What was read last, until it is confirmed.
-    last: Option<(SourceId, Arc<File>)>,
-    /// The compressed file that is being read: it cannot be entered in the middle.
-    decompressing: Option<Decompressing>,
+    last: Option<LastRead>,
+    decompressors: Decompressors,
 }
 
-struct Decompressing {
+/// What was read.
+struct LastRead {
     id: SourceId,
     file: Arc<File>,
-    /// Bytes that the file had as stored when it was entered.
-    size: u64,
-    stream: Stream<'static>,
-    /// Position in the content.
-    at: u64,
-    ended: bool,
-    /// The data are damaged here.
-    damaged: Option<String>,
-    stored_read: Arc<AtomicU64>,
+    /// Of a compressed file: by which reader.
+    pace: Option<Pace>,
 }
 
 impl SystemFiles {
@@ -93,8 +97,12 @@ impl SystemFiles {
     pub fn follow(
         options: &FollowOptions,
         known: impl IntoIterator<Item = KnownSource>,
-    ) -> Result<SystemFiles, FollowError> {
-        Ok(SystemFiles { follower: Follower::new(options, known)?, last: None, decompressing: None })
+    ) -> Result<SystemFiles, PatternError> {
+        Ok(SystemFiles {
+            follower: Follower::new(options, known)?,
+            last: None,
+            decompressors: Decompressors::default(),
+        })
     }
 
     fn read_plain(&mut self, id: SourceId, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, ReadError> {
@@ -113,7 +121,7 @@ impl SystemFiles {
             }
         };
         into.truncate(begin + bytes);
-        self.last = Some((id, file));
+        self.last = Some(LastRead { id, file, pace: None });
         outcome
     }
 
@@ -125,24 +133,30 @@ impl SystemFiles {
         into: &mut Vec<u8>,
     ) -> Result<ReadEnd, ReadError> {
         let file = self.follower.open(id)?;
-        let open =
-            self.decompressing.take().filter(|open| open.id == id && Arc::ptr_eq(&open.file, &file) && open.serves(at));
-        let mut open = match open {
-            Some(open) => open,
-            None => Decompressing::new(id, file.clone())?,
-        };
-        open.pass_over(at)?;
-        let end = open.append(bytes, into)?;
-        self.decompressing = Some(open);
-        self.last = Some((id, file));
+        let inode = self.follower.identity(id).ok_or(ReadError::Gone)?.inode;
+        let pace = if at >= self.position(id).content { Pace::Ahead } else { Pace::Again };
+        let end = self.decompressors.read(Wish { id, pace, file: file.clone(), inode, at, bytes }, into)?;
+        self.last = Some(LastRead { id, file, pace: Some(pace) });
         Ok(end)
+    }
+
+    /// How much of a source was read and confirmed.
+    fn position(&self, id: SourceId) -> Position {
+        self.follower.position(id).unwrap_or_default()
     }
 }
 
 impl Files for SystemFiles {
     fn wait(&mut self, timeout: Duration) -> Vec<Change> {
+        self.decompressors.begin_step();
         // Without waiting, too: whoever always has something to do must see what becomes of the files.
-        self.follower.wait(timeout)
+        let changes = self.follower.wait(timeout);
+        for change in &changes {
+            if let Change::Truncated { id, .. } | Change::Rewritten { id, .. } | Change::Forgotten { id } = change {
+                self.decompressors.forget(*id);
+            }
+        }
+        changes
     }
 
     fn read(&mut self, id: SourceId, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, ReadError> {
@@ -153,11 +167,16 @@ impl Files for SystemFiles {
     }
 
     fn confirm(&mut self, id: SourceId, position: u64) -> bool {
-        let Some((_, file)) = self.last.take().filter(|(last, _)| *last == id) else { return false };
-        let open = self.decompressing.as_ref().filter(|open| open.id == id);
-        let position = match open {
+        let Some(LastRead { file, pace, .. }) = self.last.take().filter(|last| last.id == id) else { return false };
+        let known = self.position(id);
+        let position = match pace.map(|pace| self.decompressors.confirmed(id, pace, position)) {
             None => Position::plain(position),
-            Some(open) => Position { content: position, stored: open.stored(position) },
+            Some(None) => return false,
+            // What was read again says nothing new.
+            Some(Some(stored)) if position == known.content => {
+                Position { content: position, stored: stored.max(known.stored) }
+            }
+            Some(Some(stored)) => Position { content: position, stored },
         };
         self.follower.confirm(id, &file, position)
     }
@@ -165,74 +184,15 @@ impl Files for SystemFiles {
     fn identity(&self, id: SourceId) -> Option<Identity> {
         self.follower.identity(id)
     }
-}
 
-impl Decompressing {
-    fn new(id: SourceId, file: Arc<File>) -> Result<Self, ReadError> {
-        let stored_read = Arc::new(AtomicU64::new(0));
-        let handle = file.try_clone().map_err(ReadError::Failed)?;
-        let raw = Raw::new(RawBody::File(FileReader::new(None, Box::new(handle))), stored_read.clone());
-        let stream = Stream::new("its file".into(), raw).map_err(ReadError::Failed)?;
-        let size = file.metadata().map_err(ReadError::Failed)?.len();
-        Ok(Decompressing { id, file, size, stream, at: 0, ended: false, damaged: None, stored_read })
+    fn refused(&self) -> Vec<Refused> {
+        self.follower.refused().collect()
     }
 
-    /// It can go on to this position. What ended, or was cut short, is read anew once there is more of the file.
-    fn serves(&self, at: u64) -> bool {
-        let over = self.ended || self.damaged.is_some();
-        self.at <= at && !(over && self.file.metadata().is_ok_and(|file| file.len() > self.size))
-    }
-
-    /// Goes on to a position.
-    fn pass_over(&mut self, position: u64) -> Result<(), ReadError> {
-        let mut passed = Vec::new();
-        while self.at < position && !self.ended {
-            passed.clear();
-            let bytes = usize::try_from(position - self.at).unwrap_or(usize::MAX).min(PASS_BYTES);
-            self.append(bytes, &mut passed)?;
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, ReadError> {
-        if let Some(why) = &self.damaged {
-            return Err(ReadError::Damaged(why.clone()));
-        }
-        let begin = into.len();
-        let filled = self.stream.fill(into, begin + bytes, self.at.wrapping_sub(begin as u64));
-        let appended = into.len() - begin;
-        self.at += appended as u64;
-        let why = match filled {
-            Ok(Filled::More | Filled::Stopped) => return Ok(ReadEnd::Open),
-            Ok(Filled::Ended) => {
-                self.ended = true;
-                return Ok(ReadEnd::Ended);
-            }
-            Err(InputError::Read { error, .. } | InputError::Open { error, .. }) => {
-                return Err(ReadError::Failed(error));
-            }
-            Err(InputError::Damaged { compression, offset, error, .. }) => {
-                format!("its {compression} data cannot be decompressed past byte {offset} of its content ({error})")
-            }
-            Err(error @ InputError::Header { .. }) => error.to_string(),
-        };
-        self.damaged = Some(why.clone());
-        // What came out before the damage is good.
-        if appended > 0 { Ok(ReadEnd::Open) } else { Err(ReadError::Damaged(why)) }
-    }
-
-    /// Stored bytes that the content up to `position` takes. The whole file only if the content ends there.
-    fn stored(&self, position: u64) -> u64 {
-        let size = self.file.metadata().map_or(u64::MAX, |meta| meta.len());
-        if self.ended && position == self.at {
-            return size;
-        }
-        self.stored_read.load(Ordering::Relaxed).min(size.saturating_sub(1))
+    fn without_files(&self) -> Vec<PathBuf> {
+        self.follower.without_files().to_vec()
     }
 }
-
-/// Bytes that are decompressed at once where they were stored already.
-const PASS_BYTES: usize = 1 << 20;
 
 /// A path as a name.
 pub(super) fn name_of(path: &Path) -> Arc<str> {

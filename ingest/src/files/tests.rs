@@ -14,6 +14,8 @@ use super::*;
 use crate::follow::FollowOptions;
 use crate::journal::{self, LockedDirectory, Machine};
 
+mod compressed;
+
 /// What a test waits for happens well before this, or not at all.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longer than any slice waits.
@@ -56,7 +58,7 @@ impl Case {
         let journal = self.folder.path().join("journal");
         let options = journal::Options::new(Machine::named("test"));
         let (journal, recovered) = Journal::open(&journal, options).expect("a journal");
-        let patterns = vec![self.folder.path().join("logs/*")];
+        let patterns = vec![self.folder.path().join("logs/*").into()];
         let follow = FollowOptions { patterns, events: false, handles_max: FOLLOW_HANDLES_MAX };
         let files = SystemFiles::follow(&follow, known_sources(&recovered).expect("sources")).expect("patterns");
         let framing = self.framing;

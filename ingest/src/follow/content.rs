@@ -1,13 +1,18 @@
 //! The first bytes of a file, as stored and after decompression.
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use longshore_core::limits::{FOLLOW_HEAD_BYTES, ZSTD_WINDOW_LOG_MAX};
+use longshore_core::limits::{FOLLOW_HEAD_BYTES, FOLLOW_SILENT_BYTES_MAX, ZSTD_WINDOW_LOG_MAX};
 
 use super::head::Head;
+use super::identity::{Inode, Signature, Stat};
 use crate::input::{Compression, is_window_too_large};
+use crate::read::NO_CONTENT;
 
 /// The beginning of a file.
 pub(super) struct Beginning {
@@ -58,7 +63,12 @@ impl Beginning {
 
     fn decompress(&mut self, file: &File, size: u64) -> io::Result<()> {
         self.content.clear();
-        match decompressor(file, self.compression)?.take(FOLLOW_HEAD_BYTES as u64 + 1).read_to_end(&mut self.content) {
+        let stored = Arc::new(Stored::default());
+        stored.allow(FOLLOW_SILENT_BYTES_MAX);
+        match decompressor(file, self.compression, &stored)?
+            .take(FOLLOW_HEAD_BYTES as u64 + 1)
+            .read_to_end(&mut self.content)
+        {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.torn = true,
             Err(error) if error.raw_os_error().is_some() => return Err(error),
@@ -82,17 +92,80 @@ impl Beginning {
     }
 }
 
-/// Bytes of a compressed file's content, all of which is decompressed; `None` if it is cut short: it is still being written.
-pub(super) fn whole_content_bytes(file: &File, compression: Compression) -> io::Result<Option<u64>> {
-    match io::copy(&mut decompressor(file, compression)?, &mut io::sink()) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error),
+/// The length of a compressed content, which is found by decompressing all of it, a piece at a time.
+pub(super) struct Measuring {
+    pub(super) inode: Inode,
+    signature: Signature,
+    /// `None` once it is known.
+    content: Option<Box<dyn Read + Send>>,
+    stored: Arc<Stored>,
+    /// Bytes that came out.
+    pub(super) bytes: u64,
+    /// It is cut short, or damaged.
+    torn: bool,
+}
+
+impl Measuring {
+    pub(super) fn new(file: File, stat: &Stat, compression: Compression) -> io::Result<Self> {
+        let stored = Arc::new(Stored::default());
+        let content = Some(decompressor(file, compression, &stored)?);
+        Ok(Measuring { inode: stat.inode, signature: stat.signature, content, stored, bytes: 0, torn: false })
+    }
+
+    /// It is of this file as it is now.
+    pub(super) fn is_of(&self, stat: &Stat) -> bool {
+        self.inode == stat.inode && self.signature == stat.signature
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.content.is_none()
+    }
+
+    /// Bytes of the content, once they are known; `Some(None)` if it is not whole.
+    pub(super) fn length(&self) -> Option<Option<u64>> {
+        self.is_done().then_some((!self.torn).then_some(self.bytes))
+    }
+
+    /// Decompresses a piece; returns how many bytes count for it.
+    pub(super) fn go_on(&mut self) -> u64 {
+        let Some(content) = &mut self.content else { return 0 };
+        self.stored.allow(FOLLOW_SILENT_BYTES_MAX + PIECE_BYTES);
+        let before = self.bytes;
+        match io::copy(&mut content.take(PIECE_BYTES), &mut io::sink()) {
+            Ok(PIECE_BYTES) => self.bytes += PIECE_BYTES,
+            Ok(bytes) => {
+                self.bytes += bytes;
+                self.content = None;
+            }
+            Err(_) => (self.torn, self.content) = (true, None),
+        }
+        (self.bytes - before).max(1)
     }
 }
 
-fn decompressor(file: &File, compression: Compression) -> io::Result<Box<dyn Read + '_>> {
-    let from = BufReader::new(FromStart { file, offset: 0 });
+/// Bytes of content that are decompressed at once.
+const PIECE_BYTES: u64 = 256 << 10;
+
+/// How far a file was read, and how far it may be.
+#[derive(Debug, Default)]
+struct Stored {
+    read: AtomicU64,
+    limit: AtomicU64,
+}
+
+impl Stored {
+    /// So many bytes more may be read.
+    fn allow(&self, bytes: u64) {
+        self.limit.store(self.read.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+    }
+}
+
+fn decompressor<'a, F: Borrow<File> + Send + 'a>(
+    file: F,
+    compression: Compression,
+    stored: &Arc<Stored>,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
+    let from = BufReader::new(FromStart { file, stored: stored.clone() });
     Ok(match compression {
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(from)),
         Compression::Zstd => {
@@ -129,15 +202,19 @@ fn gzip_content_bytes(file: &File, size: u64) -> io::Result<u64> {
 }
 
 /// Reads by position: the handle is shared with whoever reads the file.
-struct FromStart<'a> {
-    file: &'a File,
-    offset: u64,
+struct FromStart<F> {
+    file: F,
+    stored: Arc<Stored>,
 }
 
-impl Read for FromStart<'_> {
+impl<F: Borrow<File>> Read for FromStart<F> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(into, self.offset)?;
-        self.offset += count as u64;
+        let offset = self.stored.read.load(Ordering::Relaxed);
+        if offset >= self.stored.limit.load(Ordering::Relaxed) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, NO_CONTENT));
+        }
+        let count = self.file.borrow().read_at(into, offset)?;
+        self.stored.read.store(offset + count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }

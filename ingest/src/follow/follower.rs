@@ -1,6 +1,7 @@
 //! The follower: what it is told and asked, and the scan.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,32 +9,37 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use longshore_core::limits::FOLLOW_TICK_MS;
+use longshore_core::limits::{FOLLOW_MEASURE_BYTES, FOLLOW_TICK_MS};
 use rustix::fs::{FileType, OFlags};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::content::stored_head;
+use super::content::{Measuring, stored_head};
 use super::head::Head;
 use super::identity::{Identity, Inode, Position, Signature, SourceId, Stat};
 use super::known::{Source, Sources, State};
 use super::newcomers::Held;
-use super::patterns::PathPattern;
+use super::refused::{Refusals, Refused};
 use super::schedule::Schedule;
 use super::watch::{Hint, Watch};
-use super::{Change, FollowError, FollowOptions, KnownSource, OpenError, Refusal};
+use super::{Change, FollowOptions, KnownSource, OpenError, Refusal};
+use crate::patterns::{self, Expansion, Match, PathPattern, PatternError, Patterns};
 
 /// Follows files; see [`follow`](super).
 pub struct Follower {
-    pub(super) patterns: Vec<PathPattern>,
+    patterns: Patterns,
+    /// Patterns that no file is there for, as of the last scan.
+    empty: Vec<PathBuf>,
     handles_max: usize,
     watch: Option<Watch>,
-    schedule: Schedule,
+    pub(super) schedule: Schedule,
     pub(super) sources: Sources,
     /// Files that may be copies.
     pub(super) held: HashMap<Inode, Held>,
-    refused: HashMap<PathBuf, Refusal>,
+    refused: Refusals,
     /// The file at each path, of the last scan.
-    pub(super) paths: HashMap<PathBuf, Inode>,
+    pub(super) paths: HashMap<PathBuf, At>,
+    /// Paths to files that have another name, of the last scan, and whether that was told.
+    other_names: HashMap<PathBuf, (Inode, bool)>,
     pub(super) changes: Vec<Change>,
     /// Regular scans so far.
     pub(super) scans: u64,
@@ -41,6 +47,10 @@ pub struct Follower {
     pub(super) in_doubt: bool,
     /// Heads that were read so far.
     heads_read: u64,
+    /// Compressed files whose length is being found.
+    pub(super) measuring: VecDeque<Measuring>,
+    /// Bytes of content that this scan may yet decompress for that.
+    pub(super) measure_left: u64,
     told_scan_only: bool,
     /// The clock that files' times are by.
     pub(super) now: fn() -> SystemTime,
@@ -53,23 +63,36 @@ pub(super) struct Seen {
     pub(super) stat: Stat,
 }
 
+/// What a path led to in the last scan.
+#[derive(Debug)]
+pub(super) struct At {
+    pub(super) inode: Inode,
+    /// Where that is, without links; `None` for a path without wildcards, whose links are followed.
+    real: Option<PathBuf>,
+    /// Links that a wildcard found are on the way.
+    linked: bool,
+}
+
 impl Follower {
     /// Follows `options.patterns`, knowing some sources of earlier runs. Nothing is looked at yet.
-    pub fn new(options: &FollowOptions, known: impl IntoIterator<Item = KnownSource>) -> Result<Self, FollowError> {
-        let patterns = options.patterns.iter().map(|path| PathPattern::new(path)).collect::<Result<_, _>>()?;
+    pub fn new(options: &FollowOptions, known: impl IntoIterator<Item = KnownSource>) -> Result<Self, PatternError> {
         let mut follower = Follower {
-            patterns,
+            patterns: Patterns::new(&options.patterns)?,
+            empty: Vec::new(),
             handles_max: options.handles_max,
             watch: None,
             schedule: Schedule::default(),
             sources: Sources::default(),
             held: HashMap::new(),
-            refused: HashMap::new(),
+            refused: Refusals::default(),
             paths: HashMap::new(),
+            other_names: HashMap::new(),
             changes: Vec::new(),
             scans: 0,
             in_doubt: false,
             heads_read: 0,
+            measuring: VecDeque::new(),
+            measure_left: 0,
             told_scan_only: false,
             now: SystemTime::now,
         };
@@ -122,11 +145,15 @@ impl Follower {
                 self.scan_once(regular);
                 self.schedule.ran(begin, Instant::now(), regular);
             }
+            let measures = self.measure_on();
             let now = Instant::now();
             if !self.changes.is_empty() || now >= deadline {
                 return std::mem::take(&mut self.changes);
             }
             let until = self.schedule.next().map_or(now, |next| next.min(deadline));
+            if measures {
+                continue;
+            }
             let rest = until.saturating_duration_since(now);
             match &self.watch {
                 Some(watch) => watch.block(rest),
@@ -155,10 +182,25 @@ impl Follower {
         self.sources.get(id).map(|source| source.identity)
     }
 
+    /// How much of a source was read.
+    pub fn position(&self, id: SourceId) -> Option<Position> {
+        self.sources.get(id).map(|source| source.position)
+    }
+
     /// All sources, as a later run needs them.
     pub fn known(&self) -> Vec<KnownSource> {
         let known = |source: &Source| KnownSource { identity: source.identity, position: source.position };
         self.sources.iter().map(known).collect()
+    }
+
+    /// Paths that are not followed at the moment.
+    pub fn refused(&self) -> impl Iterator<Item = Refused> {
+        self.refused.all()
+    }
+
+    /// Patterns, as written, that no file is there for, as of the last scan.
+    pub fn without_files(&self) -> &[PathBuf] {
+        &self.empty
     }
 
     /// Files that are kept open.
@@ -217,14 +259,33 @@ impl Follower {
             self.sources.used(id);
             return Ok(handle);
         }
-        let file = open(path.unwrap_or(&source.path))?;
-        if Stat::of_file(&file)?.inode != source.identity.inode {
-            self.again();
-            return Err(OpenError::Moved);
-        }
-        let file = Arc::new(file);
+        let (path, inode) = (path.unwrap_or(&source.path).to_owned(), source.identity.inode);
+        let file = match self.open_at(&path)? {
+            Some((file, stat)) if stat.inode == inode => Arc::new(file),
+            _ => {
+                self.again();
+                return Err(OpenError::Moved);
+            }
+        };
         self.keep(id, &file);
         Ok(file)
+    }
+
+    /// Opens the regular file that a path leads to, by the way that the last scan found and judged; `None` if that leads
+    /// elsewhere by now.
+    pub(super) fn open_at(&self, path: &Path) -> io::Result<Option<(File, Stat)>> {
+        let Some(at) = self.paths.get(path) else { return Ok(None) };
+        let opened = match &at.real {
+            Some(real) => patterns::open_without_links(real),
+            None => open(path),
+        };
+        let file = match opened {
+            Err(error) if patterns::is_elsewhere(&error) => return Ok(None),
+            opened => opened?,
+        };
+        let stat = Stat::of_file(&file)?;
+        let same = stat.kind == FileType::RegularFile && (at.real.is_none() || stat.inode == at.inode);
+        Ok(same.then_some((file, stat)))
     }
 
     /// Keeps a file open, as long as there are not too many.
@@ -250,25 +311,14 @@ impl Follower {
 
     /// Tells why a path is not followed, unless that was told.
     pub(super) fn refuse(&mut self, path: &Path, why: Refusal) {
-        if self.refused.get(path).is_some_and(|told| told.is_like(&why)) {
-            return;
+        if self.refused.note(path, &why) {
+            self.changes.push(Change::Refused { path: path.to_owned(), why });
         }
-        let copy = match &why {
-            Refusal::Denied(error) => Refusal::Denied(error.kind().into()),
-            Refusal::Damaged(error) => Refusal::Damaged(error.kind().into()),
-            Refusal::Other(error) => Refusal::Other(error.kind().into()),
-            Refusal::TooMany(_) => Refusal::TooMany(String::new()),
-            Refusal::Folder(_) => Refusal::Folder(PathBuf::new()),
-            Refusal::Special(kind) => Refusal::Special(kind),
-            Refusal::Nothing => Refusal::Nothing,
-        };
-        self.refused.insert(path.to_owned(), copy);
-        self.changes.push(Change::Refused { path: path.to_owned(), why });
     }
 
     /// The path is followed: the next refusal is told.
     pub(super) fn accept(&mut self, path: &Path) {
-        self.refused.remove(path);
+        self.refused.over(path);
     }
 
     /// An id that no other source has: by the file, the time its inode changed, and a number.
@@ -302,8 +352,8 @@ impl Follower {
                     written.insert(path);
                 }
                 Hint::Named(path) => {
-                    let concerns =
-                        self.paths.contains_key(&path) || self.patterns.iter().any(|pattern| pattern.concerns(&path));
+                    let concerns = self.paths.contains_key(&path)
+                        || self.patterns.list.iter().any(|pattern| pattern.concerns(&path));
                     self.schedule.wanted |= concerns;
                 }
                 Hint::Anything => self.schedule.wanted = true,
@@ -331,10 +381,12 @@ impl Follower {
     fn scan_once(&mut self, regular: bool) {
         self.scans += u64::from(regular);
         self.schedule.wanted = false;
+        self.refused.begin();
+        self.measure_left = FOLLOW_MEASURE_BYTES;
         let seen = self.expand();
-        self.watch_folders(&seen);
+        self.watch_folders();
         let there: HashSet<Inode> = seen.iter().map(|seen| seen.stat.inode).collect();
-        self.paths = seen.iter().map(|seen| (seen.path.clone(), seen.stat.inode)).collect();
+        self.tell_other_names(&seen);
         let mut done = HashSet::new();
         let mut newcomers = Vec::new();
         for seen in seen {
@@ -355,6 +407,7 @@ impl Follower {
         }
         self.look_for_missing(&there);
         self.held.retain(|inode, _| there.contains(inode));
+        self.measuring.retain(|of| there.contains(&of.inode) && self.sources.of_inode(&of.inode).is_none());
         // A copy is younger than what it is of, which has to be known first.
         newcomers.sort_by_key(|seen| seen.stat.inode.born_ns);
         self.in_doubt = self.sources.iter().any(|source| matches!(source.state, State::Doubted { .. }));
@@ -365,87 +418,141 @@ impl Follower {
         while let Some(id) = self.sources.forget() {
             self.changes.push(Change::Forgotten { id });
         }
+        self.refused.end();
     }
 
     /// A source keeps its name while that leads to it, whatever other names it has.
     fn name_of(&self, id: SourceId, found: PathBuf) -> PathBuf {
         match self.sources.get(id) {
-            Some(source) if self.paths.get(&source.path) == Some(&source.identity.inode) => source.path.clone(),
+            Some(source) if self.leads_to(&source.path, source.identity.inode) => source.path.clone(),
             _ => found,
         }
     }
 
+    /// Whether a path led to this file in the last scan.
+    fn leads_to(&self, path: &Path, inode: Inode) -> bool {
+        self.paths.get(path).is_some_and(|at| at.inode == inode)
+    }
+
+    /// Says which paths are other names of files, once they were for two scans: while files are rotated some have two.
+    fn tell_other_names(&mut self, seen: &[Seen]) {
+        let mut names: HashMap<Inode, &Path> = HashMap::new();
+        let mut others = HashMap::new();
+        for Seen { path, stat } in seen {
+            let source = self.sources.of_inode(&stat.inode).and_then(|id| self.sources.get(id));
+            let own = source.map(|source| source.path.as_path()).filter(|own| self.leads_to(own, stat.inode));
+            let name = *names.entry(stat.inode).or_insert_with(|| own.unwrap_or(path));
+            if name == path {
+                continue;
+            }
+            let before = self.other_names.get(path).filter(|(inode, _)| *inode == stat.inode);
+            others.insert(path.clone(), (stat.inode, before.is_some()));
+            if before.is_some_and(|(_, told)| !told) {
+                self.changes.push(Change::OtherName { path: path.clone(), name: name.to_owned() });
+            }
+        }
+        self.other_names = others;
+    }
+
     /// All files that the patterns lead to. A file may be there under several names.
     fn expand(&mut self) -> Vec<Seen> {
-        let (mut paths, mut refused) = (Vec::new(), Vec::new());
-        let mut nothing = Vec::new();
-        for pattern in &self.patterns {
-            let before = paths.len() + refused.len();
-            pattern.expand(&mut paths, &mut refused);
-            if paths.len() + refused.len() == before || (!pattern.is_wild() && !Path::new(pattern.text()).exists()) {
-                nothing.push(PathBuf::from(pattern.text()));
+        let mut expansion = self.patterns.expand();
+        let mut full = vec![false; self.patterns.list.len()];
+        let (mut all, mut barred) = (Vec::new(), Vec::new());
+        let before = std::mem::take(&mut self.paths);
+        for refused in std::mem::take(&mut expansion.refused) {
+            full[refused.pattern] = true;
+            barred.push((refused.path, refused.why.into()));
+        }
+        for found in std::mem::take(&mut expansion.found) {
+            let stat = match self.stat(&found, &expansion, &before) {
+                Ok(Some(stat)) => stat,
+                Ok(None) => continue,
+                Err(why) => {
+                    full[found.pattern] = true;
+                    barred.push((found.path, why));
+                    continue;
+                }
+            };
+            full[found.pattern] = true;
+            let at = At { inode: stat.inode, linked: found.is_linked(), real: found.real };
+            match self.paths.entry(found.path) {
+                // What is written without wildcards is followed wherever it leads.
+                Entry::Occupied(mut other) => {
+                    if at.real.is_none() {
+                        other.insert(at);
+                    }
+                }
+                Entry::Vacant(entry) => {
+                    all.push(Seen { path: entry.key().clone(), stat });
+                    entry.insert(at);
+                }
             }
         }
-        for (path, error) in refused {
-            self.refuse(&path, Refusal::of(error));
+        // One pattern may lead there by rules that another does not have.
+        barred.retain(|(path, _)| !self.paths.contains_key(path));
+        for (path, why) in barred {
+            self.refuse(&path, why);
         }
+        let empty = self.patterns.list.iter().zip(full).filter(|(_, full)| !full);
+        self.empty = empty.map(|(pattern, _)| PathBuf::from(pattern.text())).collect();
         if self.scans <= 1 {
-            nothing.iter().for_each(|path| self.refuse(path, Refusal::Nothing));
+            for path in self.empty.clone() {
+                self.refuse(&path, Refusal::Nothing);
+            }
         }
-        let named: HashSet<PathBuf> =
-            self.patterns.iter().filter(|pattern| !pattern.is_wild()).map(|p| PathBuf::from(p.text())).collect();
-        paths.into_iter().filter_map(|path| self.stat(path, &named)).collect()
+        all
     }
 
-    /// What a path leads to, if that can be followed.
-    fn stat(&mut self, path: PathBuf, named: &HashSet<PathBuf>) -> Option<Seen> {
-        let stat = match Stat::of_path(&path) {
+    /// What a pattern led to, if that is a file which may be followed; nothing if there is nothing to say of it.
+    fn stat(
+        &self,
+        found: &Match,
+        expansion: &Expansion,
+        before: &HashMap<PathBuf, At>,
+    ) -> Result<Option<Stat>, Refusal> {
+        let looked = match &found.real {
+            Some(real) => Stat::of_name(real),
+            None => Stat::of_path(&found.path),
+        };
+        let stat = match looked {
             Ok(stat) => stat,
             // Gone since, or a link to nothing.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                self.refuse(&path, Refusal::of(error));
-                return None;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Refusal::of(error)),
         };
-        let why =
-            match stat.kind {
-                FileType::RegularFile => {
-                    if self.refused.get(&path).is_some_and(|told| {
-                        !matches!(told, Refusal::Denied(_) | Refusal::Damaged(_) | Refusal::TooMany(_))
-                    }) {
-                        self.accept(&path);
-                    }
-                    return Some(Seen { path, stat });
-                }
-                // A pattern for files has a right to match a folder, but not one where a file was.
-                FileType::Directory if named.contains(&path) || self.paths.contains_key(&path) => {
-                    Refusal::Folder(path.clone())
-                }
-                FileType::Directory => return None,
-                FileType::Fifo => Refusal::Special("fifo"),
-                FileType::Socket => Refusal::Special("socket"),
-                _ => Refusal::Special("device"),
-            };
-        self.refuse(&path, why);
-        None
+        match stat.kind {
+            FileType::RegularFile => {
+                expansion.judge(found, stat.owner)?;
+                Ok(Some(stat))
+            }
+            // A pattern for files has a right to match a folder, but not one where a file was.
+            FileType::Directory if found.real.is_none() || before.contains_key(&found.path) => {
+                Err(Refusal::Folder(found.path.clone()))
+            }
+            FileType::Directory => Ok(None),
+            // It was put there a moment ago.
+            FileType::Symlink => Ok(None),
+            FileType::Fifo => Err(Refusal::Special("fifo")),
+            FileType::Socket => Err(Refusal::Special("socket")),
+            _ => Err(Refusal::Special("device")),
+        }
     }
 
-    fn watch_folders(&mut self, seen: &[Seen]) {
+    fn watch_folders(&mut self) {
         let Some(watch) = &mut self.watch else { return };
-        let roots = self.patterns.iter().map(PathPattern::watched);
-        let mut folders: HashSet<PathBuf> = roots.collect();
-        for Seen { path, .. } in seen {
-            if let Some(parent) = path.parent()
-                && !folders.contains(parent)
-            {
-                folders.insert(parent.to_owned());
-            }
+        let mut folders: HashSet<PathBuf> = self.patterns.list.iter().map(PathPattern::watched).collect();
+        for (path, At { real, linked, .. }) in &self.paths {
             // What a link leads to is written to in its own folder.
-            if path.is_symlink()
-                && let Some(target) = path.canonicalize().ok().as_deref().and_then(Path::parent)
-            {
-                folders.insert(target.to_owned());
+            let target = match real {
+                Some(real) if *linked => Some(real.clone()),
+                None if path.is_symlink() => path.canonicalize().ok(),
+                _ => None,
+            };
+            for folder in [Some(path), target.as_ref()].into_iter().flatten().filter_map(|path| path.parent()) {
+                if !folders.contains(folder) {
+                    folders.insert(folder.to_owned());
+                }
             }
         }
         if let Some(why) = watch.set(folders.into_iter()) {

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::head::{HEAD_BYTES, Head};
 use crate::input::Compression;
+use crate::patterns::Owner;
 
 /// A followed content, from its first byte to its last, whatever files it moves through. Given once, never again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,7 +142,7 @@ impl Identity {
 pub(super) struct Stat {
     pub(super) inode: Inode,
     pub(super) kind: FileType,
-    pub(super) links: u32,
+    pub(super) owner: Owner,
     pub(super) signature: Signature,
 }
 
@@ -160,6 +161,12 @@ impl Stat {
         Ok(Self::from(&statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS | StatxFlags::BTIME)?))
     }
 
+    /// Of what a path names itself, be it a symbolic link.
+    pub(super) fn of_name(path: &Path) -> io::Result<Self> {
+        let flags = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+        Ok(Self::from(&statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, flags)?))
+    }
+
     /// Of an open file.
     pub(super) fn of_file(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::from(&statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?))
@@ -175,7 +182,7 @@ impl Stat {
                 born_ns: if born { ns(&found.stx_btime) as u64 } else { 0 },
             },
             kind: FileType::from_raw_mode(found.stx_mode.into()),
-            links: found.stx_nlink,
+            owner: Owner { user: found.stx_uid, mode: found.stx_mode.into(), links: found.stx_nlink.into() },
             signature: Signature {
                 size: found.stx_size,
                 modified_ns: ns(&found.stx_mtime),

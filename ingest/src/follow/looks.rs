@@ -156,7 +156,7 @@ impl Follower {
         let source = self.sources.get(id).expect("it was there");
         if source.size > size {
             self.changes.push(Change::Grew { id, size: source.size });
-        } else if stat.links == 0 && source.unread() == 0 {
+        } else if stat.owner.links == 0 && source.unread() == 0 {
             self.sources.change(id, |source| source.handle = None);
         }
     }
@@ -191,7 +191,7 @@ impl Follower {
     fn settle(&mut self, id: SourceId, shorter: bool) {
         let source = self.sources.get(id).expect("it was there");
         let (path, lost_bytes_min) = (source.path.clone(), source.unread());
-        let is_there = self.paths.values().any(|inode| *inode == source.identity.inode);
+        let is_there = self.paths.values().any(|at| at.inode == source.identity.inode);
         if shorter || !is_there {
             self.end(id);
             self.changes.push(Change::Truncated { id, path, lost_bytes_min });

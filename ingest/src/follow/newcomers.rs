@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use longshore_core::limits::{FOLLOW_FILES_MAX, FOLLOW_HEAD_BYTES, FOLLOW_HEAD_BYTES_MIN};
+use longshore_core::limits::{
+    FOLLOW_FILES_MAX, FOLLOW_HEAD_BYTES, FOLLOW_HEAD_BYTES_MIN, FOLLOW_MEASURE_BYTES, FOLLOW_MEASURED_MAX,
+};
 
-use super::content::{Beginning, stored_head, whole_content_bytes};
-use super::follower::{Follower, Seen, longer, open};
+use super::content::{Beginning, Measuring, stored_head};
+use super::follower::{Follower, Seen, longer};
 use super::head::Head;
 use super::identity::{Identity, Position, Signature, SourceId, Stat};
 use super::known::{Source, State};
@@ -69,9 +71,11 @@ impl Follower {
         if self.sources.files() >= FOLLOW_FILES_MAX {
             return self.refuse(&seen.path, Refusal::TooMany(format!("{FOLLOW_FILES_MAX} files are followed")));
         }
-        let newcomer = match self.look_into(seen) {
-            Ok(newcomer) => newcomer,
-            Err((path, why)) => return self.refuse(&path, why),
+        let newcomer = match self.look_into(&seen) {
+            Ok(Some(newcomer)) => newcomer,
+            // Something else is there since a moment.
+            Ok(None) => return self.again(),
+            Err(error) => return self.refuse(&seen.path, Refusal::of(error)),
         };
         let settled = self.is_settled(&newcomer.seen.stat);
         let Beginning { compression, torn, ref content, .. } = newcomer.beginning;
@@ -104,15 +108,10 @@ impl Follower {
         self.found(newcomer);
     }
 
-    fn look_into(&mut self, seen: Seen) -> Result<Newcomer, (std::path::PathBuf, Refusal)> {
-        let path = seen.path.clone();
-        let look = || {
-            let file = open(&path)?;
-            let stat = Stat::of_file(&file)?;
-            let beginning = Beginning::read(&file, stat.signature.size)?;
-            Ok(Newcomer { seen: Seen { path: seen.path, stat }, file, beginning })
-        };
-        look().map_err(|error| (path.clone(), Refusal::of(error)))
+    fn look_into(&mut self, seen: &Seen) -> io::Result<Option<Newcomer>> {
+        let Some((file, stat)) = self.open_at(&seen.path)? else { return Ok(None) };
+        let beginning = Beginning::read(&file, stat.signature.size)?;
+        Ok(Some(Newcomer { seen: Seen { path: seen.path.clone(), stat }, file, beginning }))
     }
 
     /// Whether it stayed the same from one regular scan to the next.
@@ -193,12 +192,11 @@ impl Follower {
             // What stands at the end of a file that is still being compressed is no length: it may be a copy to be. All of it
             // is decompressed to know, which happens to files that begin as a live one does, and only until they are
             // whole.
-            Some(_) if newcomer.beginning.compression != Compression::Plain => {
-                match whole_content_bytes(&newcomer.file, newcomer.beginning.compression) {
-                    Ok(Some(bytes)) if bytes > size => Likeness::Other,
-                    _ => Likeness::Copy { stable: true },
-                }
-            }
+            Some(_) if newcomer.beginning.compression != Compression::Plain => match self.measure(newcomer) {
+                None => Likeness::Copy { stable: false },
+                Some(Some(bytes)) if bytes > size => Likeness::Other,
+                Some(_) => Likeness::Copy { stable: true },
+            },
             // The source may have grown, or been truncated, since it was looked at in this scan.
             Some(bytes) => {
                 let looked = self.handle(id, None).ok().and_then(|file| self.look(&file).ok());
@@ -210,6 +208,44 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// Bytes of a compressed newcomer's content. `None` until they are known: a scan finds those of small files, and what is
+    /// large goes on [between scans](Self::measure_on). Not whole is `Some(None)`.
+    fn measure(&mut self, newcomer: &Newcomer) -> Option<Option<u64>> {
+        let stat = &newcomer.seen.stat;
+        self.measuring.retain(|known| known.inode != stat.inode || known.is_of(stat));
+        if !self.measuring.iter().any(|known| known.inode == stat.inode) {
+            if self.measuring.len() >= FOLLOW_MEASURED_MAX {
+                let done = self.measuring.iter().position(Measuring::is_done)?;
+                self.measuring.remove(done);
+            }
+            let file = newcomer.file.try_clone();
+            match file.and_then(|file| Measuring::new(file, stat, newcomer.beginning.compression)) {
+                Ok(measuring) => self.measuring.push_front(measuring),
+                Err(_) => return Some(None),
+            }
+        }
+        let own = self.measuring.iter_mut().find(|known| known.inode == stat.inode)?;
+        while self.measure_left > 0 && !own.is_done() {
+            self.measure_left = self.measure_left.saturating_sub(own.go_on());
+        }
+        own.length()
+    }
+
+    /// Goes on finding the lengths of compressed files, some bytes of each in turn. False if there is nothing to do.
+    pub(super) fn measure_on(&mut self) -> bool {
+        let mut left = FOLLOW_MEASURE_BYTES;
+        while left > 0
+            && let Some(next) = self.measuring.iter().position(|measuring| !measuring.is_done())
+            && let Some(mut measuring) = self.measuring.remove(next)
+        {
+            left = left.saturating_sub(measuring.go_on());
+            // The scan that asked decides with what it is.
+            self.schedule.wanted |= measuring.is_done();
+            self.measuring.push_back(measuring);
+        }
+        left < FOLLOW_MEASURE_BYTES
     }
 
     /// The source is there and its head is longer than what the newcomer has: a copy that is being made begins as it does.

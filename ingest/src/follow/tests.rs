@@ -6,9 +6,12 @@ use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use longshore_core::limits::FOLLOW_MEASURE_BYTES;
+
 use super::schedule::Schedule;
 use super::*;
 
+mod links;
 mod model;
 
 /// A folder, and a follower of `*.log*` in it.
@@ -50,7 +53,7 @@ impl Case {
 }
 
 fn follow(folder: &Path, known: Vec<KnownSource>) -> Follower {
-    let options = FollowOptions { patterns: vec![folder.join("*.log*")], events: false, handles_max: 8 };
+    let options = FollowOptions { patterns: vec![folder.join("*.log*").into()], events: false, handles_max: 8 };
     Follower::new(&options, known).expect("patterns")
 }
 
@@ -84,6 +87,7 @@ fn told(case: &mut Case) -> Vec<String> {
             Change::Back { path, size, position, .. } => format!("back {} {}..{size}", name(path), position.content),
             Change::Forgotten { .. } => "forgotten".to_owned(),
             Change::Held { path, .. } => format!("held {}", name(path)),
+            Change::OtherName { path, name: other } => format!("{} is {}", name(path), name(other)),
             Change::Refused { path, why } => format!("refused {}: {why}", name(path)),
             Change::ScanOnly { why } => format!("scans only: {why}"),
         }));
@@ -283,6 +287,36 @@ fn a_copy_of_a_live_file_that_is_being_compressed_is_no_source_however_long_it_t
     });
 }
 
+/// It begins as a file that is written to, so that its length has to be known. All of it was decompressed within one scan.
+#[test]
+fn the_length_of_a_large_compressed_file_is_found_over_many_looks() {
+    each(|case| {
+        let first = FIRST.repeat(100);
+        case.append("a.log", &first);
+        case.found();
+        let rest = vec![b'x'; 5 * FOLLOW_MEASURE_BYTES as usize];
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(first.as_bytes()).and_then(|()| encoder.write_all(&rest)).expect("compressed");
+        fs::write(case.path("b.log.gz"), encoder.finish().expect("compressed")).expect("written");
+        // The second scan sees that it stays as it is.
+        case.follower.scan();
+        let came = |case: &Case| case.follower.measuring.iter().map(|measuring| measuring.bytes).sum::<u64>();
+        for looks in 1..=2 {
+            assert!(case.follower.scan().is_empty());
+            assert_eq!(came(case), looks * FOLLOW_MEASURE_BYTES);
+        }
+        while came(case) < 5 * FOLLOW_MEASURE_BYTES {
+            let before = came(case);
+            assert!(case.follower.measure_on());
+            assert!(came(case) <= before + FOLLOW_MEASURE_BYTES);
+        }
+        while case.follower.measure_on() {}
+        assert!(matches!(&case.follower.scan()[..], [Change::Found { .. }]));
+        case.follower.scan();
+        assert!(case.follower.measuring.is_empty());
+    });
+}
+
 #[test]
 fn a_compressed_file_that_is_cut_short_or_damaged_is_refused_and_others_go_on() {
     each(|case| {
@@ -411,7 +445,7 @@ fn a_refusal_says_what_to_do() {
 #[test]
 fn a_folder_that_is_not_there_yet_is_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");
-    let patterns = vec![folder.path().join("later/*/app.log")];
+    let patterns = vec![folder.path().join("later/*/app.log").into()];
     let options = FollowOptions { patterns, events: true, handles_max: 8 };
     let mut follower = Follower::new(&options, []).expect("patterns");
     assert!(matches!(&follower.scan()[..], [Change::Refused { why: Refusal::Nothing, .. }]));
@@ -424,7 +458,7 @@ fn a_folder_that_is_not_there_yet_is_waited_for() {
 #[test]
 fn events_alone_tell_of_growth_new_files_and_renames() {
     each(|case| {
-        let options = FollowOptions { patterns: vec![case.path("*.log*")], events: true, handles_max: 8 };
+        let options = FollowOptions { patterns: vec![case.path("*.log*").into()], events: true, handles_max: 8 };
         case.follower = Follower::new(&options, []).expect("patterns");
         case.follower.scan();
         assert!(case.follower.poll().is_empty());

@@ -1,16 +1,16 @@
 //! What a service is asked to do, and what it says of itself: for signal handlers, metrics, and whoever asks whether all is
 //! well.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use longshore_core::limits::LIVE_STEP_MS_MAX;
+use longshore_core::limits::{LIVE_STEP_MS_MAX, LOSS_SHOWN_MS, LOSSES_SHOWN_MAX};
 use longshore_core::slice::SliceId;
 
 use super::lock;
-use crate::feed::SourceStatus;
+use crate::feed::{Loss, SourceStatus, Trouble};
 use crate::lease::Lease;
 use crate::progress::Progress;
 
@@ -32,6 +32,28 @@ pub struct Board {
     steps: Mutex<BTreeMap<usize, Instant>>,
     /// Threads that panicked.
     fallen: Mutex<Vec<&'static str>>,
+    troubles: Mutex<HashMap<usize, Vec<Trouble>>>,
+    losses: Mutex<Losses>,
+    /// How sources are summed up; see [`sum_up_by`](Board::sum_up_by).
+    label: OnceLock<Label>,
+}
+
+/// Under which label a source is summed up.
+struct Label(Box<dyn Fn(&str) -> String + Send + Sync>);
+
+impl std::fmt::Debug for Label {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Label")
+    }
+}
+
+/// What was lost in this run.
+#[derive(Debug, Default)]
+struct Losses {
+    /// The latest, oldest first.
+    shown: VecDeque<(Instant, Loss)>,
+    /// How many, and how many bytes, by label.
+    sums: BTreeMap<String, (u64, u64)>,
 }
 
 /// Why a slice is paused.
@@ -95,6 +117,46 @@ impl Board {
     /// A feed is not stepped from now on.
     pub(super) fn feed_rests(&self, feed: usize) {
         lock(&self.steps).remove(&feed);
+    }
+
+    /// Sums are made by this label of a source's name from now on, of which there are few. Before, all go together.
+    pub fn sum_up_by(&self, label: impl Fn(&str) -> String + Send + Sync + 'static) {
+        let _ = self.label.set(Label(Box::new(label)));
+    }
+
+    /// What is in the way of files that are to be followed, a second old at most, in the order of names.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let mut all: Vec<Trouble> = lock(&self.troubles).values().flatten().cloned().collect();
+        all.sort_by(|a, b| a.at.cmp(&b.at));
+        all
+    }
+
+    /// What was lost lately, oldest first: for a day, or until the service ends.
+    pub fn losses(&self) -> Vec<Loss> {
+        let mut losses = lock(&self.losses);
+        let shown = Duration::from_millis(LOSS_SHOWN_MS);
+        losses.shown.retain(|(at, _)| at.elapsed() < shown);
+        losses.shown.iter().map(|(_, loss)| loss.clone()).collect()
+    }
+
+    /// How often something was lost, and how many bytes, by label.
+    pub fn lost(&self) -> BTreeMap<String, (u64, u64)> {
+        lock(&self.losses).sums.clone()
+    }
+
+    pub(super) fn troubles_are(&self, feed: usize, troubles: Vec<Trouble>) {
+        lock(&self.troubles).insert(feed, troubles);
+    }
+
+    pub(super) fn loses(&self, loss: Loss) {
+        let label = self.label.get().map_or_else(String::new, |Label(of)| of(&loss.name));
+        let mut losses = lock(&self.losses);
+        let (times, bytes) = losses.sums.entry(label).or_default();
+        (*times, *bytes) = (*times + 1, *bytes + loss.bytes);
+        losses.shown.push_back((Instant::now(), loss));
+        if losses.shown.len() > LOSSES_SHOWN_MAX {
+            losses.shown.pop_front();
+        }
     }
 
     pub(super) fn stopping(&self) -> bool {
@@ -186,6 +248,20 @@ mod tests {
         assert!(board.stuck()[1].starts_with("a feed has been in one step for 121 s"), "{:?}", board.stuck());
         board.feed_rests(0);
         assert_eq!(board.stuck().len(), 1);
+    }
+
+    #[test]
+    fn losses_are_summed_up_by_label_and_the_latest_are_shown() {
+        let board = Board::default();
+        board.sum_up_by(|name| name.split('/').next().unwrap_or_default().to_owned());
+        for number in 0..LOSSES_SHOWN_MAX as u64 + 3 {
+            let name = if number == 0 { "b/x" } else { "a/x" }.into();
+            board.loses(Loss { name, bytes: number + 1, why: format!("loss {number}") });
+        }
+        let shown = board.losses();
+        assert_eq!((shown.len(), &*shown[0].why, &*shown[31].why), (32, "loss 3", "loss 34"));
+        // 2 + 3 + ... + 35
+        assert_eq!(board.lost(), BTreeMap::from([("a".to_owned(), (34, 629)), ("b".to_owned(), (1, 1))]));
     }
 
     #[test]

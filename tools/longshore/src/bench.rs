@@ -87,7 +87,7 @@ struct Inserted {
 }
 
 impl Bench<'_> {
-    fn measure(&self, Resolved { inputs, missing }: &Resolved, read: ReadMethod) -> Result<Report, Failure> {
+    fn measure(&self, Resolved { inputs, missing, .. }: &Resolved, read: ReadMethod) -> Result<Report, Failure> {
         let effort = self.effort();
         let options = self.sample_options(read);
         let page_cache = PageCache::of(inputs, options.bytes);

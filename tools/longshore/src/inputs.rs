@@ -1,30 +1,52 @@
 //! Which inputs a load reads: those of the command line, or the config's sources.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use longshore_core::config::Config;
 use longshore_ingest::input::Input;
+use longshore_ingest::patterns::{Barred, Expansion, Patterns, Wanted};
 
 /// What there is to load, and what there is not.
+#[derive(Default)]
 pub(crate) struct Resolved {
     /// In the order in which they are loaded. Those of a glob pattern come in order of their names.
     pub(crate) inputs: Vec<Input>,
     /// Why the others cannot be opened, one a path or pattern.
     pub(crate) missing: Vec<anyhow::Error>,
+    /// Which paths are other names of files that are loaded, as sentences.
+    pub(crate) repeated: Vec<String>,
 }
 
 impl Resolved {
-    fn from_results(results: impl IntoIterator<Item = anyhow::Result<Input>>) -> Self {
-        let mut resolved = Resolved { inputs: Vec::new(), missing: Vec::new() };
+    /// A file that has several names is loaded once, by the first of them.
+    fn from_results(results: impl IntoIterator<Item = anyhow::Result<(PathBuf, Input)>>) -> Self {
+        let mut resolved = Resolved::default();
+        let (mut ids, mut files) = (HashMap::<u64, PathBuf>::new(), HashMap::new());
         for result in results {
-            match result {
-                Ok(input) => resolved.inputs.push(input),
-                Err(error) => resolved.missing.push(error),
+            let (path, input) = match result {
+                Ok(found) => found,
+                Err(error) => {
+                    resolved.missing.push(error);
+                    continue;
+                }
+            };
+            let number = input.file_number();
+            match ids.get(&input.source_id).or_else(|| number.and_then(|number| files.get(&number))) {
+                Some(first) if *first == path => {}
+                Some(first) => {
+                    let sentence = format!("{} is the same file as {}", path.display(), first.display());
+                    resolved.repeated.push(sentence);
+                }
+                None => {
+                    ids.insert(input.source_id, path.clone());
+                    files.extend(number.map(|number| (number, path)));
+                    resolved.inputs.push(input);
+                }
             }
         }
-        resolved.inputs = without_repeats(resolved.inputs);
         resolved
     }
 }
@@ -32,58 +54,97 @@ impl Resolved {
 /// Finds the inputs. An error if none were named; one that is not there does not keep the others from being loaded.
 pub(crate) fn resolve(named: &[PathBuf], config: &Config) -> anyhow::Result<Resolved> {
     if !named.is_empty() {
-        return Ok(resolve_named(named));
+        let links_into: Vec<PathBuf> =
+            config.sources.iter().flat_map(|source| source.follow_links_into.clone()).collect();
+        return resolve_named(named, &links_into);
     }
     if config.sources.iter().all(|source| source.paths().is_empty()) {
         let topics = if config.sources.is_empty() { "" } else { "; its topics are read by `longshore run`" };
         bail!("no input: name files on the command line, or in a [[source]] of {}{topics}", config.path.display());
     }
+    let wanted = of_config(config)?;
     let mut results = Vec::new();
-    for source in &config.sources {
-        for pattern in source.paths() {
-            match expand(pattern).with_context(|| format!("source \"{}\"", source.name)) {
-                Ok(paths) => results.extend(paths.iter().map(|path| Ok(Input::file(path)?))),
-                Err(error) => results.push(Err(error)),
-            }
-        }
+    for ((source, _), found) in wanted.iter().zip(expand(wanted.iter().map(|(_, wanted)| wanted.clone()).collect())?) {
+        results.extend(found.into_iter().map(|found| found.with_context(|| format!("source \"{source}\""))));
     }
     Ok(Resolved::from_results(results))
 }
 
-fn resolve_named(named: &[PathBuf]) -> Resolved {
-    Resolved::from_results(named.iter().map(|path| {
-        if path != Path::new("-") {
-            return Ok(Input::file(path)?);
-        }
-        let run_id = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
-            ^ u64::from(std::process::id()).rotate_left(32);
-        Ok(Input::stdin(run_id))
-    }))
-}
-
-/// The files of a pattern; a path without wildcards stands for itself, so that its absence is an error of its own.
-fn expand(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let text = pattern.to_str().with_context(|| format!("{} is not UTF-8", pattern.display()))?;
-    if !text.contains(['*', '?', '[']) || pattern.exists() {
-        return Ok(vec![pattern.to_owned()]);
-    }
-    let mut paths = Vec::new();
-    for path in glob::glob(text).with_context(|| format!("the pattern {text}"))? {
-        let path = path.with_context(|| format!("the pattern {text}"))?;
-        if path.is_file() {
-            paths.push(path);
+/// The config's paths, absolute, with the names of their sources.
+pub(crate) fn of_config(config: &Config) -> anyhow::Result<Vec<(String, Wanted)>> {
+    let mut all = Vec::new();
+    for source in &config.sources {
+        let absolute = |path: &PathBuf| std::path::absolute(path).context("a source's path");
+        let links_into: Vec<PathBuf> = source.follow_links_into.iter().map(absolute).collect::<Result<_, _>>()?;
+        for path in source.paths() {
+            all.push((source.name.clone(), Wanted { path: absolute(path)?, links_into: links_into.clone() }));
         }
     }
-    if paths.is_empty() {
-        bail!("the pattern {text} matches no file");
-    }
-    Ok(paths)
+    Ok(all)
 }
 
-/// A file that two patterns match is loaded once.
-fn without_repeats(inputs: Vec<Input>) -> Vec<Input> {
-    let mut seen = std::collections::HashSet::new();
-    inputs.into_iter().filter(|input| seen.insert(input.source_id)).collect()
+fn resolve_named(named: &[PathBuf], links_into: &[PathBuf]) -> anyhow::Result<Resolved> {
+    let mut results = Vec::new();
+    for path in named {
+        if path == Path::new("-") {
+            let run_id = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+                ^ u64::from(std::process::id()).rotate_left(32);
+            results.push(Ok((path.clone(), Input::stdin(run_id))));
+            continue;
+        }
+        let path = std::path::absolute(path).with_context(|| format!("the path {}", path.display()))?;
+        // A name that a shell found may have brackets in it. A link of that name is one that a wildcard found.
+        if path.symlink_metadata().is_ok_and(|meta| !meta.is_symlink()) || path.to_str().is_none() {
+            results.push(Input::file(&path).map(|input| (path, input)).map_err(Into::into));
+            continue;
+        }
+        results.extend(expand(vec![Wanted { path, links_into: links_into.to_vec() }])?.into_iter().flatten());
+    }
+    Ok(Resolved::from_results(results))
+}
+
+/// The files of each pattern; a path without wildcards stands for itself, so that its absence is an error of its own.
+fn expand(wanted: Vec<Wanted>) -> anyhow::Result<Vec<Vec<anyhow::Result<(PathBuf, Input)>>>> {
+    let mut expansion = Patterns::new(&wanted)?.expand();
+    let mut all: Vec<Vec<_>> = wanted.iter().map(|_| Vec::new()).collect();
+    for refused in std::mem::take(&mut expansion.refused) {
+        all[refused.pattern].push(Err(not_loaded(&refused.path, refused.why)));
+    }
+    for found in std::mem::take(&mut expansion.found) {
+        let Some(input) = input(&expansion, &found) else { continue };
+        all[found.pattern].push(input);
+    }
+    for (Wanted { path, .. }, found) in wanted.iter().zip(&mut all) {
+        if found.is_empty() {
+            found.push(Err(anyhow!("the pattern {} matches no file", path.display())));
+        }
+    }
+    Ok(all)
+}
+
+/// The input that a pattern leads to; nothing if that is no file.
+fn input(expansion: &Expansion, found: &longshore_ingest::patterns::Match) -> Option<anyhow::Result<(PathBuf, Input)>> {
+    let path = found.path.clone();
+    if found.real.is_none() {
+        return Some(Input::file(&path).map(|input| (path, input)).map_err(Into::into));
+    }
+    match Input::found(expansion, found) {
+        Some(Ok(input)) => Some(Ok((path, input))),
+        Some(Err(why)) => Some(Err(not_loaded(&path, why))),
+        None => {
+            if path.metadata().is_ok_and(|meta| !meta.is_dir()) {
+                tracing::warn!("{} is not loaded: it is no regular file; name it to have it read", path.display());
+            }
+            None
+        }
+    }
+}
+
+fn not_loaded(path: &Path, why: Barred) -> anyhow::Error {
+    match why {
+        Barred::Link(fault) => anyhow!("{} is not loaded: {fault}", path.display()),
+        Barred::System(error) => anyhow!("cannot open {}: {error}", path.display()),
+    }
 }
 
 #[cfg(test)]
@@ -97,10 +158,12 @@ mod tests {
             std::fs::write(folder.path().join(name), "x").expect("written");
         }
         std::fs::create_dir(folder.path().join("d.log")).expect("a folder");
-        let found = expand(&folder.path().join("*.log")).expect("found");
-        assert_eq!(found, [folder.path().join("a.log"), folder.path().join("b.log")]);
-        let none = expand(&folder.path().join("*.zst")).expect_err("no file");
-        assert!(none.to_string().contains("matches no file"), "{none}");
+        let found = resolve_named(&[folder.path().join("*.log")], &[]).expect("found");
+        let names: Vec<PathBuf> = found.inputs.iter().map(|input| PathBuf::from(&*input.name)).collect();
+        let real = folder.path().canonicalize().expect("there");
+        assert_eq!((names, found.missing.len()), (vec![real.join("a.log"), real.join("b.log")], 0));
+        let none = resolve_named(&[folder.path().join("*.zst")], &[]).expect("resolved");
+        assert!(none.missing[0].to_string().contains("matches no file"), "{:?}", none.missing);
         let missing = Input::file(&folder.path().join("gone.log")).expect_err("no file");
         assert!(missing.to_string().contains("cannot open") && missing.to_string().contains("gone.log"), "{missing}");
     }
@@ -111,7 +174,41 @@ mod tests {
         let file = folder.path().join("a.log");
         std::fs::write(&file, "x").expect("written");
         let named = [file.clone(), folder.path().join("gone.log"), folder.path().join("./a.log"), file];
-        let resolved = resolve_named(&named);
-        assert_eq!((resolved.inputs.len(), resolved.missing.len()), (1, 1));
+        let resolved = resolve_named(&named, &[]).expect("resolved");
+        assert_eq!((resolved.inputs.len(), resolved.missing.len(), resolved.repeated.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn other_names_of_a_file_are_said_and_loaded_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("a.log"), "x").expect("written");
+        std::fs::hard_link(folder.path().join("a.log"), folder.path().join("b.log")).expect("linked");
+        std::os::unix::fs::symlink("a.log", folder.path().join("c.log")).expect("linked");
+        let resolved = resolve_named(&[folder.path().join("*.log")], &[]).expect("resolved");
+        let wanted = ["b.log", "c.log"].map(|name| {
+            format!(
+                "{} is the same file as {}",
+                folder.path().join(name).display(),
+                folder.path().join("a.log").display()
+            )
+        });
+        assert_eq!((resolved.inputs.len(), resolved.repeated), (1, wanted.to_vec()));
+    }
+
+    #[test]
+    fn a_link_that_a_wildcard_found_is_not_loaded_and_one_that_was_named_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("logs")).expect("a folder");
+        std::fs::write(path("secret"), "x").expect("written");
+        for name in ["logs/x.log", "logs/*.log"] {
+            std::os::unix::fs::symlink("../secret", path(name)).expect("linked");
+        }
+        let refused = resolve_named(&[path("logs/*.log")], &[]).expect("resolved");
+        assert_eq!((refused.inputs.len(), refused.missing.len()), (0, 2));
+        assert!(refused.missing[0].to_string().contains("`follow_links_into`"), "{:?}", refused.missing);
+        assert_eq!(resolve_named(&[path("logs/x.log")], &[]).expect("resolved").inputs.len(), 1);
+        let asked = resolve_named(&[path("logs/*.log")], &[folder.path().to_owned()]).expect("resolved");
+        assert_eq!((asked.inputs.len(), asked.repeated.len()), (1, 1));
     }
 }

@@ -47,6 +47,9 @@ pub(crate) fn run(args: &LoadArgs, bars: &MultiProgress) -> CommandResult {
     for error in &resolved.missing {
         tracing::error!("{}", whole(error));
     }
+    for sentence in &resolved.repeated {
+        tracing::warn!("{sentence}: it is loaded once");
+    }
     if resolved.inputs.is_empty() {
         let error = anyhow!("none of the inputs can be opened; nothing was loaded");
         return Err(Failure { exit: Exit::NoInput, error });
@@ -68,7 +71,7 @@ fn load(
     args: &LoadArgs,
     config: &Config,
     decoder: &Decoder,
-    Resolved { inputs, missing }: &Resolved,
+    Resolved { inputs, missing, repeated }: &Resolved,
     server: &Server,
     (read, memory, stop, bars): (ReadMethod, Memory, &Stop, &MultiProgress),
 ) -> CommandResult {
@@ -107,6 +110,7 @@ fn load(
     let report = Report {
         totals: progress.totals(),
         inputs: inputs.len(),
+        repeated: repeated.clone(),
         read,
         kernels: decoder.kernels(),
         elapsed,

@@ -84,6 +84,10 @@ impl Metrics {
         for outcome in ["applied", "refused"] {
             drop(reloads.get_or_create(&[("outcome", outcome.to_owned())]));
         }
+        board.sum_up_by({
+            let names = names.clone();
+            move |name| names.of_source(name)
+        });
         let journal = config.run.journal.clone();
         let reach = Arc::new(Reach::default());
         let gauges = Gauges { board: board.clone(), reach: reach.clone(), names: names.clone(), journal };
@@ -106,6 +110,11 @@ impl Metrics {
     /// The config's name of the source that a file or a partition is of.
     pub(crate) fn source_name(&self, found: &str) -> String {
         self.names.of_source(found)
+    }
+
+    /// What is well and ought to be seen, a line each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        health::warnings(&self.board)
     }
 
     /// A reload was applied or refused.

@@ -16,6 +16,8 @@ use crate::dead_letters;
 pub(crate) struct Report {
     pub(crate) totals: Totals,
     pub(crate) inputs: usize,
+    /// Which paths are other names of them, as sentences.
+    pub(crate) repeated: Vec<String>,
     /// How files were read.
     pub(crate) read: ReadMethod,
     /// How records were decoded.
@@ -49,6 +51,7 @@ impl Report {
             totals.rows_by_product.iter().map(|(product, rows)| (product.to_string(), json!(rows))).collect();
         json!({
             "inputs": self.inputs,
+            "repeated_inputs": self.repeated,
             "reader": self.read.to_string(),
             "kernels": self.kernels.name(),
             "records": totals.records,
@@ -96,6 +99,10 @@ impl Report {
             if self.megabytes_per_second() < 10.0 { 1 } else { 0 },
             self.megabytes_per_second(),
         );
+        if !self.repeated.is_empty() {
+            let names = plural(self.repeated.len(), "other name");
+            let _ = writeln!(text, "  same files    {names} of inputs, which were loaded once");
+        }
         if totals.skipped_slices > 0 {
             let _ = writeln!(
                 text,
@@ -204,6 +211,7 @@ mod tests {
                 skipped_bytes: 1_500_000,
             },
             inputs: 1,
+            repeated: vec!["b.log is the same file as a.log".into()],
             read: ReadMethod::IoUring,
             kernels: Kernels::named("scalar").expect("every machine has them"),
             elapsed: Duration::from_millis(2_000),
@@ -219,6 +227,7 @@ mod tests {
     fn the_text_says_all_that_happened() {
         let expected = "\
 loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
+  same files    1 other name of inputs, which were loaded once
   skipped       1 slice (1.5 MB) that the ledger has already; --reload loads them once more
   filtered      400 by the config's filters
   duplicates    100 of events that are stored already
@@ -240,6 +249,7 @@ loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
         assert_eq!(value["dead_by_reason"], json!({"bad_json": 300, "tag_mismatch": 200}));
         assert_eq!(value["loaded_by_product"]["shop"], json!(9_000));
         assert_eq!((&value["filtered"], &value["duplicates"]), (&json!(400), &json!(100)));
+        assert_eq!(value["repeated_inputs"], json!(["b.log is the same file as a.log"]));
         assert_eq!(value["reader"], json!("io_uring"));
         assert_eq!(value["kernels"], json!("scalar"));
         assert_eq!(value["peak_resident_bytes"], Value::Null);

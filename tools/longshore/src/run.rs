@@ -4,13 +4,13 @@ mod ping;
 pub(crate) mod processing;
 mod topics;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use longshore_core::budget::{Budget, Command};
 use longshore_core::config::Config;
 use longshore_core::limits::FOLLOW_HANDLES_MAX;
@@ -22,6 +22,7 @@ use longshore_ingest::files::{FileFeed, FileFeedOptions, SystemFiles, known_sour
 use longshore_ingest::follow::FollowOptions;
 use longshore_ingest::journal::{self, Journal, Machine, OpenError};
 use longshore_ingest::memory::Memory;
+use longshore_ingest::patterns::Wanted;
 use longshore_ingest::retry::RetryPolicy;
 use longshore_ingest::service::{self, Board, Ended, MakeFeed, ServiceOptions};
 use longshore_sinks::clickhouse::Schema;
@@ -37,7 +38,7 @@ use crate::metrics::{Endpoint, Metrics};
 use crate::output::{say, whole};
 use crate::reload::Reload;
 use crate::signals::{self, Phase, Stop};
-use crate::{config_file, exposed, guarantee, kernels, schema};
+use crate::{config_file, exposed, guarantee, inputs, kernels, schema};
 
 /// Runs the service.
 pub(crate) fn run(args: &RunArgs) -> CommandResult {
@@ -90,9 +91,8 @@ pub(crate) fn run(args: &RunArgs) -> CommandResult {
 }
 
 /// What to follow, as absolute paths.
-fn patterns(config: &Config) -> anyhow::Result<Vec<PathBuf>> {
-    let paths = config.sources.iter().flat_map(|source| source.paths());
-    let patterns = paths.map(std::path::absolute).collect::<Result<Vec<_>, _>>().context("a source's path")?;
+fn patterns(config: &Config) -> anyhow::Result<Vec<Wanted>> {
+    let patterns = inputs::of_config(config)?.into_iter().map(|(_, wanted)| wanted).collect();
     if config.sources.is_empty() {
         return Err(anyhow!("nothing to follow: name files or topics in a [[source]] of {}", config.path.display()));
     }
@@ -129,7 +129,7 @@ fn prepare(
 /// Follows the sources until an end is asked for.
 fn follow(
     config: &Config,
-    patterns: Vec<PathBuf>,
+    patterns: Vec<Wanted>,
     processing: &Processing,
     (server, board, stop): (&Server, &Board, &Stop),
     memory: Memory,
@@ -225,7 +225,7 @@ const SOURCES_NAMED: usize = 3;
 const WATCH_EVERY: Duration = Duration::from_millis(50);
 
 /// The followed files, going on where the journal says.
-fn file_feed(config: &Config, patterns: &[PathBuf], processing: &Processing) -> Result<Box<dyn Feed>, FeedError> {
+fn file_feed(config: &Config, patterns: &[Wanted], processing: &Processing) -> Result<Box<dyn Feed>, FeedError> {
     let refuse = |error: &dyn std::fmt::Display| FeedError::Refuse { detail: error.to_string() };
     let (journal, recovered) =
         Journal::open(&config.run.journal, journal_options(config)).map_err(|error| match &error {

@@ -8,7 +8,7 @@ use crate::config::context::{Context, Place, quote};
 use crate::config::table::{Item, Section};
 use crate::config::{Format, KafkaMessages, SourceInput, SourceSpec};
 
-const KEYS: &[&str] = &["name", "paths", "kafka"];
+const KEYS: &[&str] = &["name", "paths", "follow_links_into", "kafka"];
 
 /// The sources; those that could not be read are left out.
 pub(super) fn read(root: &Section<'_>) -> Vec<SourceSpec> {
@@ -23,18 +23,30 @@ pub(super) fn read(root: &Section<'_>) -> Vec<SourceSpec> {
         };
         let Some(name) = name else { continue };
         names.add(root.context, &name.value, &name.place, "source");
-        sources.extend(input.map(|input| SourceSpec { name: name.value, input }));
+        let follow_links_into = read_folders(section);
+        sources.extend(input.map(|input| SourceSpec { name: name.value, input, follow_links_into }));
     }
     sources
 }
 
 fn read_input(section: &Section<'_>) -> Option<SourceInput> {
     if let Some(topics) = section.item("kafka") {
-        section.refuse(&["paths"], "a source is files or topics", "make them two sources");
+        section.refuse(&["paths", "follow_links_into"], "a source is files or topics", "make them two sources");
         return kafka::read(topics).map(|spec| SourceInput::Kafka(Box::new(spec)));
     }
     let help = "write paths = [\"logs/*.log.gz\"], or a table [source.kafka] for topics";
     Some(SourceInput::Files(read_paths(section, section.required("paths", help)?)))
+}
+
+/// Folders that links may lead into. No patterns: whoever can make a folder must not choose.
+fn read_folders(section: &Section<'_>) -> Vec<std::path::PathBuf> {
+    let Some(item) = section.item("follow_links_into") else { return Vec::new() };
+    let written = item.strings();
+    for folder in written.iter().filter(|folder| folder.value.contains(['*', '?', '['])) {
+        let help = "name a folder above them, such as \"/var/log/pods\"";
+        section.context.error_help(&folder.place, "folders have no wildcards here", help);
+    }
+    written.iter().filter_map(|folder| section.context.resolve(folder)).collect()
 }
 
 fn read_paths(section: &Section<'_>, item: &Item<'_>) -> Vec<std::path::PathBuf> {

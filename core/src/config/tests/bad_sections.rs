@@ -28,6 +28,13 @@ fn sources() {
         ),
         (
             2,
+            "[[source]]\npaths = [\"a\"]\nfollow_links_into = [\"/var/*/pods\"]",
+            &[
+                "4:22: source[0].follow_links_into[0]: folders have no wildcards here; name a folder above them, such as \"/var/log/pods\"",
+            ],
+        ),
+        (
+            2,
             "[[source]]\nname = \"a\"\npaths = [\"a\"]\n[[source]]\nname = \"a\"\npaths = [\"b\"]",
             &["6:8: source \"a\".name: there is a source `a` on line 3 already; names must differ"],
         ),

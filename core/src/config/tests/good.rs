@@ -22,6 +22,7 @@ pub(super) const FULL: &str = r#"version = 1
 [[source]]
 name = "app"
 paths = ["logs/*.log.gz", "/var/log/app.log", "~/old/*.log"]
+follow_links_into = ["/var/log/pods", "deep"]
 
 [[source]]
 paths = ["${LOGS:-more}/b.log"]
@@ -217,10 +218,12 @@ fn sources_and_decode() {
                     "/var/log/app.log",
                     "/home/u/old/*.log",
                 ])),
+                follow_links_into: paths(&["/var/log/pods", "/etc/longshore/deep"]),
             },
             SourceSpec {
                 name: "source-2".to_owned(),
                 input: SourceInput::Files(paths(&["/etc/longshore/more/b.log"])),
+                follow_links_into: vec![],
             },
         ]
     );

@@ -83,7 +83,7 @@ impl World {
         };
         fs::create_dir(folder.path().join("logs")).expect("a folder");
         fs::create_dir(folder.path().join("away")).expect("a folder");
-        let patterns = vec![folder.path().join("logs/*.log*")];
+        let patterns = vec![folder.path().join("logs/*.log*").into()];
         let options = FollowOptions { patterns, events, handles_max: 64 };
         let follower = Follower::new(&options, []).expect("patterns");
         World {
@@ -358,7 +358,11 @@ impl World {
                         self.excuse(&path);
                     }
                 }
-                Change::Vanished { .. } | Change::Held { .. } | Change::Refused { .. } | Change::Forgotten { .. } => {}
+                Change::Vanished { .. }
+                | Change::Held { .. }
+                | Change::OtherName { .. }
+                | Change::Refused { .. }
+                | Change::Forgotten { .. } => {}
                 Change::ScanOnly { why } => self.fail(&why),
             }
         }

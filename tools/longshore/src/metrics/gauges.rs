@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use longshore_ingest::feed::TroubleKind;
 use longshore_ingest::service::Board;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
@@ -35,6 +36,12 @@ struct Together {
     lag_bytes: u64,
     lag_records: Option<u64>,
     lag: Duration,
+    unreadable: u64,
+    over_limit: u64,
+    refused_links: u64,
+    without_files: u64,
+    losses: u64,
+    lost_bytes: u64,
 }
 
 impl Gauges {
@@ -53,6 +60,19 @@ impl Gauges {
                 *together.lag_records.get_or_insert(0) += records;
             }
             together.lag = together.lag.max(status.lag);
+        }
+        for trouble in self.board.troubles() {
+            let together = sources.entry(self.names.of_trouble(&trouble.at)).or_default();
+            *match trouble.kind {
+                TroubleKind::Unreadable => &mut together.unreadable,
+                TroubleKind::OverLimit => &mut together.over_limit,
+                TroubleKind::Link => &mut together.refused_links,
+                TroubleKind::NoFiles => &mut together.without_files,
+            } += 1;
+        }
+        for (source, (times, bytes)) in self.board.lost() {
+            let together = sources.entry(source).or_default();
+            (together.losses, together.lost_bytes) = (times, bytes);
         }
         sources
     }
@@ -85,7 +105,19 @@ impl Collector for Gauges {
         let help = "How long the oldest of what is not stored has been there";
         gauges.each("lag", help, Some(&Unit::Seconds), &sources, |source| Some(source.lag.as_secs_f64()))?;
         let help = "Messages of a topic that are there and not stored";
-        gauges.each("lag_records", help, None, &sources, |source| source.lag_records)
+        gauges.each("lag_records", help, None, &sources, |source| source.lag_records)?;
+        let help = "Files and folders that cannot be read, and are tried again, as /healthz and the log say";
+        gauges.each("unreadable_inputs", help, None, &sources, |source| Some(source.unreadable))?;
+        let help = "Files that wait until others are gone, since too many are followed";
+        gauges.each("inputs_over_limit", help, None, &sources, |source| Some(source.over_limit))?;
+        let help = "Links that wildcards found and that are not followed, as /healthz and the log say";
+        gauges.each("refused_links", help, None, &sources, |source| Some(source.refused_links))?;
+        let help = "Paths and patterns of the config that no file is there for";
+        gauges.each("patterns_without_files", help, None, &sources, |source| Some(source.without_files))?;
+        let help = "Times that bytes were gone before they were read: truncated, deleted, or written over";
+        gauges.counter("losses", help, None, &sources, |source| source.losses)?;
+        let help = "Bytes that were seen and were gone before they were read, at least";
+        gauges.counter("lost", help, Some(&Unit::Bytes), &sources, |source| source.lost_bytes)
     }
 }
 
@@ -95,6 +127,23 @@ struct Writer<'a>(DescriptorEncoder<'a>);
 impl Writer<'_> {
     fn one(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> Result<(), fmt::Error> {
         self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// A counter by source.
+    fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        sources: &BTreeMap<String, Together>,
+        value: impl Fn(&Together) -> u64,
+    ) -> Result<(), fmt::Error> {
+        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        for (source, together) in sources {
+            let label = [("source", source.as_str())];
+            metric.encode_family(&label)?.encode_counter::<NoLabelSet, _, u64>(&value(together), None)?;
+        }
+        Ok(())
     }
 
     /// One by source, of those that have a value.

@@ -8,6 +8,7 @@
 
 use std::sync::atomic::Ordering;
 
+use longshore_ingest::feed::TroubleKind;
 use longshore_ingest::service::Board;
 
 use super::reach::Reach;
@@ -53,7 +54,30 @@ fn unreadable(board: &Board) -> Vec<String> {
     let failing = board.failing().into_iter().map(|why| format!("not following: {why}"));
     let stopped =
         |source: longshore_ingest::feed::SourceStatus| Some(format!("stopped: {}: {}", source.name, source.stopped?));
-    failing.chain(board.sources().into_iter().filter_map(stopped)).collect()
+    let stopped = board.sources().into_iter().filter_map(stopped).collect::<Vec<_>>();
+    let troubles = troubles(board, |kind| match kind {
+        TroubleKind::Unreadable => Some("unreadable"),
+        TroubleKind::OverLimit => Some("too many files"),
+        TroubleKind::Link | TroubleKind::NoFiles => None,
+    });
+    failing.chain(stopped).chain(troubles).collect()
+}
+
+/// What is well and ought to be seen, a line each: what is not followed may be wanted, and what is lost is lost.
+pub(super) fn warnings(board: &Board) -> Vec<String> {
+    let mut lines: Vec<String> = board.losses().iter().map(|loss| format!("warning: lost: {}", loss.why)).collect();
+    lines.extend(troubles(board, |kind| match kind {
+        TroubleKind::Unreadable | TroubleKind::OverLimit => None,
+        TroubleKind::Link => Some("warning: link"),
+        TroubleKind::NoFiles => Some("warning: no files"),
+    }));
+    bounded(lines)
+}
+
+/// Those that are called something, once they have lasted.
+fn troubles(board: &Board, name: impl Fn(TroubleKind) -> Option<&'static str>) -> Vec<String> {
+    let lasting = board.troubles().into_iter().filter(|trouble| trouble.lasting);
+    lasting.filter_map(|trouble| Some(format!("{}: {}", name(trouble.kind)?, trouble.why))).collect()
 }
 
 fn bounded(mut lines: Vec<String>) -> Vec<String> {

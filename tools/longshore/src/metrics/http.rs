@@ -222,17 +222,23 @@ pub(super) fn answer<B>(request: &Request<B>, metrics: &Metrics) -> Response<Str
         }
         "/livez" => verdict(&health::not_live(&metrics.board)),
         "/readyz" => verdict(&health::not_ready(&metrics.board, &metrics.reach)),
-        "/healthz" => verdict(&health::complaints(&metrics.board)),
+        "/healthz" => verdict_with(&health::complaints(&metrics.board), &health::warnings(&metrics.board)),
         path => reply(StatusCode::NOT_FOUND, PLAIN, format!("there is no {path} here, but:\n{PATHS}")),
     }
 }
 
 /// All is well, or it is not, and why.
-fn verdict(lines: &[String]) -> Response<String> {
-    if lines.is_empty() {
-        return reply(StatusCode::OK, PLAIN, "ok\n".to_owned());
+fn verdict(complaints: &[String]) -> Response<String> {
+    verdict_with(complaints, &[])
+}
+
+/// The same with what ought to be seen where all is well.
+fn verdict_with(complaints: &[String], warnings: &[String]) -> Response<String> {
+    let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    match complaints.is_empty() {
+        true => reply(StatusCode::OK, PLAIN, format!("ok\n{}", lines(warnings))),
+        false => reply(StatusCode::SERVICE_UNAVAILABLE, PLAIN, lines(complaints)),
     }
-    reply(StatusCode::SERVICE_UNAVAILABLE, PLAIN, lines.iter().map(|line| format!("{line}\n")).collect())
 }
 
 fn reply(status: StatusCode, kind: &'static str, text: String) -> Response<String> {

@@ -34,6 +34,22 @@ impl Names {
         self.paths.iter().map(|(.., name)| name.as_str())
     }
 
+    /// The name of the source that something in the way of files is of: a file, a pattern as written, or a folder on the way.
+    pub(super) fn of_trouble(&self, at: &str) -> String {
+        let path = Path::new(at);
+        let on_the_way = |written: &Path| {
+            let fixed = written.iter().take_while(|part| !part.to_string_lossy().contains(['*', '?', '[']));
+            written.starts_with(path) || path.starts_with(fixed.collect::<PathBuf>())
+        };
+        match self.of_source(at) {
+            name if name != OTHER => name,
+            _ => {
+                let found = self.paths.iter().find(|(written, ..)| on_the_way(written));
+                found.map_or(OTHER, |(.., name)| name).to_owned()
+            }
+        }
+    }
+
     /// The name of the source that a file or a partition is of. A partition goes by its own name.
     pub(super) fn of_source(&self, found: &str) -> String {
         let path = Path::new(found);

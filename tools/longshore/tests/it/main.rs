@@ -19,6 +19,7 @@ mod embedded;
 mod fetch;
 mod filling;
 mod first_steps;
+mod follow;
 mod formats;
 mod journals;
 mod kinds;
