@@ -28,6 +28,7 @@ use super::error::{ClientError, Rows};
 use super::partials::Partials;
 use super::sink::{ClickHouseSink, Kind, Letters, Sending, ledger_batch, letter_batch, letter_bytes};
 use super::store::{Day, Store};
+use super::work::work;
 
 /// Tokens that an insert of a slice is sent under until it is there. Each but the first is for a server that died at the
 /// same unlikely moment once more.
