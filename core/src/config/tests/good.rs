@@ -585,7 +585,8 @@ fn the_configs_of_the_documentation_are_valid() {
     let configs: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(configs.len(), 2);
     for text in configs {
-        if let Err(found) = parse_as(text, "longshore.toml", &[("HOME", "/home/u")]) {
+        let env = [("HOME", "/home/u"), ("SALT", "5f2c9a7be0d14386b1c07a9e3d5f8264")];
+        if let Err(found) = parse_as(text, "longshore.toml", &env) {
             panic!("{found:#?}");
         }
     }

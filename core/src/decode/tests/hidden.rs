@@ -81,7 +81,7 @@ fn value() -> impl Strategy<Value = String> {
         Just(format!("\"203.0.113.{DIGITS}\"")),
         Just(format!("\"{NEEDLE}\\u00e9\\\"{NEEDLE}\"")),
         Just(format!("\"{NEEDLE}\n{NEEDLE}\"")),
-        Just(format!("{NEEDLE}")),
+        Just(NEEDLE.to_owned()),
         Just("1".to_owned()),
         Just("null".to_owned()),
     ]
@@ -148,8 +148,7 @@ fn seal(layout: Hidden, plain: &[u8], spoil: usize) -> Vec<u8> {
     let id = if spoil == 2 { NEEDLE } else { "k1" };
     let rubbish = if spoil == 3 { NEEDLE } else { "" };
     match layout {
-        Hidden::Tab if spoil == 4 => plain.to_vec(),
-        Hidden::Json if spoil == 4 => plain.to_vec(),
+        Hidden::Tab | Hidden::Json if spoil == 4 => plain.to_vec(),
         Hidden::Tab => format!("{id}\t{}{rubbish}", STANDARD.encode([&[7; 12][..], &sealed].concat())).into_bytes(),
         Hidden::Json => format!(
             "{{\"key\":\"{id}\",\"nonce\":\"{}{rubbish}\",\"data\":\"{}\",\"{NEEDLE}\":1}}",
