@@ -38,8 +38,12 @@ impl AnalystFiles {
         user: &'static str,
         password: &str,
     ) -> Result<Self, EmbeddedError> {
-        let files =
-            AnalystFiles { url, user, page: folder.path().join("analyst.html"), curl: folder.path().join("analyst.curl") };
+        let files = AnalystFiles {
+            url,
+            user,
+            page: folder.path().join("analyst.html"),
+            curl: folder.path().join("analyst.curl"),
+        };
         write_private(&files.page, &page(&files.url, user, password))?;
         write_private(&files.curl, &curl_config(&files.url, user, password))?;
         Ok(files)
@@ -114,7 +118,9 @@ fn curl_config(url: &str, user: &str, password: &str) -> String {
             _ => login.push(character),
         }
     }
-    format!("# Queries the embedded ClickHouse: curl -K FILE --data-binary 'SHOW DATABASES'\nurl = \"{url}/\"\nuser = \"{login}\"\n")
+    format!(
+        "# Queries the embedded ClickHouse: curl -K FILE --data-binary 'SHOW DATABASES'\nurl = \"{url}/\"\nuser = \"{login}\"\n"
+    )
 }
 
 /// `text` as one word of a shell's command.

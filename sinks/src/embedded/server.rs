@@ -64,7 +64,8 @@ impl EmbeddedServer {
         if let Some(gap) = confinement.gap() {
             tracing::warn!("{gap}");
         }
-        let start = Start { options: &options, engine: &engine, folder: &folder, credentials: &credentials, confinement };
+        let start =
+            Start { options: &options, engine: &engine, folder: &folder, credentials: &credentials, confinement };
         let mut starts = 1;
         loop {
             let ports = Ports::choose(options.http_port, options.tcp_port)?;

@@ -210,12 +210,7 @@ fn passwords_are_nowhere_but_in_a_private_file() {
     assert_eq!(fs::read_dir(data.join("config")).unwrap().count(), 0, "what the server has read is gone");
     let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", server.pid())).unwrap();
     let options = EmbeddedOptions { analyst_password: Some("sunny-day".into()), ..embedded_options(&data) };
-    for public in [
-        read("cmdline"),
-        read("environ"),
-        format!("{server:?}"),
-        format!("{options:?}"),
-    ] {
+    for public in [read("cmdline"), read("environ"), format!("{server:?}"), format!("{options:?}")] {
         for secret in [server.engine_password(), server.analyst_password(), "sunny-day"] {
             assert!(!public.contains(secret), "{public}");
         }

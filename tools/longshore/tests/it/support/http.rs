@@ -70,10 +70,7 @@ pub(crate) fn send(port: u16, headers: &str, target: &str, body: &str) -> io::Re
     let method = if body.is_empty() { "GET" } else { "POST" };
     let length = body.len();
     // HTTP/1.0: an answer without chunks that ends with the connection.
-    write!(
-        stream,
-        "{method} {target} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
-    )?;
+    write!(stream, "{method} {target} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {length}\r\n\r\n{body}")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
