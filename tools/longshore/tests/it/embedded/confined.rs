@@ -1,8 +1,11 @@
 //! What confines the server, in company: older kernels, older data folders, folders elsewhere, work that spills.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use longshore_sinks::embedded::{EmbeddedOptions, EmbeddedServer};
 
@@ -110,6 +113,41 @@ fn folders_and_library_behind_symlinks_are_found() {
     assert_eq!(ask("SELECT count() FROM app.rows"), "1000");
     ask("DROP TABLE app.rows SYNC");
     assert!(disk.join("metadata").exists());
+}
+
+/// `clickhouse local` aborts by itself at what it does not expect of a connection, unless it stands on a terminal.
+#[test]
+fn no_client_ends_the_server_by_breaking_off() {
+    let root = tempfile::tempdir().unwrap();
+    let server = start_embedded(&root.path().join("data"));
+    let (http, tcp) = (server.http_port(), server.tcp_port());
+    let login = format!("/?user=longshore&password={}", server.engine_password());
+    let long = format!(
+        "POST {login} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nSELECT * FROM system.numbers                       "
+    );
+    for (port, said) in [
+        (http, ""),
+        (http, "GET / HT"),
+        (http, "GET /play HTTP/1.1\r\n\r\n"),
+        (http, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nSELECT"),
+        (http, long.as_str()),
+        (http, "\u{16}\u{3}\u{1}\u{0}\u{1}nonsense"),
+        (tcp, ""),
+        (tcp, "\u{0}\u{4}te"),
+        (tcp, "GET / HTTP/1.0\r\n\r\n"),
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(said.as_bytes()).unwrap();
+        // Long enough for it to have begun to read, and to answer in the one case.
+        std::thread::sleep(Duration::from_millis(100));
+        // A close that throws away what was not read yet is a reset.
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+        drop(stream);
+        assert_eq!(sql(http, engine(&server), "SELECT 1").unwrap(), "1", "{said:?}");
+    }
+    // One that aborts takes a moment for it.
+    assert_eq!(sql(http, engine(&server), "SELECT sleep(2)").unwrap(), "0");
+    assert!(!server.has_exited());
 }
 
 /// Time zones, sorting on disk and dropping work: they are what the rules leave open.
