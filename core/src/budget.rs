@@ -16,10 +16,11 @@ use std::fmt;
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step};
 use crate::config::{Config, FilledBy, Format};
 use crate::limits::{
-    DEAD_LETTER_DETAIL_SHORT_BYTES, DICTIONARY_VALUE_BYTES, DICTIONARY_VALUES_MAX, KAFKA_POLL_ALL_BYTES, KAFKA_PREFETCH_BYTES, KAFKA_SLICES_HELD,
-    KNOWN_USERS_BYTES_MAX, MEMORY_ALLOCATOR_SHARE, MEMORY_FOLLOW_BYTES, MEMORY_INSERT_BYTES, MEMORY_PROGRAM_BYTES,
-    MEMORY_SLICE_SHARE, MEMORY_SLICE_SHARES, SCRATCH_BYTES_MAX, SLICE_BYTES_FLOOR, SLICE_RECORDS_MAX,
-    SLICES_READ_AHEAD, WORK_BYTES_MAX, WORK_TEXT_BYTES, WORKERS_DEFAULT_MAX, ZSTD_WINDOW_LOG_MAX,
+    DEAD_LETTER_DETAIL_SHORT_BYTES, DICTIONARY_VALUE_BYTES, DICTIONARY_VALUES_MAX, KAFKA_POLL_ALL_BYTES,
+    KAFKA_PREFETCH_BYTES, KAFKA_SLICES_HELD, KNOWN_USERS_BYTES_MAX, MEMORY_ALLOCATOR_SHARE, MEMORY_FOLLOW_BYTES,
+    MEMORY_INSERT_BYTES, MEMORY_PROGRAM_BYTES, MEMORY_SLICE_SHARE, MEMORY_SLICE_SHARES, SCRATCH_BYTES_MAX,
+    SLICE_BYTES_FLOOR, SLICE_RECORDS_MAX, SLICES_READ_AHEAD, WORK_BYTES_MAX, WORK_TEXT_BYTES, WORKERS_DEFAULT_MAX,
+    ZSTD_WINDOW_LOG_MAX,
 };
 use crate::message::MessageField;
 use crate::rollup::{RollupKind, RollupSpec};
@@ -275,7 +276,9 @@ impl Cost {
             ty => Cost::of_value(ty, spec.mask.as_ref()),
         };
         let fill = match spec.ty {
-            ColumnType::String | ColumnType::LowCardinality | ColumnType::Json => spec.default.as_ref().map_or(0, String::len),
+            ColumnType::String | ColumnType::LowCardinality | ColumnType::Json => {
+                spec.default.as_ref().map_or(0, String::len)
+            }
             _ => 0,
         };
         Cost { row: row + fill + null, byte }

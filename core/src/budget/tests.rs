@@ -90,11 +90,14 @@ fn whatever_comes_the_columns_of_a_slice_have_room() {
 
 #[test]
 fn what_cannot_fit_is_refused_with_the_sum() {
-    let refused = |columns: &str, sections: &str| {
-        of(columns, sections).check().expect_err("it does not fit").to_string()
-    };
+    let refused =
+        |columns: &str, sections: &str| of(columns, sections).check().expect_err("it does not fit").to_string();
     let many = refused("", "[pipeline]\nworkers = 256\nslice_bytes = \"64 MiB\"\n");
-    for part in ["256 workers keep (pipeline.workers)", "258 slices of 64 MiB (pipeline.slice_bytes)", "512 MiB (pipeline.memory_max)"] {
+    for part in [
+        "256 workers keep (pipeline.workers)",
+        "258 slices of 64 MiB (pipeline.slice_bytes)",
+        "512 MiB (pipeline.memory_max)",
+    ] {
         assert!(many.contains(part), "{part}: {many}");
     }
     let same = columns(990, |_| "path = \"x\"\ntype = \"string\"".to_owned());
@@ -125,7 +128,11 @@ fn both_commands_fit_by_default_and_cut_files_alike() {
 #[test]
 fn slices_of_topics_are_as_large_as_there_is_room() {
     let topics = |count: usize| {
-        let source = |number| format!("[[source]]\nname = \"s{number}\"\n[source.kafka]\nbrokers = [\"a:9092\"]\ntopics = [\"t{number}\"]\ngroup = \"g{number}\"\n");
+        let source = |number| {
+            format!(
+                "[[source]]\nname = \"s{number}\"\n[source.kafka]\nbrokers = [\"a:9092\"]\ntopics = [\"t{number}\"]\ngroup = \"g{number}\"\n"
+            )
+        };
         let sources: String = (0..count).map(source).collect();
         Budget::of(&config("", &sources), Command::Run)
     };

@@ -214,7 +214,7 @@ impl Decompressing {
             Err(InputError::Damaged { compression, offset, error, .. }) => {
                 format!("its {compression} data cannot be decompressed past byte {offset} of its content ({error})")
             }
-            Err(error @ InputError::Header { .. }) => error.to_string(),
+            Err(error @ (InputError::Header { .. } | InputError::Window { .. })) => error.to_string(),
         };
         self.damaged = Some(why.clone());
         // What came out before the damage is good.

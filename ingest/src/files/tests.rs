@@ -61,7 +61,13 @@ impl Case {
         let files = SystemFiles::follow(&follow, known_sources(&recovered).expect("sources")).expect("patterns");
         let framing = self.framing;
         let cut_options: CutOptionsOf = Box::new(move |_| {
-            Ok(CutOptions { framing, format: Format::Json, slice_bytes: 4_096, records_max: 10_000, record_bytes_max: RECORD_BYTES })
+            Ok(CutOptions {
+                framing,
+                format: Format::Json,
+                slice_bytes: 4_096,
+                records_max: 10_000,
+                record_bytes_max: RECORD_BYTES,
+            })
         });
         let options = FileFeedOptions { slice_age: Duration::from_secs(1), cut_options };
         let mut feed = FileFeed::new(journal, &recovered, files, options).expect("a feed");

@@ -36,7 +36,13 @@ fn config() -> Config {
 fn options(bytes: u64) -> SampleOptions {
     let Config { decode, .. } = config();
     let reader = ReaderOptions {
-        cut: CutOptions { framing: decode.framing(), format: decode.format, slice_bytes: 1_000, records_max: 10_000, record_bytes_max: 100 },
+        cut: CutOptions {
+            framing: decode.framing(),
+            format: decode.format,
+            slice_bytes: 1_000,
+            records_max: 10_000,
+            record_bytes_max: 100,
+        },
         read: ReadMethod::Pread,
     };
     SampleOptions { reader, bytes }

@@ -29,10 +29,10 @@ use super::counted::{Counted, Probe};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::partials::Partials;
-use super::work::work;
 use super::rejected::rows_where;
 use super::sink::{ClickHouseSink, Kind, dead_letter_batch, dead_letter_bytes, ledger_batch};
 use super::store::{Day, Store};
+use super::work::work;
 
 /// Tokens that an insert of a slice is sent under until it is there. Each but the first is for a server that died at the
 /// same unlikely moment once more.
@@ -202,9 +202,7 @@ impl<S: Store> ClickHouseSink<S> {
         if self.by_views {
             self.demand_quiet(slice, &self.events)?;
         }
-        for (rollup, (insert, probe)) in
-            partials.inserts(&slice.decoded.batch).zip(self.probes.iter()).enumerate()
-        {
+        for (rollup, (insert, probe)) in partials.inserts(&slice.decoded.batch).zip(self.probes.iter()).enumerate() {
             let table = partials.table(&insert);
             match probe {
                 // What was acknowledged need not be asked for, and could not always be told.

@@ -51,7 +51,12 @@ impl Default for Interned {
     fn default() -> Self {
         let random = RandomState::new();
         let seeds = [random.hash_one(0u8), random.hash_one(1u8)];
-        Interned { values: TextRows::default(), words: Words::new(seeds), slots: Slots::new(seeds), tabled_max: usize::MAX }
+        Interned {
+            values: TextRows::default(),
+            words: Words::new(seeds),
+            slots: Slots::new(seeds),
+            tabled_max: usize::MAX,
+        }
     }
 }
 

@@ -228,7 +228,9 @@ fn a_batch_without_rows_adds_nothing() {
 fn a_user_of_two_products_is_two_users_whatever_they_are_called() {
     // As products and as users, the same two names.
     let rows = [Row { app: "a", user: "b", ..ROW }, Row { app: "b", user: "a", ms: 5, ..ROW }];
-    let Partial::Sightings(sightings) = &aggregator().aggregate(&batch(&rows)).next().expect("one") else { panic!("new users") };
+    let Partial::Sightings(sightings) = &aggregator().aggregate(&batch(&rows)).next().expect("one") else {
+        panic!("new users")
+    };
     assert_eq!(sightings.len(), 2);
 }
 
