@@ -224,7 +224,7 @@ pub const DRAIN_MS_FLOOR: u64 = 0;
 pub const DRAIN_MS_CEILING: u64 = 3_600_000;
 
 /// Milliseconds that the start of a command may go on once an end was asked for: one that nothing keeps is over by then.
-pub const STARTING_MS: u64 = 5_000;
+pub const STARTING_MS: u64 = 10_000;
 /// Milliseconds that a process may take to end by itself once its calls to ClickHouse are over: the journal, a broker, the
 /// summary. Then it ends without.
 pub const CLOSING_MS: u64 = 5_000;

@@ -19,8 +19,8 @@ use crate::support::process::{await_that, catches, kill};
 use crate::support::service::Service;
 use crate::support::small::{CONFIG, lines};
 
-/// What ends in order, or by its deadline of a second and what it may take to close, has ended well before this.
-const LIMIT: Duration = Duration::from_secs(20);
+/// What ends in order, or by a deadline of ten seconds or less and what it may take to close, has ended well before this.
+const LIMIT: Duration = Duration::from_secs(25);
 
 /// Waits for a child's end. One that does not come is a failure.
 fn end_of(child: &mut Child) -> ExitStatus {
