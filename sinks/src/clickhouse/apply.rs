@@ -121,7 +121,7 @@ impl Schema {
         let commented = run.ask("setting comments", |clickhouse| self.set_comments(clickhouse))?;
         // What was created a moment ago has its comments like its columns: that is no news.
         let known: Vec<&str> =
-            commented.iter().map(String::as_str).filter(|object| found.table(object).is_some()).collect();
+            commented.iter().map(String::as_str).filter(|object| self.lacks_comments(&found, object)).collect();
         if !known.is_empty() {
             run.done(format!("set the comments of {}", known.join(", ")));
         }
