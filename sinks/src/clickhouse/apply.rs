@@ -123,7 +123,7 @@ impl Schema {
         let commented = run.ask("setting comments", |clickhouse| self.set_comments(clickhouse))?;
         // What was created a moment ago has its comments like its columns: that is no news.
         let known: Vec<&str> =
-            commented.iter().map(String::as_str).filter(|object| found.table(object).is_some()).collect();
+            commented.iter().map(String::as_str).filter(|object| self.lacks_comments(&found, object)).collect();
         if !known.is_empty() {
             run.done(format!("set the comments of {}", known.join(", ")));
         }
@@ -243,7 +243,7 @@ impl Schema {
     fn hand_to_feed(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
         self.nothing_under_way(run, rollup)?;
         run.statement(self.create_feed(&rollup.feed, &rollup.target))?;
-        self.mark(run, rollup, "")?;
+        self.mark(run, rollup, self.filler_of(rollup))?;
         run.done(format!("created {}, which fills {}", rollup.feed.name, rollup.target.name));
         Ok(())
     }
@@ -257,6 +257,14 @@ impl Schema {
         {
             0 => Ok(()),
             rows => Err(ApplyError::HalfStored { rollup: rollup.name.clone(), events: self.events.name.clone(), rows }),
+        }
+    }
+
+    /// What the comment of a rollup's table says of what fills it.
+    fn filler_of(&self, rollup: &Rollup) -> &str {
+        match self.filled_by {
+            FilledBy::Engine => ENGINE_MARK,
+            FilledBy::Views => self.own_comment(&rollup.target.name),
         }
     }
 
@@ -285,7 +293,7 @@ impl Schema {
             self.drop_rollup(run, rollup)?;
             return Err(error);
         }
-        self.mark(run, rollup, if self.filled_by == FilledBy::Engine { ENGINE_MARK } else { "" })?;
+        self.mark(run, rollup, self.filler_of(rollup))?;
         let filled = if rows > 0 {
             format!(", filled from {} of {}", plural(rows, "row"), self.events.name)
         } else {

@@ -76,6 +76,23 @@ impl Schema {
         self.comments.iter().map(|comments| comments.statement(&self.database)).collect()
     }
 
+    /// The comment of a table or view itself; empty if it has none but a mark.
+    pub(super) fn own_comment(&self, object: &str) -> &str {
+        let comments = self.comments.iter().find(|comments| comments.object == object);
+        comments.and_then(|comments| comments.own.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether something of a table or view that is there lacks its comment.
+    pub(super) fn lacks_comments(&self, found: &Found, object: &str) -> bool {
+        self.comments.iter().any(|comments| comments.object == object && comments.lacking(found).is_some())
+    }
+
+    /// The same without comments, for a database that is dropped soon and that nobody looks into.
+    pub(super) fn without_comments(mut self) -> Schema {
+        self.comments.clear();
+        self
+    }
+
     /// Tables and views of which a comment is not as it should be. [`Schema::apply`] sets them, and loads do not care.
     pub fn uncommented(&self, clickhouse: &ClickHouse) -> Result<Vec<String>, ClientError> {
         let found = Found::read(clickhouse)?;

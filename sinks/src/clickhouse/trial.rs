@@ -111,7 +111,7 @@ impl<'a> Trial<'a> {
     pub fn run(&self, slices: &[LoadedSlice], stop: &AtomicBool) -> Result<TrialRun, TrialError> {
         let scratch = Scratch::named(self.clickhouse, self.database());
         let clickhouse = scratch.clickhouse();
-        Schema::from_config(&self.config).apply(clickhouse)?;
+        Schema::from_config(&self.config).without_comments().apply(clickhouse)?;
         // Tokens of their own: those of a load would be the same in each trial.
         let sink = ClickHouseSink::new(clickhouse, &self.config, true)?;
         let before = self.server_cpu();

@@ -380,7 +380,8 @@ fn schema_prints_applies_and_names_what_differs() {
 
     let (code, out, _) = run(&site, ["schema", "-c", "longshore.toml"]);
     assert_eq!(code, 78);
-    assert_says(&out, &[&format!("{} is missing", site.database), "--apply"]);
+    let absent = format!("the database {} with its 12 tables and views is not there yet", site.database);
+    assert_says(&out, &[&absent, "--apply"]);
     let (code, out, err) = run(&site, ["schema", "--apply", "-c", "longshore.toml"]);
     assert_eq!(code, 0, "{err}");
     assert_says(&out, &["events"]);
