@@ -30,7 +30,10 @@ enum InputKind {
     /// A file that was named.
     File(PathBuf),
     /// A file that a wildcard found: it is read if it is still this one, by a path without links.
-    Found { path: PathBuf, file: FileNumber },
+    Found {
+        path: PathBuf,
+        file: FileNumber,
+    },
     Stdin,
 }
 

@@ -149,4 +149,3 @@ impl PathPattern {
 fn is_wild(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
-

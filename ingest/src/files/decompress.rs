@@ -160,9 +160,8 @@ impl Decompressors {
             let times = self.closed.get(&open.id).copied().unwrap_or(0).min(32);
             open.produced >= FOLLOW_DECOMPRESSED_SHARE_BYTES << times
         };
-        let may_go = |open: &&Decompressing| {
-            open.is_drained || self.clock - open.used > IDLE_WISHES || had_its_share(open)
-        };
+        let may_go =
+            |open: &&Decompressing| open.is_drained || self.clock - open.used > IDLE_WISHES || had_its_share(open);
         let oldest = self.open.iter().filter(may_go).min_by_key(|open| open.used)?;
         self.open.iter().position(|open| std::ptr::eq(open, oldest))
     }

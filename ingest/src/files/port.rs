@@ -9,9 +9,7 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 
 use super::decompress::{Decompressors, Pace, Wish};
-use crate::follow::{
-    Change, FollowOptions, Follower, Identity, KnownSource, OpenError, Position, Refused, SourceId,
-};
+use crate::follow::{Change, FollowOptions, Follower, Identity, KnownSource, OpenError, Position, Refused, SourceId};
 use crate::input::Compression;
 use crate::patterns::PatternError;
 
@@ -100,7 +98,11 @@ impl SystemFiles {
         options: &FollowOptions,
         known: impl IntoIterator<Item = KnownSource>,
     ) -> Result<SystemFiles, PatternError> {
-        Ok(SystemFiles { follower: Follower::new(options, known)?, last: None, decompressors: Decompressors::default() })
+        Ok(SystemFiles {
+            follower: Follower::new(options, known)?,
+            last: None,
+            decompressors: Decompressors::default(),
+        })
     }
 
     fn read_plain(&mut self, id: SourceId, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, ReadError> {

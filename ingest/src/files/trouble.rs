@@ -10,7 +10,7 @@ use longshore_core::limits::FOLLOW_EMPTY_MS;
 use super::lane::Lane;
 use super::port::{Files, name_of};
 use crate::feed::{Loss, Trouble, TroubleKind};
-use crate::follow::{Refused, RefusalKind, SourceId};
+use crate::follow::{RefusalKind, Refused, SourceId};
 
 /// What was seen of that.
 #[derive(Debug, Default)]

@@ -65,7 +65,10 @@ impl Beginning {
         self.content.clear();
         let stored = Arc::new(Stored::default());
         stored.allow(FOLLOW_SILENT_BYTES_MAX);
-        match decompressor(file, self.compression, &stored)?.take(FOLLOW_HEAD_BYTES as u64 + 1).read_to_end(&mut self.content) {
+        match decompressor(file, self.compression, &stored)?
+            .take(FOLLOW_HEAD_BYTES as u64 + 1)
+            .read_to_end(&mut self.content)
+        {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.torn = true,
             Err(error) if error.raw_os_error().is_some() => return Err(error),

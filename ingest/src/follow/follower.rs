@@ -352,8 +352,8 @@ impl Follower {
                     written.insert(path);
                 }
                 Hint::Named(path) => {
-                    let concerns =
-                        self.paths.contains_key(&path) || self.patterns.list.iter().any(|pattern| pattern.concerns(&path));
+                    let concerns = self.paths.contains_key(&path)
+                        || self.patterns.list.iter().any(|pattern| pattern.concerns(&path));
                     self.schedule.wanted |= concerns;
                 }
                 Hint::Anything => self.schedule.wanted = true,

@@ -54,7 +54,8 @@ impl Resolved {
 /// Finds the inputs. An error if none were named; one that is not there does not keep the others from being loaded.
 pub(crate) fn resolve(named: &[PathBuf], config: &Config) -> anyhow::Result<Resolved> {
     if !named.is_empty() {
-        let links_into: Vec<PathBuf> = config.sources.iter().flat_map(|source| source.follow_links_into.clone()).collect();
+        let links_into: Vec<PathBuf> =
+            config.sources.iter().flat_map(|source| source.follow_links_into.clone()).collect();
         return resolve_named(named, &links_into);
     }
     if config.sources.iter().all(|source| source.paths().is_empty()) {
@@ -185,7 +186,11 @@ mod tests {
         std::os::unix::fs::symlink("a.log", folder.path().join("c.log")).expect("linked");
         let resolved = resolve_named(&[folder.path().join("*.log")], &[]).expect("resolved");
         let wanted = ["b.log", "c.log"].map(|name| {
-            format!("{} is the same file as {}", folder.path().join(name).display(), folder.path().join("a.log").display())
+            format!(
+                "{} is the same file as {}",
+                folder.path().join(name).display(),
+                folder.path().join("a.log").display()
+            )
         });
         assert_eq!((resolved.inputs.len(), resolved.repeated), (1, wanted.to_vec()));
     }

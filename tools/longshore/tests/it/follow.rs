@@ -99,7 +99,8 @@ fn a_link_to_somebody_elses_file_is_not_read_but_seen() {
 fn the_layout_of_kubernetes_is_followed_where_it_is_declared() {
     let site = Site::new("follow_kubernetes");
     let file = |id: &str| site.path(&format!("docker/containers/{id}/{id}-json.log"));
-    let (pod, name) = (site.path("pods/shop_api_uid/api"), |id: &str| site.path(&format!("containers/api_shop_api-{id}.log")));
+    let (pod, name) =
+        (site.path("pods/shop_api_uid/api"), |id: &str| site.path(&format!("containers/api_shop_api-{id}.log")));
     let start = |id: &str, number: u64, text: &str| {
         write(&file(id), text);
         link(&file(id), &pod.join(format!("{number}.log")));
@@ -238,7 +239,8 @@ fn a_pattern_without_files_and_a_file_that_may_not_be_read_are_errors_of_a_load(
         command.uid(NOBODY).gid(NOBODY);
         fs::set_permissions(site.folder.path(), Permissions::from_mode(0o777)).unwrap();
     }
-    let output = command.args(["load", "--quiet", "--json", "--reload", "-c"]).arg(&config).arg(site.path("logs/*.log"));
+    let output =
+        command.args(["load", "--quiet", "--json", "--reload", "-c"]).arg(&config).arg(site.path("logs/*.log"));
     let (code, loaded, said) = errors(&output.output().unwrap());
     assert_eq!((code, loaded), (Some(66), Some(49)));
     assert!(said.contains("b.log") && said.contains("Permission denied"), "{said}");
