@@ -108,6 +108,8 @@ pub(super) struct Measuring {
 impl Measuring {
     pub(super) fn new(file: File, stat: &Stat, compression: Compression) -> io::Result<Self> {
         let stored = Arc::new(Stored::default());
+        // A decompressor reads a header when it is made.
+        stored.allow(FOLLOW_SILENT_BYTES_MAX);
         let content = Some(decompressor(file, compression, &stored)?);
         Ok(Measuring { inode: stat.inode, signature: stat.signature, content, stored, bytes: 0, torn: false })
     }
