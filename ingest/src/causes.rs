@@ -96,7 +96,7 @@ impl Example {
 mod tests {
     use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
     use longshore_core::decode::DecodedSlice;
-    use longshore_core::slice::SliceId;
+    use longshore_core::slice::{CutAt, SliceId};
 
     use super::*;
     use crate::sink::SliceMeta;
@@ -114,7 +114,15 @@ mod tests {
         let numbers: ArrayRef = Arc::new(UInt64Array::from(Vec::<u64>::new()));
         let batch = RecordBatch::try_from_iter([("n", numbers)]).expect("a batch");
         let records = dead.len() as u64;
-        let decoded = DecodedSlice { batch, dead, records, filtered: 0, duplicates: 0, rows_by_product: Vec::new() };
+        let decoded = DecodedSlice {
+            batch,
+            dead,
+            records,
+            filtered: 0,
+            duplicates: 0,
+            rows_by_product: Vec::new(),
+            cut: CutAt::Unknown,
+        };
         let meta = SliceMeta { id: SliceId(1), source: Arc::from(source), source_id: 1, start: 0, end: 0, hash: 0 };
         LoadedSlice::new(meta, decoded)
     }

@@ -112,11 +112,6 @@ impl Metrics {
         self.names.of_source(found)
     }
 
-    /// What is well and ought to be seen, a line each.
-    pub(crate) fn warnings(&self) -> Vec<String> {
-        health::warnings(&self.board)
-    }
-
     /// A reload was applied or refused.
     pub(crate) fn reloaded(&self, applied: bool) {
         let outcome = if applied { "applied" } else { "refused" };

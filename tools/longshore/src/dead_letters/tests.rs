@@ -1,7 +1,7 @@
 use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_core::decode::DecodedSlice;
-use longshore_core::slice::SliceId;
+use longshore_core::slice::{CutAt, SliceId};
 use longshore_ingest::sink::SliceMeta;
 
 use super::*;
@@ -22,7 +22,15 @@ fn slice(rows: u64, dead: u64) -> LoadedSlice {
     let numbers: ArrayRef = Arc::new(UInt64Array::from_iter_values(0..rows));
     let batch = RecordBatch::try_from_iter([("n", numbers)]).expect("a batch");
     let (dead, records): (Vec<_>, _) = ((0..dead).map(letter).collect(), rows + dead);
-    let decoded = DecodedSlice { batch, dead, records, filtered: 0, duplicates: 0, rows_by_product: Vec::new() };
+    let decoded = DecodedSlice {
+        batch,
+        dead,
+        records,
+        filtered: 0,
+        duplicates: 0,
+        rows_by_product: Vec::new(),
+        cut: CutAt::Unknown,
+    };
     let meta = SliceMeta { id: SliceId(1), source: Arc::from("app.log"), source_id: 1, start: 0, end: 0, hash: 0 };
     LoadedSlice::new(meta, decoded)
 }
