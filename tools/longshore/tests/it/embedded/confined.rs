@@ -163,7 +163,7 @@ fn what_clickhouse_needs_is_within_reach() {
     );
     let sorted = "SELECT sum(number), max(n) FROM (SELECT number, rowNumberInAllBlocks() AS n FROM numbers(3000000) \
                   ORDER BY cityHash64(number)) SETTINGS max_bytes_before_external_sort = 1000000, \
-                  max_bytes_ratio_before_external_sort = 0";
+                  max_bytes_ratio_before_external_sort = 0, query_plan_remove_redundant_sorting = 0";
     // The sum of 0 to 2,999,999.
     assert_eq!(ask(sorted), "4499998500000\t2999999");
     let spilled = "SELECT sum(value) > 0 FROM system.events WHERE event LIKE 'ExternalSort%'";
