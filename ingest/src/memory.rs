@@ -6,8 +6,9 @@
 //! some that others wait for, but for slices that wait for other slices to be stored: while somebody waits for
 //! memory ([`Memory::is_short`]), a service gives those back to their feeds.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So many bytes, and who waits for some of them. Clones are the same memory.
 #[derive(Debug, Clone)]
@@ -25,15 +26,21 @@ struct State {
     held: usize,
     /// The most that was held.
     peak: usize,
-    /// Number of the next one to wait, and of the one whose turn it is.
+    /// Number of the next one to wait.
     next: u64,
-    turn: u64,
+    /// Who waits, first come, first served.
+    waiting: VecDeque<u64>,
 }
 
 impl State {
     /// Whether that many bytes are there. One alone may have all there is, and more: it could never be served.
     fn has(&self, bytes: usize, total: usize) -> bool {
         self.held == 0 || self.held + bytes <= total
+    }
+
+    /// Whether it is the turn of this one, and that many bytes are there.
+    fn is_served(&self, ticket: u64, bytes: usize, total: usize) -> bool {
+        self.waiting.front() == Some(&ticket) && self.has(bytes, total)
     }
 
     fn take(&mut self, bytes: usize) {
@@ -58,7 +65,7 @@ impl Memory {
     /// Takes so many bytes, if they are there and nobody waits for some.
     pub fn try_take(&self, bytes: usize) -> Option<Permit> {
         let mut state = self.state();
-        if state.turn < state.next || !state.has(bytes, self.0.total) {
+        if !state.waiting.is_empty() || !state.has(bytes, self.0.total) {
             return None;
         }
         state.take(bytes);
@@ -71,48 +78,34 @@ impl Memory {
         let mut state = self.state();
         let ticket = state.next;
         state.next += 1;
+        state.waiting.push_back(ticket);
         loop {
-            if state.turn == ticket && state.has(bytes, self.0.total) {
+            if state.is_served(ticket, bytes, self.0.total) {
+                state.waiting.pop_front();
                 state.take(bytes);
-                return Some(self.served(state, bytes));
+                drop(state);
+                // There may be some for the next one, too.
+                self.0.freed.notify_all();
+                return Some(Permit { of: self.clone(), bytes });
             }
             drop(state);
             let goes_on = meanwhile();
             state = self.state();
             if !goes_on {
-                // Those behind must not wait for a turn that nobody takes.
-                return self.give_up(state, ticket);
+                state.waiting.retain(|waiting| *waiting != ticket);
+                drop(state);
+                self.0.freed.notify_all();
+                return None;
             }
-            if state.turn == ticket && state.has(bytes, self.0.total) {
-                continue;
+            if !state.is_served(ticket, bytes, self.0.total) {
+                state = self.0.freed.wait_timeout(state, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
             }
-            state = self.0.freed.wait_timeout(state, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-
-    fn served(&self, mut state: MutexGuard<'_, State>, bytes: usize) -> Permit {
-        state.turn += 1;
-        drop(state);
-        self.0.freed.notify_all();
-        Permit { of: self.clone(), bytes }
-    }
-
-    /// Waits for the turn, and passes it on.
-    fn give_up(&self, mut state: MutexGuard<'_, State>, ticket: u64) -> Option<Permit> {
-        let since = Instant::now();
-        while state.turn != ticket && since.elapsed() < GIVE_UP_WITHIN {
-            state = self.0.freed.wait_timeout(state, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.turn += 1;
-        drop(state);
-        self.0.freed.notify_all();
-        None
     }
 
     /// Somebody waits for memory.
     pub fn is_short(&self) -> bool {
-        let state = self.state();
-        state.turn < state.next
+        !self.state().waiting.is_empty()
     }
 
     /// The most that was held at once, bytes.
@@ -146,8 +139,6 @@ impl Drop for Permit {
 
 /// How often whoever waits looks around.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Those before it end as well, or are served.
-const GIVE_UP_WITHIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
