@@ -99,12 +99,12 @@ fn one_flipped_bit_is_named_with_its_place_and_what_tells_more() {
 fn a_journal_of_another_version_says_which_engine_is_needed() {
     let place = Place::new(Machine::this());
     place.change(|bytes| {
-        bytes[8] = 2;
+        bytes[8] = 3;
         let checksum = xxh3_64(&bytes[..HEADER_BYTES - 8]);
         bytes[HEADER_BYTES - 8..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
     });
     let said = place.refused();
-    assert_says(&said, &[SEGMENT, "is of journal format 2, this engine has 1", "run the version that wrote it"]);
+    assert_says(&said, &[SEGMENT, "is of journal format 3, this engine has 2", "run the version that wrote it"]);
 }
 
 #[test]
