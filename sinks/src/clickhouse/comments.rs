@@ -87,7 +87,7 @@ impl Schema {
         self.comments.iter().any(|comments| comments.object == object && comments.lacking(found).is_some())
     }
 
-    /// The same without comments, for a database that is dropped soon and that nobody looks into.
+    /// The schema without comments, for a database that is dropped soon and that nobody looks into.
     pub(super) fn without_comments(mut self) -> Schema {
         self.comments.clear();
         self

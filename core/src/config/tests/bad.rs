@@ -238,7 +238,6 @@ fn a_file_that_is_no_config_is_one_problem_without_a_word_of_it() {
         // TOML, of something else.
         "[package]\nname = \"SECRET\"\n",
         "[[key]]\nid = \"k1\"\nsecret = \"SECRET\"\n",
-        "[[product]]\nid = \"SECRET\"\n",
     ] {
         let found = parse_as(text, "app.log", &[]).expect_err("it is no config");
         assert_eq!(found.len(), 1, "{text:.40}: {:#?}", &found[..2]);
