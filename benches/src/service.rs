@@ -95,7 +95,7 @@ pub fn run(job: &Job<'_>, decoder: Decoder) -> anyhow::Result<Totals> {
         workers: job.config.pipeline.workers.unwrap_or_else(default_workers),
         inserts_in_flight: job.config.clickhouse.inserts_in_flight,
         slice_bytes: job.config.pipeline.slice_bytes,
-        memory: Memory::new(Budget::of(&job.config, Command::Run).decoded_bytes),
+        memory: Memory::new(Budget::of(job.config, Command::Run).decoded_bytes),
         retry: RetryPolicy::default(),
         drain: job.config.run.drain,
     };

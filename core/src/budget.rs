@@ -252,7 +252,9 @@ impl fmt::Display for Budget {
 fn mebibytes(bytes: usize) -> String {
     match bytes >> 20 {
         0 => format!("{} KiB", bytes.div_ceil(1 << 10)),
-        whole if whole < 100 && !bytes.is_multiple_of(1 << 20) => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+        whole if whole < 100 && !bytes.is_multiple_of(1 << 20) => {
+            format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+        }
         whole => format!("{whole} MiB"),
     }
 }

@@ -120,7 +120,7 @@ fn a_window_that_takes_too_much_memory_is_refused() {
         match stream.fill(&mut content, 1 << 20, 0) {
             Ok(_) => assert!(is_read && content == b"{}\n{}\n", "2^{window_log}"),
             Err(error) => {
-                assert!(!is_read && error.to_string().contains("zstd -dc --long=31"), "2^{window_log}: {error}")
+                assert!(!is_read && error.to_string().contains("zstd -dc --long=31"), "2^{window_log}: {error}");
             }
         }
     }

@@ -127,7 +127,7 @@ impl Schema {
 
 /// The comments of everything in the schema.
 pub(super) fn of(config: &Config, schema: &Schema) -> Vec<Comments> {
-    let mut all = vec![events(config), dead_letters(), ledger(schema)];
+    let mut all = vec![events(config), dead_letters(), dead_letter_reasons(), ledger(schema)];
     all.extend(schema.configs.as_ref().map(|table| configs(&table.name)));
     all.extend(schema.claims.as_ref().map(|table| claims(&table.name, schema)));
     for spec in &config.rollups {
@@ -246,6 +246,15 @@ fn dead_letters() -> Comments {
         ("record", "The record's bytes as they were in the source, sealed if they were sealed"),
         ("loaded_at", "When it was stored, UTC"),
     ])
+}
+
+/// The view has the same columns but the record.
+fn dead_letter_reasons() -> Comments {
+    let own =
+        "Longshore: the dead letters without their records, for analysts. It reads with the rights of who created it";
+    let Comments { mut columns, .. } = dead_letters();
+    columns.retain(|(name, _)| name != super::reasons::LEFT_OUT);
+    Comments { columns, ..Comments::new(super::reasons::DEAD_LETTER_REASONS, own) }
 }
 
 fn ledger(schema: &Schema) -> Comments {

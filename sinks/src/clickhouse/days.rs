@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_few_days_are_one_insert_whatever_their_order() {
         let batch = batch([3, 1, 2, 1]);
-        assert_eq!(inserts(&batch, Some("ts")), [batch.clone()]);
+        assert_eq!(inserts(&batch, Some("ts")), std::slice::from_ref(&batch));
         assert_eq!(inserts(&batch, None), [batch]);
         assert_eq!(inserts(&super::tests::batch([]), Some("ts")).len(), 1);
     }

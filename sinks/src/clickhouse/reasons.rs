@@ -8,15 +8,13 @@ use super::client::ClickHouse;
 use super::ddl::{DEAD_LETTERS, dead_letters};
 use super::error::ClientError;
 use super::rollup_ddl::View;
-use super::sql::{quote_name, quote_table, quote_text};
+use super::sql::{quote_name, quote_table};
 
 /// Name of the view.
 pub const DEAD_LETTER_REASONS: &str = "dead_letter_reasons";
 
 /// What the view leaves out: the records' bytes.
-const LEFT_OUT: &str = "record";
-
-const COMMENT: &str = "longshore: the dead letters without their records, for analysts";
+pub(super) const LEFT_OUT: &str = "record";
 
 /// The view.
 pub(super) fn reasons(database: &str) -> View {
@@ -31,10 +29,9 @@ pub(super) fn reasons(database: &str) -> View {
 /// CREATE VIEW with the rights of the user who runs it.
 pub(super) fn create(database: &str, view: &View) -> String {
     format!(
-        "CREATE VIEW IF NOT EXISTS {} DEFINER = CURRENT_USER SQL SECURITY DEFINER AS\n{}\nCOMMENT {}",
+        "CREATE VIEW IF NOT EXISTS {} DEFINER = CURRENT_USER SQL SECURITY DEFINER AS\n{}",
         quote_table(database, &view.name),
-        view.select,
-        quote_text(COMMENT)
+        view.select
     )
 }
 

@@ -22,7 +22,7 @@ pub enum Target {
 
 /// A server that serves, or was killed.
 pub(crate) enum Server {
-    Own(Own),
+    Own(Box<Own>),
     Theirs(Connection),
 }
 
@@ -50,7 +50,7 @@ impl Server {
                     tcp_port: Some(running.tcp_port()),
                     ..options.clone()
                 };
-                Ok(Server::Own(Own { options, running: Some(running) }))
+                Ok(Server::Own(Box::new(Own { options, running: Some(running) })))
             }
         }
     }

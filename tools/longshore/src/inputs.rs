@@ -9,6 +9,9 @@ use longshore_core::config::Config;
 use longshore_ingest::input::Input;
 use longshore_ingest::patterns::{Barred, Expansion, Patterns, Wanted};
 
+/// An input under the path by which it was found, or why it cannot be opened.
+type Opened = anyhow::Result<(PathBuf, Input)>;
+
 /// What there is to load, and what there is not.
 #[derive(Default)]
 pub(crate) struct Resolved {
@@ -22,7 +25,7 @@ pub(crate) struct Resolved {
 
 impl Resolved {
     /// A file that has several names is loaded once, by the first of them.
-    fn from_results(results: impl IntoIterator<Item = anyhow::Result<(PathBuf, Input)>>) -> Self {
+    fn from_results(results: impl IntoIterator<Item = Opened>) -> Self {
         let mut resolved = Resolved::default();
         let (mut ids, mut files) = (HashMap::<u64, PathBuf>::new(), HashMap::new());
         for result in results {
@@ -104,7 +107,7 @@ fn resolve_named(named: &[PathBuf], links_into: &[PathBuf]) -> anyhow::Result<Re
 }
 
 /// The files of each pattern; a path without wildcards stands for itself, so that its absence is an error of its own.
-fn expand(wanted: Vec<Wanted>) -> anyhow::Result<Vec<Vec<anyhow::Result<(PathBuf, Input)>>>> {
+fn expand(wanted: Vec<Wanted>) -> anyhow::Result<Vec<Vec<Opened>>> {
     let mut expansion = Patterns::new(&wanted)?.expand();
     let mut all: Vec<Vec<_>> = wanted.iter().map(|_| Vec::new()).collect();
     for refused in std::mem::take(&mut expansion.refused) {
@@ -123,7 +126,7 @@ fn expand(wanted: Vec<Wanted>) -> anyhow::Result<Vec<Vec<anyhow::Result<(PathBuf
 }
 
 /// The input that a pattern leads to; nothing if that is no file.
-fn input(expansion: &Expansion, found: &longshore_ingest::patterns::Match) -> Option<anyhow::Result<(PathBuf, Input)>> {
+fn input(expansion: &Expansion, found: &longshore_ingest::patterns::Match) -> Option<Opened> {
     let path = found.path.clone();
     if found.real.is_none() {
         return Some(Input::file(&path).map(|input| (path, input)).map_err(Into::into));

@@ -73,7 +73,7 @@ fn unknown_keys() {
         (
             24,
             "time = \"ts\"\nengine = \"MergeTree\"",
-            &["25:1: table.engine: unknown key; the keys here are: name, time, order_by"],
+            &["25:1: table.engine: unknown key; the keys here are: name, time, order_by, future_max, past_max"],
         ),
         (
             2,

@@ -211,7 +211,7 @@ fn a_journal_of_the_version_before_is_read_and_goes_on_as_one_of_this() {
     let cut = JournaledSlice { cut_ms: Some(-5), ..slice(0, 20, 30) };
     journal.cut(&[cut]).unwrap();
     let files = journal.disk.files();
-    let newest = files.iter().filter(|(name, _)| name.starts_with("segment")).next_back().unwrap();
+    let newest = files.iter().rfind(|(name, _)| name.starts_with("segment")).unwrap();
     assert_eq!(newest.1[8], 2);
     drop(journal);
     let (_, again) = open_files(&files).unwrap();

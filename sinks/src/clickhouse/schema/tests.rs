@@ -126,8 +126,7 @@ fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
 CREATE VIEW IF NOT EXISTS `shop`.`dead_letter_reasons` DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT r.`slice` AS `slice`, r.`row` AS `row`, r.`source` AS `source`, r.`offset` AS `offset`, r.`length` AS `length`, \
 r.`reason` AS `reason`, r.`column` AS `column`, r.`detail` AS `detail`, r.`loaded_at` AS `loaded_at`
-FROM `shop`.`dead_letters` AS r
-COMMENT 'longshore: the dead letters without their records, for analysts'",
+FROM `shop`.`dead_letters` AS r",
         ]
     );
 }

@@ -236,12 +236,12 @@ fn totals_by_the_documentation_count_nobody_twice() {
     site.load(&site.config(CONFIG), &[log]);
     let page = include_str!("../../../../docs/tables.md");
     let embedded = &site.server.embedded;
-    // What the analyst gets for the documentation's query under this title.
+    // The answer to the documentation's query under this title. The analyst would get it from the server's next start on.
     let answer = |title: &str| {
         let start = page.find(&format!("-- {title}\n")).unwrap_or_else(|| panic!("there is no `{title}`"));
         let query = page[start..].split(';').next().unwrap();
         let target = format!("/?database={}", site.database);
-        let answer = http::request(embedded.http_port(), http::analyst(embedded), &target, query);
+        let answer = http::request(embedded.http_port(), http::engine(embedded), &target, query);
         answer.unwrap_or_else(|error| panic!("{query}: {error}")).replace('\t', " ")
     };
     // By hand. Two visitors came to the shop each day, and adding up its channels would make four of the first two.

@@ -187,7 +187,7 @@ fn a_loss_is_counted_and_shown() {
     seen.await_metric("losses_total", 1);
     let (status, text) = seen.health();
     assert!(status == 200 && text.starts_with("ok\nwarning: lost: "), "{status} {text}");
-    assert!(text.contains("at least 229714 bytes") && text.contains("app.log"), "{text}");
+    assert!(text.contains("at least 229,714 bytes") && text.contains("app.log"), "{text}");
     write(&log, &records(100, 200));
     wait_for(&site, 200);
     assert_eq!(seen.service.stop(), 0);

@@ -119,7 +119,8 @@ fn slice(id: u64) -> LoadedSlice {
 fn die(shop: &Shop, slice: &LoadedSlice, inserts: usize) {
     let dying = Dying::after(&shop.database.clickhouse, inserts);
     let outcome = ClickHouseSink::unchecked(dying, &shop.config).write(slice);
-    assert_eq!(outcome.is_ok(), inserts >= INSERTS, "{outcome:?}");
+    let all = INSERTS - usize::from(slice.decoded.dead.is_empty());
+    assert_eq!(outcome.is_ok(), inserts >= all, "{outcome:?}");
 }
 
 /// Has every table forget its tokens.
@@ -222,7 +223,8 @@ fn a_rollup_that_has_some_days_gets_the_others() {
 /// as a `DateTime` and have fractions of seconds.
 #[test]
 fn rows_of_the_last_second_of_a_day_are_seen() {
-    for inserts in 1..INSERTS {
+    // It has no dead letters.
+    for inserts in 1..INSERTS - 1 {
         let shop = Shop::new(&format!("last_second_{inserts}"));
         shop.write(9, &[view("23:59:59.500", "web", "eve")]);
         let last = loaded_slice(1, batch(1, &[view("23:59:59.999", "web", "ann")]), Vec::new());

@@ -8,11 +8,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use longshore_sinks::embedded::{AnalystFiles, EmbeddedServer};
+use longshore_sinks::embedded::{AnalystFiles, EmbeddedOptions, EmbeddedServer};
 use tempfile::TempDir;
 
+use crate::support::embedded_options;
 use crate::support::http::{Login, analyst, engine, request, send, sql};
-use crate::support::start_embedded;
 
 /// A server among things that are not its users'.
 struct Site {
@@ -33,7 +33,9 @@ const KEY: &str = "planted-key-8a20";
 impl Site {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let server = start_embedded(&root.path().join("data"));
+        let options =
+            EmbeddedOptions { databases: vec!["app".to_owned()], ..embedded_options(&root.path().join("data")) };
+        let server = EmbeddedServer::start(options).unwrap();
         let _analyst = server.analyst_files().unwrap();
         let write = |name: &str, text: &str| {
             let path = root.path().join(name);
