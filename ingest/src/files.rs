@@ -23,21 +23,23 @@ use longshore_core::words::plural;
 use crate::clock::WallClock;
 use crate::cut::{CutOptions, CutSlice};
 use crate::feed::{Feed, FeedError, Lease, Loss, PlannedSlice, Room, SourceStatus, Ticket, Trouble};
-use crate::follow::{Change, Identity, KnownSource, Position, SourceId};
-use crate::input::Compression;
+use crate::follow::{Change, SourceId};
 use crate::journal::{ConfigHash, Disk, Journal, JournaledSlice, Recovered, Refusal, WriteError};
 
 mod cutting;
 mod decompress;
+mod journaled;
 mod lane;
 mod port;
 mod trouble;
 mod whereabouts;
 
+pub use journaled::known_sources;
 pub use port::{Files, ReadEnd, ReadError, SystemFiles};
 pub use whereabouts::{SourceFile, Whereabouts, find};
 
 use cutting::{Cutting, Outcome};
+use journaled::{journal_identity, known_source};
 use lane::{Back, Held, Lane};
 use trouble::Watched;
 
@@ -98,32 +100,6 @@ struct Candidate {
     stored: Option<u64>,
     /// When its oldest record was there.
     since: Duration,
-}
-
-/// The sources that a journal knows, as a follower takes them.
-pub fn known_sources(recovered: &Recovered) -> Result<Vec<KnownSource>, FeedError> {
-    recovered.sources.iter().map(|source| Ok(known_source(source)?.0)).collect()
-}
-
-/// A source with how much of its file was read when it was journaled.
-fn known_source(source: &crate::journal::KnownSource) -> Result<(KnownSource, u64), FeedError> {
-    let damaged = |why: String| FeedError::Refuse { detail: format!("the journal's source {}: {why}", source.name) };
-    let (identity, stored) =
-        source.identity.split_last_chunk::<8>().ok_or_else(|| damaged("its identity is too short".to_owned()))?;
-    let identity = Identity::decode(identity).map_err(|error| damaged(error.to_string()))?;
-    let stored = u64::from_le_bytes(*stored);
-    let position = match identity.compression {
-        Compression::Plain => Position::plain(source.cut_end),
-        _ => Position { content: source.cut_end, stored },
-    };
-    Ok((KnownSource { identity, position }, stored))
-}
-
-/// A source's identity in the journal: what the follower knows it by, and how much of a compressed file was read.
-fn journal_identity(identity: &Identity, stored: u64) -> Vec<u8> {
-    let mut bytes = identity.encode();
-    bytes.extend(stored.to_le_bytes());
-    bytes
 }
 
 impl<D: Disk, F: Files> FileFeed<D, F> {

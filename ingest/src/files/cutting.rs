@@ -127,8 +127,9 @@ impl<F: Files> Cutting<'_, F> {
             let tail = self.rest(Some(end), rest)?;
             return self.slice_again(journaled, Vec::new(), Some(tail));
         }
-        // It may have been planned under other bounds.
-        let window = self.options.window_bytes().max(SLICE_BYTES_CEILING) as u64;
+        // It may have been planned under other bounds. What is longer than any is one long record.
+        let ceiling = if length <= SLICE_BYTES_CEILING as u64 { SLICE_BYTES_CEILING } else { 0 };
+        let window = self.options.window_bytes().max(ceiling) as u64;
         let wanted = length.min(window) as usize;
         self.read(start, wanted, &mut bytes)?;
         if bytes.len() < wanted {

@@ -10,7 +10,7 @@ use longshore_core::decode::Decoder;
 
 use super::*;
 use crate::cut::{CutSlice, Of};
-use crate::feed::SourceStatus;
+use crate::feed::{Room, SourceStatus};
 use crate::sink::Sink;
 
 const CONFIG: &str = r#"

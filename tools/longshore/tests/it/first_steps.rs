@@ -54,7 +54,7 @@ fn before_the_first_load_all_is_well_and_the_load_creates_it() {
     assert_eq!(code, 0, "{said}");
     assert_says(&said, &["are as the config has them", "guarantee: exactly-once"]);
     assert!(!said.contains("yet") && !said.contains("comments"), "{said}");
-    assert_eq!(site.ask("SELECT count() FROM system.tables WHERE database = '{db}'"), ["12"]);
+    assert_eq!(site.ask("SELECT count() FROM system.tables WHERE database = '{db}'"), ["13"]);
 }
 
 /// What a load does then: it refuses, since nobody knows who dropped the table and why.

@@ -298,6 +298,7 @@ fn the_dead_letters_reasons_are_made_where_they_are_missing_and_no_load_needs_th
     shop.database.execute(&format!("CREATE VIEW {{db}}.dead_letter_reasons AS SELECT {select}"));
     assert_eq!(differences(&shop.database, &schema), ["dead_letter_reasons: rights"]);
     let done = schema.apply(&shop.database.clickhouse).unwrap();
-    assert!(done.len() == 1 && done[0].starts_with("set the rights of its definer on dead_letter_reasons"), "{done:?}");
+    assert!(done[0].starts_with("set the rights of its definer on dead_letter_reasons"), "{done:?}");
+    assert_eq!(done[1..], ["set the comments of dead_letter_reasons"]);
     assert_eq!(differences(&shop.database, &schema), [""; 0]);
 }
