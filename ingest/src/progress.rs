@@ -159,7 +159,7 @@ mod tests {
     fn the_names_of_products_are_bounded_too() {
         let mut sums = Sums::default();
         let name = |number: u64| Arc::<str>::from(format!("{number:x<width$}", width = 1000).repeat((1 << 20) / 1000));
-        let names = (0..20_u64).map(|number| name(number));
+        let names = (0..20_u64).map(name);
         names.for_each(|name| *sums.of_product(&name) += 1);
         assert_eq!((sums.totals.rows_by_product.len(), sums.totals.rows_of_other_products), (8, 12));
         // One that is short still finds room, and keeps it.
