@@ -87,7 +87,7 @@ SHAPES = [
     Shape("each low-cardinality value another one", TIME + columns(8, 'type = "low_cardinality"') + END, 900_000,
           lambda n: f'{{"ts":{START_MS + n},' + ",".join(f'"c{c}":"{n * 8 + c:x}"' for c in range(8)) + "}",
           check=("SELECT uniqExact(c0), uniqExact(c7) FROM longshore.events", ["900000", "900000"])),
-    Shape("every record wrong", TIME + END, 1_000_000, lambda n: f'{{"ts":"{n:080}"}}', loaded=False),
+    Shape("every record wrong", TIME + END, 1_000_000, lambda n: f'{{"ts":"{"no time" * 11} {n}"}}', loaded=False),
     Shape("long defaults", TIME + columns(20, f'type = "string"\ndefault = "{"d" * 500}"') + END, 100_000,
           lambda n: f'{{"ts":{START_MS + n}}}', check=("SELECT sum(length(c0)) FROM longshore.events", ["50000000"])),
     Shape("one path, 50 columns", TIME + columns(50, 'path = "x"\ntype = "string"') + END, 20_000,

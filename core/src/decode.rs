@@ -270,11 +270,12 @@ impl Decoder {
         self.budget.columns_bytes(slice.bytes.len(), records)
     }
 
-    /// Bytes that a decoded slice takes up until it is stored. Where rows may have to be left out, because their events or they
+    /// Bytes that a decoded slice takes up until it is stored, which was to become `bytes_max` at most: what its buffers have
+    /// room for beyond that was never touched, unless it was a smaller batch's. Where rows may have to be left out, because their events or they
     /// themselves are stored already (the slice is `in_doubt`), there is a copy without them for a while.
-    pub fn stored_bytes_max(&self, decoded: &DecodedSlice, in_doubt: bool) -> usize {
+    pub fn stored_bytes_max(&self, decoded: &DecodedSlice, bytes_max: usize, in_doubt: bool) -> usize {
         let copies = 1 + usize::from(in_doubt || self.config.dedup.is_some());
-        copies * decoded.held_bytes()
+        copies * decoded.held_bytes().min(bytes_max.max(SCRATCH_BYTES_MAX))
     }
 
     /// Decodes one slice. The scratch must be one of this decoder.

@@ -181,7 +181,7 @@ impl Run<'_> {
             let Some(mut permit) = permit else { return };
             let scratch = scratch.get_or_insert_with(|| Scratch::new(self.decoder));
             let outcome = self.decoder.decode(&slice, scratch);
-            permit.resize(self.decoder.stored_bytes_max(&outcome, false));
+            permit.resize(self.decoder.stored_bytes_max(&outcome, bytes, false));
             // The reader may have finished; then the buffer is simply freed.
             let _ = used.try_send(slice.bytes);
             let held = Held { loaded: LoadedSlice::new(meta, outcome), permit };

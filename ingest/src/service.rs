@@ -241,7 +241,7 @@ impl Service<'_> {
                 0
             });
             let outcome = plan.decoder.decode(&what.slice, &mut scratches[at].1);
-            permit.resize(plan.decoder.stored_bytes_max(&outcome, in_doubt));
+            permit.resize(plan.decoder.stored_bytes_max(&outcome, bytes, in_doubt));
             let rejected = match lock(&self.rejected).get(what.meta.id) {
                 Some(rows) => plan.decoder.dead_letters(&what.slice, rows),
                 None => Vec::new(),
