@@ -161,11 +161,11 @@ impl Run<'_> {
         decoded: &Sender<Held>,
         (used, stored): (&Sender<Vec<u8>>, &Receiver<Kept>),
     ) {
-        let mut scratch: Option<Scratch> = None;
+        let mut scratch = Scratch::new(self.decoder);
         for CutSlice { mut slice, meta } in cut {
             slice.cut = CutAt::Unplanned(self.options.clock.now_ms());
             if let Ok(Kept { batch, permit }) = stored.try_recv() {
-                scratch.get_or_insert_with(|| Scratch::new(self.decoder)).recycle(batch);
+                scratch.recycle(batch);
                 drop(permit);
             }
             let bytes = self.decoder.decoded_bytes_max(&slice);
@@ -174,13 +174,11 @@ impl Run<'_> {
                 // What is kept for later is memory that somebody may need now.
                 memory.take(bytes, || {
                     stored.try_iter().for_each(drop);
-                    scratch = None;
                     true
                 })
             });
             let Some(mut permit) = permit else { return };
-            let scratch = scratch.get_or_insert_with(|| Scratch::new(self.decoder));
-            let outcome = self.decoder.decode(&slice, scratch);
+            let outcome = self.decoder.decode(&slice, &mut scratch);
             permit.resize(self.decoder.stored_bytes_max(&outcome, bytes, false));
             // The reader may have finished; then the buffer is simply freed.
             let _ = used.try_send(slice.bytes);

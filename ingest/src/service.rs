@@ -224,12 +224,7 @@ impl Service<'_> {
             };
             let bytes = plan.decoder.decoded_bytes_max(&what.slice);
             let memory = &self.options.memory;
-            let permit = memory.try_take(bytes).or_else(|| {
-                memory.take(bytes, || {
-                    scratches.clear();
-                    !self.aborted()
-                })
-            });
+            let permit = memory.try_take(bytes).or_else(|| memory.take(bytes, || !self.aborted()));
             let Some(mut permit) = permit else {
                 let _ = backs[feed].send(Back::Dropped);
                 continue;
