@@ -14,13 +14,13 @@
 use std::fmt;
 
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step};
-use crate::config::{Config, FilledBy, Format};
+use crate::config::{Config, FilledBy, Format, ProductsSpec};
 use crate::limits::{
     DEAD_LETTER_DETAIL_SHORT_BYTES, DICTIONARY_VALUE_BYTES, DICTIONARY_VALUES_MAX, KAFKA_POLL_ALL_BYTES,
-    KAFKA_PREFETCH_BYTES, KAFKA_SLICES_HELD, KNOWN_USERS_BYTES_MAX, MEMORY_ALLOCATOR_SHARE, MEMORY_FOLLOW_BYTES,
-    MEMORY_INSERT_BYTES, MEMORY_PROGRAM_BYTES, MEMORY_SLICE_SHARE, MEMORY_SLICE_SHARES, SCRATCH_BYTES_MAX,
-    SLICE_BYTES_FLOOR, SLICE_RECORDS_MAX, SLICES_READ_AHEAD, WORK_BYTES_MAX, WORK_TEXT_BYTES, WORKERS_DEFAULT_MAX,
-    ZSTD_WINDOW_LOG_MAX,
+    KAFKA_PREFETCH_BYTES, KAFKA_SLICES_HELD, KNOWN_USERS_BYTES_MAX, MEMORY_ALLOCATOR_SHARE, MEMORY_DICTIONARY_BYTES,
+    MEMORY_FOLLOW_BYTES, MEMORY_INSERT_BYTES, MEMORY_PROGRAM_BYTES, MEMORY_SLICE_SHARE, MEMORY_SLICE_SHARES,
+    SCRATCH_BYTES_MAX, SLICE_BYTES_FLOOR, SLICE_RECORDS_MAX, SLICES_READ_AHEAD, WORK_BYTES_MAX, WORK_TEXT_BYTES,
+    WORKERS_DEFAULT_MAX, ZSTD_WINDOW_LOG_MAX,
 };
 use crate::message::MessageField;
 use crate::rollup::{RollupKind, RollupSpec};
@@ -78,6 +78,9 @@ pub struct Budget {
     /// Why no slice is small enough.
     misfits: Vec<String>,
 }
+
+/// The line of the product dictionary.
+const DICTIONARY: &str = "the product dictionary";
 
 /// A line of the sum.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +154,10 @@ impl Budget {
         add(workers * SCRATCH_BYTES_MAX, format!("columns that {workers} workers keep (pipeline.workers)"));
         add(WORK_BYTES_MAX, "partial aggregates and dead letters on their way".to_owned());
         add(inserts * MEMORY_INSERT_BYTES, format!("{inserts} inserts (clickhouse.inserts_in_flight)"));
+        // Slices of topics get what is left, whatever the dictionary has.
+        if matches!(config.products, ProductsSpec::Column { dictionary: Some(_), .. }) {
+            add(MEMORY_DICTIONARY_BYTES, DICTIONARY.to_owned());
+        }
         if config.rollups.iter().any(|spec| matches!(spec.kind, RollupKind::NewUsers { .. }))
             && config.clickhouse.rollups == FilledBy::Engine
         {
@@ -207,10 +214,12 @@ impl Budget {
 
     /// The same with a product dictionary that takes so many bytes.
     pub fn with_dictionary(mut self, bytes: usize) -> Budget {
-        if bytes > 0 {
-            self.lines.push(Line { bytes, what: "the product dictionary".to_owned() });
-            self.give_the_rest();
+        match self.lines.iter_mut().find(|line| line.what == DICTIONARY) {
+            Some(line) => line.bytes = line.bytes.max(bytes),
+            None if bytes == 0 => {}
+            None => self.lines.push(Line { bytes, what: DICTIONARY.to_owned() }),
         }
+        self.give_the_rest();
         self
     }
 

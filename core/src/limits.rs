@@ -29,6 +29,8 @@ pub const MEMORY_SLICE_SHARE: usize = 16;
 pub const MEMORY_SLICE_SHARES: usize = 3;
 /// What a followed file, thousands of times, and the journal take.
 pub const MEMORY_FOLLOW_BYTES: usize = 12 << 20;
+/// Room for a product dictionary in memory, where the config names one. What a larger one takes is taken from the slices.
+pub const MEMORY_DICTIONARY_BYTES: usize = 8 << 20;
 /// Bytes of an insert on their way: gathered small buffers, a chunk, and the same compressed.
 pub const MEMORY_INSERT_BYTES: usize = 4 << 20;
 /// Bytes of a batch that a worker keeps to fill them again, with the tables of its dictionaries; of a larger batch nothing.

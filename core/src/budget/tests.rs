@@ -151,3 +151,20 @@ fn slices_of_topics_are_as_large_as_there_is_room() {
         before = budget.topic_slice_bytes;
     }
 }
+
+/// Slices of topics take whatever room there is, so that a dictionary needs some of its own.
+#[test]
+fn topics_leave_room_for_a_dictionary_of_usual_size() {
+    let text = "version = 1\n[[source]]\n[source.kafka]\nbrokers = [\"a:9092\"]\ntopics = [\"t\"]\ngroup = \"g\"\n\
+                [[column]]\nname = \"ts\"\ntype = \"timestamp\"\nrequired = true\n\
+                [[column]]\nname = \"p\"\ntype = \"string\"\n[products]\ncolumn = \"p\"\ndictionary = \"p.csv\"\n\
+                [table]\ntime = \"ts\"\n[[rollup]]\nkind = \"new_users\"\nuser = \"p\"\n";
+    let config = config::parse(text, FilePath::new("test.toml"), &Env::new()).expect("a valid config");
+    let budget = Budget::of(&config, Command::Run);
+    for bytes in [0, 2 << 10, 4 << 20] {
+        let budget = budget.clone().with_dictionary(bytes);
+        budget.check().unwrap_or_else(|error| panic!("{bytes}: {error}"));
+        assert!(budget.fixed_bytes() + budget.decoded_bytes <= MEMORY_BYTES, "{budget}");
+    }
+    assert!(budget.with_dictionary(64 << 20).check().is_err());
+}
