@@ -24,9 +24,9 @@ pub const MEMORY_PROGRAM_BYTES: usize = 24 << 20;
 /// Share of all memory that the allocator holds and nobody uses.
 pub const MEMORY_ALLOCATOR_SHARE: usize = 16;
 /// Share of all memory that the columns of one slice may take, whatever it holds.
-pub const MEMORY_SLICE_SHARE: usize = 16;
-/// Sixteenths of it.
-pub const MEMORY_SLICE_SHARES: usize = 3;
+pub const MEMORY_SLICE_SHARE: usize = 32;
+/// As many of these shares.
+pub const MEMORY_SLICE_SHARES: usize = 5;
 /// What a followed file, thousands of times, and the journal take.
 pub const MEMORY_FOLLOW_BYTES: usize = 12 << 20;
 /// Room for a product dictionary in memory, where the config names one. What a larger one takes is taken from the slices.

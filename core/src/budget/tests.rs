@@ -28,12 +28,12 @@ fn slices_of_usual_configs_end_where_the_limits_say() {
         1 => "type = \"string\"".to_owned(),
         _ => "type = \"u64\"".to_owned(),
     };
-    let budget = of(&columns(24, usual), "");
+    let budget = of(&columns(17, usual), "");
     assert_eq!((budget.slice_bytes, budget.records_max), (SLICE_BYTES, SLICE_RECORDS_MAX));
-    // Sixty columns bound the records, to what makes 28 MiB of records of 200 bytes.
+    // Sixty columns bound the records, to what makes 28 MiB of records of 260 bytes.
     let budget = of(&columns(60, usual), "");
     assert_eq!(budget.slice_bytes, SLICE_BYTES);
-    assert!(budget.records_max > SLICE_BYTES / 200, "{}", budget.records_max);
+    assert!(budget.records_max > SLICE_BYTES / 260, "{}", budget.records_max);
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn whatever_comes_the_columns_of_a_slice_have_room() {
         assert!(budget.records_max > 0 && budget.slice_bytes >= 1 << 20, "{budget:?}");
     }
     let sparse = of(&columns(990, |_| "type = \"u64\"".to_owned()), "");
-    // 96 MiB, less 28 of bytes, by 56 + 8 + 12 + 990 * 8 bytes.
-    assert_eq!((sparse.slice_bytes, sparse.records_max), (SLICE_BYTES, (68 << 20) / 7_996));
+    // 80 MiB, less 28 of bytes, by 56 + 8 + 12 + 990 * 8 bytes.
+    assert_eq!((sparse.slice_bytes, sparse.records_max), (SLICE_BYTES, (52 << 20) / 7_996));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn what_cannot_fit_is_refused_with_the_sum() {
     let many = refused("", "[pipeline]\nworkers = 256\nslice_bytes = \"64 MiB\"\n");
     for part in [
         "256 workers keep (pipeline.workers)",
-        "258 slices of 64 MiB (pipeline.slice_bytes)",
+        "258 slices of 60.0 MiB (pipeline.slice_bytes)",
         "512 MiB (pipeline.memory_max)",
     ] {
         assert!(many.contains(part), "{part}: {many}");
@@ -167,4 +167,17 @@ fn topics_leave_room_for_a_dictionary_of_usual_size() {
         assert!(budget.fixed_bytes() + budget.decoded_bytes <= MEMORY_BYTES, "{budget}");
     }
     assert!(budget.with_dictionary(64 << 20).check().is_err());
+}
+
+/// What most have: followed files, new users, and a dictionary.
+#[test]
+fn a_service_with_new_users_and_a_dictionary_needs_no_more_than_the_default() {
+    let text = "version = 1\n[[source]]\npaths = [\"a.log\"]\n[[column]]\nname = \"ts\"\ntype = \"timestamp\"\nrequired = true\n\
+                [[column]]\nname = \"p\"\ntype = \"string\"\n[products]\ncolumn = \"p\"\ndictionary = \"p.csv\"\n\
+                [table]\ntime = \"ts\"\n[[rollup]]\nkind = \"new_users\"\nuser = \"p\"\n";
+    let config = config::parse(text, FilePath::new("test.toml"), &Env::new()).expect("a valid config");
+    for command in [Command::Load, Command::Run] {
+        let budget = Budget::of(&config, command).with_dictionary(8 << 20);
+        budget.check().unwrap_or_else(|error| panic!("{error}"));
+    }
 }
