@@ -30,7 +30,7 @@ explore: clickhouse build ## Open what the demo loaded: ClickHouse with its web 
 
 test: clickhouse ## Run every test; those on public data where LONGSHORE_REAL_DATA points to them
 	$(CARGO) test --workspace --locked
-	$(if $(LONGSHORE_REAL_DATA),$(CARGO) test --locked -p longshore-core -p longshore real_data -- --ignored)
+	$(if $(LONGSHORE_REAL_DATA),$(CARGO) test --workspace --locked --lib --bins --tests real_data -- --ignored)
 	cd tools/verify && $(PYTHON) -m unittest --quiet
 	cd benches/driver && $(PYTHON) -m unittest --quiet
 	$(CARGO) build --locked -p longshore -p loggen -p longshore-benches -p longshore-brokers

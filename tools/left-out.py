@@ -9,7 +9,8 @@ CARGO = os.environ.get("CARGO", "cargo")
 
 def left_out():
     """The names of the tests, as the test programs list them."""
-    command = [CARGO, "test", "--quiet", "--locked", "-p", "longshore-core", "-p", "longshore", "real_data"]
+    # All packages, as the tests before: with other ones dependencies would be built with other features, once more.
+    command = [CARGO, "test", "--workspace", "--quiet", "--locked", "--lib", "--bins", "--tests", "real_data"]
     listed = subprocess.run([*command, "--", "--ignored", "--list"], check=True, capture_output=True, text=True).stdout
     return [line.removesuffix(": test") for line in listed.splitlines() if line.endswith(": test")]
 
