@@ -63,7 +63,8 @@ impl Memory {
     }
 
     /// Takes so many bytes, if they are there and nobody waits for some.
-    pub fn try_take(&self, bytes: usize) -> Option<Permit> {
+    #[cfg(test)]
+    pub(crate) fn try_take(&self, bytes: usize) -> Option<Permit> {
         let mut state = self.state();
         if !state.waiting.is_empty() || !state.has(bytes, self.0.total) {
             return None;

@@ -169,13 +169,10 @@ impl Run<'_> {
                 drop(permit);
             }
             let bytes = self.decoder.decoded_bytes_max(&slice);
-            let memory = &self.options.memory;
-            let permit = memory.try_take(bytes).or_else(|| {
+            let permit = self.options.memory.take(bytes, || {
                 // What is kept for later is memory that somebody may need now.
-                memory.take(bytes, || {
-                    stored.try_iter().for_each(drop);
-                    true
-                })
+                stored.try_iter().for_each(drop);
+                true
             });
             let Some(mut permit) = permit else { return };
             let outcome = self.decoder.decode(&slice, &mut scratch);

@@ -223,9 +223,7 @@ impl Service<'_> {
                 continue;
             };
             let bytes = plan.decoder.decoded_bytes_max(&what.slice);
-            let memory = &self.options.memory;
-            let permit = memory.try_take(bytes).or_else(|| memory.take(bytes, || !self.aborted()));
-            let Some(mut permit) = permit else {
+            let Some(mut permit) = self.options.memory.take(bytes, || !self.aborted()) else {
                 let _ = backs[feed].send(Back::Dropped);
                 continue;
             };

@@ -9,6 +9,8 @@
 //! A slice that a load left half stored would be counted in such a target, and once more when the load is run again and
 //! completes it. So everything here that depends on what a rollup holds wants every stored slice to be in the ledger.
 
+use std::time::{Duration, Instant};
+
 use longshore_core::column::layout::SLICE_COLUMN;
 use longshore_core::config::FilledBy;
 use longshore_core::words::plural;
@@ -335,10 +337,18 @@ impl Schema {
             quote_text(&self.events.name),
             database = quote_text(&self.database),
         );
-        match run.ask(&sql, |clickhouse| clickhouse.value(&sql))?.as_str() {
-            "0" => Ok(()),
-            "1" => Err(self.busy(rollup, "an insert is running".to_owned())),
-            running => Err(self.busy(rollup, format!("{running} inserts are running"))),
+        let began = Instant::now();
+        loop {
+            let running = run.ask(&sql, |clickhouse| clickhouse.value(&sql))?;
+            let detail = match running.as_str() {
+                "0" => return Ok(()),
+                "1" => "an insert is running".to_owned(),
+                running => format!("{running} inserts are running"),
+            };
+            if began.elapsed() > LEAVES_WITHIN {
+                return Err(self.busy(rollup, detail));
+            }
+            std::thread::sleep(LOOK_EVERY);
         }
     }
 
@@ -350,6 +360,12 @@ impl Schema {
         quote_table(&self.database, &self.events.name)
     }
 }
+
+/// For so long the server may list an insert that it has answered, such as the one that filled a rollup a moment ago.
+const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often to look whether it has gone.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A run of [`Schema::apply`]: what was done so far.
 struct Run<'a> {

@@ -17,9 +17,10 @@ use super::ddl::DEAD_LETTERS;
 use super::error::ClientError;
 use super::left_out::{ByProduct, without};
 use super::rejected::row_numbers;
-use super::sink::{ClickHouseSink, Kind, Letters, Sending, letter_batch};
+use super::sink::{ClickHouseSink, Kind, Letters, Sending, letter_batch, letter_bytes};
 use super::sql::{quote_table, quote_text};
 use super::store::Store;
+use super::work::work;
 
 /// What an earlier attempt has decided of a slice.
 #[derive(Debug, Default)]
@@ -46,6 +47,7 @@ impl<S: Store> ClickHouseSink<S> {
         }
         if stored.is_empty() {
             let any = Letters::EventTimes.of(slice).next().is_some();
+            let _permit = work(letter_bytes(slice, Letters::EventTimes));
             self.deliver(slice, Sending::of(DEAD_LETTERS, Kind::EventTimes), |sent| {
                 let missing = any && (sent == 0 || look()?.is_empty());
                 Ok(missing.then(|| letter_batch(slice, Letters::EventTimes)))
