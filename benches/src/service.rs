@@ -161,7 +161,7 @@ pub(crate) fn file_feed<D: Disk>(
 ) -> Result<FileFeed<D, SystemFiles>, FeedError> {
     let (journal, recovered) = Journal::open_on(disk, Options::new(Machine::this())).map_err(refuse)?;
     let patterns = patterns.into_iter().map(Into::into).collect();
-    let follow = FollowOptions { patterns, events: true, handles_max: FOLLOW_HANDLES_MAX };
+    let follow = FollowOptions { patterns, events: true, handles_max: FOLLOW_HANDLES_MAX, let_go: Duration::ZERO };
     let files = SystemFiles::follow(&follow, known_sources(&recovered)?).map_err(refuse)?;
     let cut = CutOptions::of(config);
     let options = FileFeedOptions { slice_age: config.run.slice_age, cut_options: Box::new(move |_| Ok(cut)) };

@@ -5,7 +5,9 @@
 //! counted.
 //!
 //! - Lines end with `\n`. One `\r` at the end is not part of a line, whether or not `\n` follows. What is empty then
-//!   is a blank line: no record, but bytes of the slice like any others. The last line needs no ending.
+//!   is a blank line: no record, but bytes of the slice like any others. The last line needs no ending. NUL bytes at the
+//!   beginning of a line are no part of it either: a file that was truncated under a program that keeps its place begins
+//!   with them, and so may what follows a crash of the machine.
 //! - Messages of a topic are told apart by nothing in their bytes, but by a table of their ends ([`Division`]): nobody cuts
 //!   them here.
 //! - Frames begin with a big-endian `u32`, the number of bytes that follow. Zero, or more than
@@ -75,9 +77,10 @@ pub fn cut(framing: Framing, bytes: &[u8], records_max: usize, at_end: bool, rec
 fn cut_lines(bytes: &[u8], records_max: usize, at_end: bool, record_bytes_max: usize) -> Cut {
     let (mut end, mut records) = (0, 0);
     for newline in memchr_iter(b'\n', bytes) {
-        let length = without_return(&bytes[end..newline]).len();
+        let nuls = leading_nuls(&bytes[end..newline]);
+        let length = without_return(&bytes[end + nuls..newline]).len();
         if length > record_bytes_max {
-            return Cut { end, records, next: Next::TooLong { length: None } };
+            return Cut { end: end + nuls, records, next: Next::TooLong { length: None } };
         }
         end = newline + 1;
         records += usize::from(length > 0);
@@ -86,7 +89,12 @@ fn cut_lines(bytes: &[u8], records_max: usize, at_end: bool, record_bytes_max: u
         }
     }
     // A `\r` at the very end may yet turn out to belong to the line's ending, so it does not count here either.
-    let length = without_return(&bytes[end..]).len();
+    let nuls = leading_nuls(&bytes[end..]);
+    let length = without_return(&bytes[end + nuls..]).len();
+    // Those behind which nothing stands may yet be written over, unless they would fill any buffer.
+    if length > 0 || nuls > record_bytes_max {
+        end += nuls;
+    }
     if length > record_bytes_max {
         return Cut { end, records, next: Next::TooLong { length: None } };
     }
@@ -195,9 +203,11 @@ impl<'a> Records<'a> {
             if rest.is_empty() {
                 return None;
             }
+            let nuls = leading_nuls(rest);
+            let (offset, rest) = (offset + nuls, &rest[nuls..]);
             let newline = memchr(b'\n', rest);
             let source_bytes = newline.map_or(rest.len(), |newline| newline + 1);
-            self.at += source_bytes;
+            self.at = offset + source_bytes;
             let bytes = without_return(&rest[..newline.unwrap_or(rest.len())]);
             if !bytes.is_empty() {
                 return Some(Record { offset, bytes, source_bytes });
@@ -236,6 +246,31 @@ impl<'a> Iterator for Records<'a> {
 }
 
 impl std::iter::FusedIterator for Records<'_> {}
+
+/// How many NUL bytes a line begins with, which are no part of it.
+#[inline]
+pub fn leading_nuls(line: &[u8]) -> usize {
+    if line.first() == Some(&0) { run_of_nuls(line) } else { 0 }
+}
+
+#[cold]
+fn run_of_nuls(bytes: &[u8]) -> usize {
+    let blocks = bytes.chunks_exact(64).take_while(|block| block.iter().fold(0, |all, byte| all | byte) == 0);
+    let whole = 64 * blocks.count();
+    whole + bytes[whole..].iter().take_while(|byte| **byte == 0).count()
+}
+
+/// How many NUL bytes stand at the beginnings of lines.
+pub fn nuls_of_lines(bytes: &[u8]) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while let Some(nul) = bytes.get(at..).and_then(|rest| memchr(0, rest)) {
+        let run = leading_nuls(&bytes[at + nul..]);
+        let begins_line = at + nul == 0 || bytes[at + nul - 1] == b'\n';
+        count += if begins_line { run } else { 0 };
+        at += nul + run;
+    }
+    count
+}
 
 /// The line without one `\r` at its end.
 fn without_return(line: &[u8]) -> &[u8] {

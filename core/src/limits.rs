@@ -177,6 +177,11 @@ pub const FOLLOW_HANDLES_MAX: usize = 256;
 pub const FOLLOW_WATCHES_MAX: usize = 4_096;
 /// First bytes of a followed file by which it is known again.
 pub const FOLLOW_HEAD_BYTES: usize = 1_024;
+/// Last bytes before the position of a followed file by which it is seen that it was not rewritten.
+pub const FOLLOW_TAIL_BYTES: usize = 4_096;
+/// Milliseconds without growth after which the writer of a file that no pattern leads to any more has let go of it. Programs
+/// that rotate logs wait for less until they tell it to open another file.
+pub const FOLLOW_LET_GO_MS: u64 = 60_000;
 /// Shortest head by which a file can be taken for a copy of another.
 pub const FOLLOW_HEAD_BYTES_MIN: usize = 8;
 /// Followed files with the same beginning that a new one is compared with.
@@ -197,10 +202,10 @@ pub const FOLLOW_LONG_BYTES: u64 = 32 << 20;
 pub const FOLLOW_SILENT_BYTES_MAX: u64 = 8 << 20;
 /// Milliseconds for which a pattern may be without a file before that is said.
 pub const FOLLOW_EMPTY_MS: u64 = 60_000;
-/// Milliseconds for which a loss is shown.
-pub const LOSS_SHOWN_MS: u64 = 24 * 60 * 60 * 1_000;
-/// Losses that are shown; of older ones the sums are left.
-pub const LOSSES_SHOWN_MAX: usize = 32;
+/// Milliseconds for which a loss, or what else happened to a source, is shown.
+pub const NOTICE_SHOWN_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Such notices that are shown; of older ones the sums are left.
+pub const NOTICES_SHOWN_MAX: usize = 32;
 /// Milliseconds between scans of followed folders where events tell of changes.
 pub const FOLLOW_SCAN_MS: u64 = 10_000;
 /// Milliseconds between scans where only they do.

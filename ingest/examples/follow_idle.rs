@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use longshore_core::limits::{FOLLOW_FILES_MAX, FOLLOW_HANDLES_MAX};
+use longshore_core::limits::{FOLLOW_FILES_MAX, FOLLOW_HANDLES_MAX, FOLLOW_LET_GO_MS};
 use longshore_ingest::follow::{Change, FollowOptions, Follower};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -20,7 +20,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{files} files of some 1,400 bytes, {seconds} s each; resident before: {} KiB", resident_kib()?);
     for events in [true, false] {
         let patterns = vec![folder.path().join("*.log").into()];
-        let options = FollowOptions { patterns, events, handles_max: FOLLOW_HANDLES_MAX };
+        let options = FollowOptions {
+            patterns,
+            events,
+            handles_max: FOLLOW_HANDLES_MAX,
+            let_go: Duration::from_millis(FOLLOW_LET_GO_MS),
+        };
         let mut follower = Follower::new(&options, [])?;
         let begin = cpu_seconds();
         let found =

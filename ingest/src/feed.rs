@@ -124,15 +124,30 @@ pub enum TroubleKind {
     NoFiles,
 }
 
-/// Bytes that were there and can never be stored.
+/// Something that happened to a source once, and that the operator ought to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loss {
+pub struct Notice {
     /// The source's name.
     pub name: Arc<str>,
-    /// At least so many.
+    /// What kind of thing.
+    pub kind: NoticeKind,
+    /// At least so many bytes.
     pub bytes: u64,
     /// What happened.
     pub why: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoticeKind {
+    /// Bytes that were there can never be stored.
+    Lost,
+    /// A file went between two runs: what was written to it after the last look is not known.
+    Unseen,
+    /// NUL bytes before a record were passed over.
+    Nuls,
+    /// Files are equal byte by byte and count as one.
+    Equal,
 }
 
 /// A source of planned slices. See the [module](self).
@@ -181,8 +196,8 @@ pub trait Feed {
         Vec::new()
     }
 
-    /// What was lost since the last call.
-    fn take_losses(&mut self) -> Vec<Loss> {
+    /// What happened since the last call.
+    fn take_notices(&mut self) -> Vec<Notice> {
         Vec::new()
     }
 

@@ -13,19 +13,18 @@
 //! be stored makes neither the journal grow nor tokens be forgotten.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 use std::time::Duration;
 
 use longshore_core::limits::{LANE_SLICES_MAX, PLANNED_SLICES_MAX};
 use longshore_core::slice::{CutAt, SliceId};
-use longshore_core::words::plural;
 
 use crate::clock::WallClock;
 use crate::cut::{CutOptions, CutSlice};
-use crate::feed::{Feed, FeedError, Lease, Loss, PlannedSlice, Room, SourceStatus, Ticket, Trouble};
-use crate::follow::{Change, SourceId};
+use crate::feed::{Feed, FeedError, Lease, Notice, PlannedSlice, Room, SourceStatus, Ticket, Trouble};
+use crate::follow::SourceId;
 use crate::journal::{ConfigHash, Disk, Journal, JournaledSlice, Recovered, Refusal, WriteError};
 
+mod changes;
 mod cutting;
 mod decompress;
 mod journaled;
@@ -35,7 +34,7 @@ mod trouble;
 mod whereabouts;
 
 pub use journaled::known_sources;
-pub use port::{Files, ReadEnd, ReadError, SystemFiles};
+pub use port::{Files, Nuls, ReadEnd, ReadError, SystemFiles};
 pub use whereabouts::{SourceFile, Whereabouts, find};
 
 use cutting::{Cutting, Outcome};
@@ -81,6 +80,8 @@ pub struct FileFeed<D: Disk, F: Files> {
     buffers: Vec<Vec<u8>>,
     draining: bool,
     watched: Watched,
+    /// Names of sources that went between two runs, until that is said.
+    unseen: Vec<String>,
 }
 
 /// A slice that was given away and is not done.
@@ -146,6 +147,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             buffers: Vec::new(),
             draining: false,
             watched: Watched::default(),
+            unseen: Vec::new(),
         })
     }
 
@@ -160,73 +162,6 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
         &self.journal
     }
 
-    /// Takes in what the follower tells.
-    fn take_in(&mut self, change: Change, now: Duration) -> Result<(), FeedError> {
-        match change {
-            Change::Found { id, path, compression, size, position } => {
-                let name = port::name_of(&path);
-                let lane = self.lanes.entry(id).or_insert_with(|| Lane::found(id, name, compression));
-                lane.is_at(compression, size, position);
-                self.wake(id, now);
-            }
-            Change::Rotated { id, path, compression, size, position }
-            | Change::Back { id, path, compression, size, position } => {
-                let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
-                tracing::info!("{} goes on as {}", lane.name, path.display());
-                lane.is_at(compression, size, position);
-                self.wake(id, now);
-            }
-            Change::Grew { id, size } => {
-                if let Some(lane) = self.lanes.get_mut(&id) {
-                    lane.grew(size);
-                    self.wake(id, now);
-                }
-            }
-            Change::Vanished { id, path, lost_bytes_min } => {
-                if lost_bytes_min > 0 {
-                    let name = self.called(id, &path);
-                    let lost = plural(lost_bytes_min, "byte");
-                    let why = format!(
-                        "{name} is gone, and at least {lost} of it not read: lost unless it, or a copy of it, is put back \
-                         where it is followed"
-                    );
-                    tracing::error!("{why}");
-                    self.watched.lost(&name, lost_bytes_min, &why);
-                }
-                if let Some(lane) = self.lanes.get_mut(&id) {
-                    lane.vanished();
-                    self.wake(id, now);
-                }
-            }
-            Change::Truncated { id, path, lost_bytes_min } => {
-                let how = "was truncated, and no copy of what it had is followed";
-                self.ended(id, &path, how, lost_bytes_min);
-            }
-            Change::Rewritten { id, path, lost_bytes_min } => {
-                let how = "has other content than it had: nothing more is read of it until it is truncated or replaced";
-                self.ended(id, &path, how, lost_bytes_min);
-            }
-            Change::Forgotten { id } => self.forget(id)?,
-            Change::Held { path, .. } => {
-                tracing::info!("{} begins as another file does: it is read once it differs", path.display());
-            }
-            Change::OtherName { path, name } => {
-                tracing::info!("{} is the same file as {}: it is read once, as that", path.display(), name.display());
-            }
-            Change::Refused { path, why } => tracing::warn!("{} is not followed: {why}", path.display()),
-            Change::ScanOnly { why } => tracing::warn!("files are found by scans alone, a second late: {why}"),
-        }
-        Ok(())
-    }
-
-    /// A source by its path, or by the name of an earlier run if this one has not seen it yet.
-    fn called(&self, id: SourceId, path: &Path) -> String {
-        match self.lanes.get(&id) {
-            Some(lane) if path.as_os_str().is_empty() => lane.name.to_string(),
-            _ => path.display().to_string(),
-        }
-    }
-
     /// A lane has something to do, perhaps.
     fn wake(&mut self, id: SourceId, now: Duration) {
         if let Some(lane) = self.lanes.get_mut(&id)
@@ -235,35 +170,6 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             lane.since.get_or_insert(now);
             self.active.insert(id);
         }
-    }
-
-    /// A source's content is gone. What was cut of it is in memory or in doubt.
-    fn ended(&mut self, id: SourceId, path: &Path, how: &str, lost_bytes_min: u64) {
-        let name = self.called(id, path);
-        let what = format!("{name} {how}");
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
-        if lost_bytes_min > 0 {
-            let why = format!("{what}; lost, because it was not read: at least {}", plural(lost_bytes_min, "byte"));
-            tracing::error!("{why}");
-            self.watched.lost(&name, lost_bytes_min, &why);
-        } else {
-            tracing::info!("{what}; all that was seen of it had been read");
-        }
-        lane.end(&what);
-        self.active.remove(&id);
-    }
-
-    /// A source that will not come back is forgotten, unless something of it is in doubt.
-    fn forget(&mut self, id: SourceId) -> Result<(), FeedError> {
-        let Some(lane) = self.lanes.get(&id).filter(|lane| lane.given == 0 && lane.to_read_again() == 0) else {
-            return Ok(());
-        };
-        if let Some(number) = lane.number {
-            self.journal.forget(number).map_err(journal_error)?;
-        }
-        self.lanes.remove(&id);
-        self.active.remove(&id);
-        Ok(())
     }
 
     /// Lanes to look at, beginning behind the one that was served last.
@@ -480,6 +386,7 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         for change in self.files.wait(self.patience(now, wait)) {
             self.take_in(change, now)?;
         }
+        self.say_unseen();
         self.watched.empty_are(self.files.without_files(), now);
         self.wake_due(now);
         if room.is_full() {
@@ -493,6 +400,7 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         }
         if !self.draining {
             let candidates = self.cut(now, &mut room);
+            self.say_nuls(&candidates);
             self.plan(candidates, now, planned)?;
         }
         if !self.back_first {
@@ -562,11 +470,17 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         self.watched.troubles(&self.files, &self.lanes, now)
     }
 
-    fn take_losses(&mut self) -> Vec<Loss> {
-        self.watched.take_losses()
+    fn take_notices(&mut self) -> Vec<Notice> {
+        self.watched.take_notices()
     }
 
     fn close(&mut self) -> Result<(), FeedError> {
+        // How much there is of each, so that a later run knows what it lost.
+        let known: Vec<SourceId> =
+            self.lanes.iter().filter(|(_, lane)| lane.number.is_some()).map(|(id, _)| *id).collect();
+        for id in known {
+            self.introduce(id)?;
+        }
         self.journal.flush().map_err(journal_error)
     }
 }

@@ -42,10 +42,12 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::input::Compression;
 use crate::patterns::Wanted;
 
+mod aside;
 mod content;
 mod follower;
 mod head;
@@ -53,14 +55,17 @@ mod identity;
 mod known;
 mod looks;
 mod newcomers;
+mod paths;
 mod refused;
 mod schedule;
+mod tail;
 mod watch;
 
 pub use follower::Follower;
 pub use head::Head;
 pub use identity::{Identity, IdentityError, Inode, Position, SourceId};
 pub use refused::{Refusal, RefusalKind, Refused};
+pub use tail::Tail;
 
 /// What to follow.
 #[derive(Debug, Clone)]
@@ -71,15 +76,20 @@ pub struct FollowOptions {
     pub events: bool,
     /// Files kept open; [`FOLLOW_HANDLES_MAX`](longshore_core::limits::FOLLOW_HANDLES_MAX) unless there is a reason.
     pub handles_max: usize,
+    /// How long a file that no path leads to any more must not grow until its writer has let go of it;
+    /// [`FOLLOW_LET_GO_MS`](longshore_core::limits::FOLLOW_LET_GO_MS) unless there is a reason.
+    pub let_go: Duration,
 }
 
 /// A source of an earlier run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownSource {
     /// As [`Follower::identity`] had it, then or earlier.
     pub identity: Identity,
     /// How much of it was read.
     pub position: Position,
+    /// Where it was: its file is looked for in that folder if no pattern leads to it.
+    pub path: PathBuf,
 }
 
 /// What changed.
@@ -127,7 +137,7 @@ pub enum Change {
         /// Bytes that had been seen and not been read: they are lost. What was written after the last look is not counted.
         lost_bytes_min: u64,
     },
-    /// Its file has other content though it is no shorter. Nothing more is read of it.
+    /// Its file has other content though it is no shorter, and no copy has what it had. It has ended.
     Rewritten {
         /// The source.
         id: SourceId,
@@ -142,10 +152,17 @@ pub enum Change {
         id: SourceId,
         /// Where it was.
         path: PathBuf,
-        /// Bytes that were not read and cannot be, unless it or a copy turns up; none while it is open.
+        /// What may yet come of it.
+        away: Away,
+        /// Bytes that were not read and cannot be, unless it or a copy turns up; none while it can be read.
         lost_bytes_min: u64,
     },
-    /// A vanished source is there again.
+    /// A source that vanished with its file open has not grown for long: its writer let go of it, and nothing more is to come.
+    LetGo {
+        /// The source.
+        id: SourceId,
+    },
+    /// A vanished source is there again, or grows again.
     Back {
         /// The source.
         id: SourceId,
@@ -189,6 +206,17 @@ pub enum Change {
         /// Why.
         why: String,
     },
+}
+
+/// What may yet come of a source that no path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Away {
+    /// It is read on, since its writer may not have opened another file yet. It grows, or lets go.
+    Open,
+    /// Nothing more is expected.
+    Closed,
+    /// It went between two runs: what was written after the last look of the earlier one is not known.
+    Unseen,
 }
 
 /// Why a source cannot be read.

@@ -14,7 +14,7 @@ use crate::column::builder::ColumnBuilder;
 use crate::column::span::Span;
 use crate::dead_letter::Fault;
 use crate::envelope::Opener;
-use crate::frame::{Division, Records};
+use crate::frame::{Division, Records, leading_nuls};
 use crate::json::walk::{Learned, Walk};
 use crate::json::{JsonError, Plan, RawValue, Slots, check_utf8};
 use crate::limits::{BLOCK_RECORDS, CHUNK_BYTES};
@@ -134,6 +134,7 @@ impl Decoder {
         let mut from = start;
         let last = (bytes[end - 1] != b'\n').then_some(end);
         for to in scratch.index.newlines().iter().map(|&newline| start + newline as usize).chain(last) {
+            from += leading_nuls(&bytes[from..to]);
             let line = (from, if to > from && bytes[to - 1] == b'\r' { to - 1 } else { to });
             from = to + 1;
             match line.1 - line.0 {

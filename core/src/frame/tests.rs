@@ -23,6 +23,11 @@ fn line_pieces(source: &[u8], record_bytes_max: usize) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut offset = 0;
     while offset < source.len() {
+        // NULs at its beginning are no part of a line.
+        if source[offset] == 0 {
+            offset += 1;
+            continue;
+        }
         let mut content_end = offset;
         while content_end < source.len() && source[content_end] != b'\n' {
             content_end += 1;
@@ -138,6 +143,7 @@ fn lines_source() -> impl Strategy<Value = Vec<u8>> {
         2 => Just(b"\r\n".to_vec()),
         1 => Just(b"\r".to_vec()),
         1 => Just(b"\0".to_vec()),
+        1 => Just(vec![0; 20]),
         5 => prop::collection::vec(b'a'..=b'c', 0..14),
     ];
     prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
@@ -219,6 +225,20 @@ fn blank_lines_are_bytes_but_no_records() {
     assert_eq!(cut_line(b"\r", true), whole(1, 0));
     assert_eq!(cut_line(b"\na\n\r\nb", true), whole(6, 2));
     assert_eq!(cut_line(b" \n\r\r\n", true), whole(5, 2), "a space, or a lone return, is a line");
+}
+
+#[test]
+fn nuls_before_a_record_are_bytes_but_no_part_of_it() {
+    let source = [&[0; 200][..], b"one\n\0\0two\nt\0ree\n\0\n\0"].concat();
+    let cut = cut(Framing::Lines, &source, 10, false, 20);
+    // Nothing stands behind the last one yet.
+    assert_eq!((cut.end, cut.records, cut.next), (source.len() - 1, 3, Next::More));
+    let records: Vec<_> = Records::new(Framing::Lines, &source).map(|record| (record.offset, record.bytes)).collect();
+    assert_eq!(records, [(200, &b"one"[..]), (206, b"two"), (210, b"t\0ree")]);
+    assert_eq!(super::nuls_of_lines(&source), 204);
+    // No buffer is ever full of them.
+    let full = super::cut(Framing::Lines, &[0; 24], 10, false, 20);
+    assert_eq!((full.end, full.records), (24, 0));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use longshore_core::config::Framing;
 use longshore_core::dead_letter::Reason;
 use longshore_core::delimited;
-use longshore_core::frame::{FRAME_PREFIX_BYTES, Next, cut};
+use longshore_core::frame::{FRAME_PREFIX_BYTES, Next, cut, leading_nuls, nuls_of_lines};
 use longshore_core::limits::{
     DEAD_LETTER_HEAD_BYTES, FOLLOW_LONG_BYTES, READ_BLOCK_BYTES, SLICE_BYTES_CEILING, SLICE_RECORDS_MAX,
 };
@@ -13,7 +14,7 @@ use longshore_core::words::plural;
 use memchr::memchr;
 
 use super::lane::{Lane, LongRecord, Rest};
-use super::port::{Files, ReadEnd, ReadError};
+use super::port::{Files, Nuls, ReadEnd, ReadError};
 use crate::cut::{CutOptions, CutSlice, Of, too_long};
 use crate::follow::SourceId;
 use crate::journal::JournaledSlice;
@@ -82,7 +83,15 @@ impl<F: Files> Cutting<'_, F> {
         let saw_end = bytes.len() < wanted;
         let nothing_follows = saw_end && (end == ReadEnd::Ended || self.lane.nothing_follows());
         let limit = self.options.record_bytes_max;
-        let cut = cut(self.options.framing, &bytes, self.options.records_max, nothing_follows, limit);
+        // What is compressed was written as a whole.
+        if self.is_text() && !self.lane.is_whole() && !bytes.is_empty() && leading_nuls(&bytes) == bytes.len() {
+            return self.behind_nuls(position, bytes, nothing_follows);
+        }
+        let mut cut = cut(self.options.framing, &bytes, self.options.records_max, nothing_follows, limit);
+        if self.is_text() && !nothing_follows && cut.next == Next::More && cut.end == bytes.len() {
+            // What stands behind these is not known yet.
+            cut.end -= bytes.iter().rev().take_while(|byte| **byte == 0).count();
+        }
         if cut.end > 0 {
             let all = nothing_follows && cut.end == bytes.len();
             bytes.truncate(cut.end);
@@ -103,6 +112,44 @@ impl<F: Files> Cutting<'_, F> {
                     self.read(behind, 1, &mut Vec::new())?;
                 }
                 Ok(Outcome::Nothing { all_read: nothing_follows })
+            }
+        }
+    }
+
+    /// Records are lines, which NUL bytes may stand before.
+    fn is_text(&self) -> bool {
+        self.options.framing == Framing::Lines
+    }
+
+    /// All that was read is NUL bytes. Those behind which something stands were left by a truncation, or a crash: they are
+    /// passed over. The others may yet be written over.
+    fn behind_nuls(&mut self, start: u64, mut bytes: Vec<u8>, nothing_follows: bool) -> Result<Outcome, Outcome> {
+        let looked = self.lane.nuls.take().filter(|(at, _)| *at == start);
+        let from = looked.map_or(start + bytes.len() as u64, |(_, to)| to);
+        let nuls =
+            self.files.pass_nuls(SourceId(self.lane.source_id), from).map_err(|error| self.failed(error, from))?;
+        let is_first = self.lane.begins_at(start) && !self.options.has_header();
+        let end = match nuls {
+            Nuls::Data(at) if is_first => at,
+            Nuls::Data(at) => {
+                bytes.truncate(usize::try_from(at - start).unwrap_or(usize::MAX).min(bytes.len()));
+                return self.slice(start, bytes, None, 0, None);
+            }
+            Nuls::End | Nuls::More(_) => start,
+        };
+        if !self.files.confirm(SourceId(self.lane.source_id), end) {
+            return Err(Outcome::Later);
+        }
+        match nuls {
+            Nuls::End => Ok(Outcome::Nothing { all_read: nothing_follows }),
+            Nuls::More(to) => {
+                self.lane.nuls = Some((start, to));
+                Err(Outcome::Later)
+            }
+            Nuls::Data(at) => {
+                (self.lane.begin, self.lane.position) = (at, at);
+                self.lane.nul_bytes += at - start;
+                Err(Outcome::Later)
             }
         }
     }
@@ -212,8 +259,12 @@ impl<F: Files> Cutting<'_, F> {
     ) -> Result<Outcome, Outcome> {
         let mut slice = CutSlice::new(self.of(), start, bytes, tail);
         slice.slice.cut = CutAt::Planned(self.cut_ms);
-        if !self.files.confirm(SourceId(self.lane.source_id), slice.meta.end) {
+        let bytes = if slice.slice.tail.is_none() { &slice.slice.bytes[..] } else { &[] };
+        if !self.files.confirm_read(SourceId(self.lane.source_id), slice.meta.end, bytes) {
             return Err(Outcome::Later);
+        }
+        if self.is_text() {
+            self.lane.nul_bytes += nuls_of_lines(&slice.slice.bytes) as u64;
         }
         Ok(Outcome::Cut { slice: Box::new(slice), records, stored })
     }
@@ -223,7 +274,12 @@ impl<F: Files> Cutting<'_, F> {
         if read.is_ok() {
             self.lane.unreadable = None;
         }
-        read.map_err(|error| match error {
+        read.map_err(|error| self.failed(error, at))
+    }
+
+    /// What follows from a read that failed.
+    fn failed(&mut self, error: ReadError, at: u64) -> Outcome {
+        match error {
             ReadError::Gone if self.lane.nothing_follows() && self.lane.to_read_again() > 0 => Outcome::Stop(format!(
                 "it is gone with {}, journaled and not acknowledged; put it, or a copy of it, back",
                 plural(self.lane.to_read_again(), "slice")
@@ -245,7 +301,7 @@ impl<F: Files> Cutting<'_, F> {
                 self.lane.cut_short = true;
                 Outcome::Stop(error.to_string())
             }
-        })
+        }
     }
 
     /// Reads the header line, if there is one and it was not read. It is no part of any slice.
@@ -256,6 +312,7 @@ impl<F: Files> Cutting<'_, F> {
         let mut bytes = Vec::new();
         let window = self.options.window_bytes();
         let end = self.read(0, window, &mut bytes)?;
+        let nuls = leading_nuls(&bytes);
         let newline = memchr(b'\n', &bytes);
         let nothing_follows = bytes.len() < window && (end == ReadEnd::Ended || self.lane.nothing_follows());
         let line_end = match newline {
@@ -266,13 +323,15 @@ impl<F: Files> Cutting<'_, F> {
             }
             None => return Err(Outcome::Nothing { all_read: nothing_follows }),
         };
-        let line = bytes[..line_end].strip_suffix(b"\r").unwrap_or(&bytes[..line_end]);
+        let line = &bytes[nuls..line_end];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let header = delimited::parse_header(line, self.options.format).map_err(Outcome::Stop)?;
         let begin = (line_end + 1).min(bytes.len()) as u64;
         if !self.files.confirm(SourceId(self.lane.source_id), begin.max(self.lane.position)) {
             return Err(Outcome::Later);
         }
         self.lane.header = Some(header);
+        self.lane.nul_bytes += nuls as u64;
         if self.lane.number.is_none() {
             (self.lane.begin, self.lane.position) = (begin, begin);
         }

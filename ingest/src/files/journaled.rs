@@ -1,5 +1,7 @@
 //! Sources as a journal has them.
 
+use std::path::PathBuf;
+
 use crate::feed::FeedError;
 use crate::follow::{Identity, KnownSource, Position};
 use crate::input::Compression;
@@ -21,7 +23,7 @@ pub(super) fn known_source(source: &crate::journal::KnownSource) -> Result<(Know
         Compression::Plain => Position::plain(source.cut_end),
         _ => Position { content: source.cut_end, stored },
     };
-    Ok((KnownSource { identity, position }, stored))
+    Ok((KnownSource { identity, position, path: PathBuf::from(&*source.name) }, stored))
 }
 
 /// A source's identity in the journal: what the follower knows it by, and how much of a compressed file was read.

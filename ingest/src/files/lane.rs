@@ -43,6 +43,12 @@ pub(super) struct Lane {
     pub(super) long_again: Option<(SliceId, LongRecord)>,
     /// What is left behind a frame that is cut short, as far as it was looked through.
     pub(super) rest: Option<Rest>,
+    /// NUL bytes at the first of these places go on up to the second, at least.
+    pub(super) nuls: Option<(u64, u64)>,
+    /// NUL bytes before records that were passed over.
+    pub(super) nul_bytes: u64,
+    /// As many of them were said.
+    pub(super) nul_bytes_told: u64,
     /// Why the system failed to read it the last time.
     pub(super) unreadable: Option<String>,
     /// Slices of an earlier run, to be read again, in order.
@@ -128,6 +134,9 @@ impl Lane {
             long: None,
             long_again: None,
             rest: None,
+            nuls: None,
+            nul_bytes: 0,
+            nul_bytes_told: 0,
             unreadable: None,
             in_doubt: VecDeque::new(),
             back: Vec::new(),
@@ -153,6 +162,11 @@ impl Lane {
             stored,
             ..Lane::found(id, source.name.clone(), compression)
         }
+    }
+
+    /// Nothing of it was cut, and this is where it begins.
+    pub(super) fn begins_at(&self, position: u64) -> bool {
+        self.number.is_none() && self.cut_now == 0 && position == self.begin
     }
 
     /// Its file is there.

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::frame::leading_nuls;
+use longshore_core::limits::{FOLLOW_LONG_BYTES, READ_BLOCK_BYTES};
 use rustix::buffer::spare_capacity;
+use rustix::fs::SeekFrom;
 
 use super::decompress::{Decompressors, Pace, Wish};
 use crate::follow::{Change, FollowOptions, Follower, Identity, KnownSource, OpenError, Position, Refused, SourceId};
@@ -25,6 +28,17 @@ pub trait Files {
     /// thrown away; a change tells more.
     fn confirm(&mut self, id: SourceId, position: u64) -> bool;
 
+    /// The same of bytes that end at the position and were read last.
+    fn confirm_read(&mut self, id: SourceId, position: u64, bytes: &[u8]) -> bool {
+        let _ = bytes;
+        self.confirm(id, position)
+    }
+
+    /// Looks at what stands at `at` and is NUL bytes up to there, as far as one step may.
+    fn pass_nuls(&mut self, id: SourceId, at: u64) -> Result<Nuls, ReadError> {
+        look_behind_nuls(self, id, at)
+    }
+
     /// What the source is known by now.
     fn identity(&self, id: SourceId) -> Option<Identity>;
 
@@ -37,6 +51,17 @@ pub trait Files {
     fn without_files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
+}
+
+/// What stands behind NUL bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nuls {
+    /// Another byte, here.
+    Data(u64),
+    /// Nothing, or nothing yet.
+    End,
+    /// More of them up to here, at least.
+    More(u64),
 }
 
 /// Why a read returned.
@@ -166,7 +191,28 @@ impl Files for SystemFiles {
         }
     }
 
+    fn pass_nuls(&mut self, id: SourceId, at: u64) -> Result<Nuls, ReadError> {
+        let mut at = at;
+        if self.follower.identity(id).is_some_and(|identity| identity.compression == Compression::Plain) {
+            let file = self.follower.open(id)?;
+            match rustix::fs::seek(&*file, SeekFrom::Data(at)) {
+                Ok(data) => at = at.max(data),
+                // A hole up to the end. What cannot tell holes is read.
+                Err(rustix::io::Errno::NXIO) => {
+                    self.last = Some(LastRead { id, file, pace: None });
+                    return Ok(Nuls::End);
+                }
+                Err(_) => {}
+            }
+        }
+        look_behind_nuls(self, id, at)
+    }
+
     fn confirm(&mut self, id: SourceId, position: u64) -> bool {
+        self.confirm_read(id, position, &[])
+    }
+
+    fn confirm_read(&mut self, id: SourceId, position: u64, bytes: &[u8]) -> bool {
         let Some(LastRead { file, pace, .. }) = self.last.take().filter(|last| last.id == id) else { return false };
         let known = self.position(id);
         let position = match pace.map(|pace| self.decompressors.confirmed(id, pace, position)) {
@@ -178,7 +224,7 @@ impl Files for SystemFiles {
             }
             Some(Some(stored)) => Position { content: position, stored },
         };
-        self.follower.confirm(id, &file, position)
+        self.follower.confirm(id, &file, position, bytes)
     }
 
     fn identity(&self, id: SourceId) -> Option<Identity> {
@@ -192,6 +238,25 @@ impl Files for SystemFiles {
     fn without_files(&self) -> Vec<PathBuf> {
         self.follower.without_files().to_vec()
     }
+}
+
+/// Reads what is NUL bytes at `at`, in blocks.
+fn look_behind_nuls<F: Files + ?Sized>(files: &mut F, id: SourceId, at: u64) -> Result<Nuls, ReadError> {
+    let (mut at, last) = (at, at + FOLLOW_LONG_BYTES);
+    let mut block = Vec::new();
+    while at < last {
+        block.clear();
+        files.read(id, at, READ_BLOCK_BYTES, &mut block)?;
+        let nuls = leading_nuls(&block);
+        at += nuls as u64;
+        if nuls < block.len() {
+            return Ok(Nuls::Data(at));
+        }
+        if nuls < READ_BLOCK_BYTES {
+            return Ok(Nuls::End);
+        }
+    }
+    Ok(Nuls::More(at))
 }
 
 /// A path as a name.

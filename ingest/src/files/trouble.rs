@@ -9,7 +9,7 @@ use longshore_core::limits::FOLLOW_EMPTY_MS;
 
 use super::lane::Lane;
 use super::port::{Files, name_of};
-use crate::feed::{Loss, Trouble, TroubleKind};
+use crate::feed::{Notice, NoticeKind, Trouble, TroubleKind};
 use crate::follow::{RefusalKind, Refused, SourceId};
 
 /// What was seen of that.
@@ -17,8 +17,8 @@ use crate::follow::{RefusalKind, Refused, SourceId};
 pub(super) struct Watched {
     /// Since when patterns have been without a file.
     empty: BTreeMap<PathBuf, Duration>,
-    /// What was lost and was not told.
-    losses: Vec<Loss>,
+    /// What happened and was not told.
+    notices: Vec<Notice>,
 }
 
 impl Watched {
@@ -29,15 +29,13 @@ impl Watched {
         self.empty = patterns.into_iter().map(since).map(|(since, pattern)| (pattern, since)).collect();
     }
 
-    /// Notes a loss, if it is one.
-    pub(super) fn lost(&mut self, name: &str, bytes: u64, why: &str) {
-        if bytes > 0 {
-            self.losses.push(Loss { name: name.into(), bytes, why: why.to_owned() });
-        }
+    /// Notes that something happened.
+    pub(super) fn note(&mut self, kind: NoticeKind, name: &str, bytes: u64, why: &str) {
+        self.notices.push(Notice { name: name.into(), kind, bytes, why: why.to_owned() });
     }
 
-    pub(super) fn take_losses(&mut self) -> Vec<Loss> {
-        std::mem::take(&mut self.losses)
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 
     /// All that is in the way.

@@ -1,6 +1,5 @@
 //! The follower: what it is told and asked, and the scan.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,6 +12,7 @@ use longshore_core::limits::{FOLLOW_MEASURE_BYTES, FOLLOW_TICK_MS};
 use rustix::fs::{FileType, OFlags};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::aside::Folders;
 use super::content::{Measuring, stored_head};
 use super::head::Head;
 use super::identity::{Identity, Inode, Position, Signature, SourceId, Stat};
@@ -20,17 +20,22 @@ use super::known::{Source, Sources, State};
 use super::newcomers::Held;
 use super::refused::{Refusals, Refused};
 use super::schedule::Schedule;
+use super::tail::Tail;
 use super::watch::{Hint, Watch};
 use super::{Change, FollowOptions, KnownSource, OpenError, Refusal};
-use crate::patterns::{self, Expansion, Match, PathPattern, PatternError, Patterns};
+use crate::input::Compression;
+use crate::patterns::{self, PatternError, Patterns};
 
 /// Follows files; see [`follow`](super).
 pub struct Follower {
-    patterns: Patterns,
+    pub(super) patterns: Patterns,
     /// Patterns that no file is there for, as of the last scan.
-    empty: Vec<PathBuf>,
+    pub(super) empty: Vec<PathBuf>,
     handles_max: usize,
-    watch: Option<Watch>,
+    pub(super) let_go: Duration,
+    /// What was looked through in this scan.
+    pub(super) folders: Folders,
+    pub(super) watch: Option<Watch>,
     pub(super) schedule: Schedule,
     pub(super) sources: Sources,
     /// Files that may be copies.
@@ -39,7 +44,7 @@ pub struct Follower {
     /// The file at each path, of the last scan.
     pub(super) paths: HashMap<PathBuf, At>,
     /// Paths to files that have another name, of the last scan, and whether that was told.
-    other_names: HashMap<PathBuf, (Inode, bool)>,
+    pub(super) other_names: HashMap<PathBuf, (Inode, bool)>,
     pub(super) changes: Vec<Change>,
     /// Regular scans so far.
     pub(super) scans: u64,
@@ -63,14 +68,24 @@ pub(super) struct Seen {
     pub(super) stat: Stat,
 }
 
+/// What a look at the file of a source says.
+pub(super) struct Look {
+    /// Its first bytes as stored.
+    pub(super) head: Vec<u8>,
+    /// It begins as it did, and has what was read last where it was.
+    pub(super) same: bool,
+    /// What the system says of it after that.
+    pub(super) stat: Stat,
+}
+
 /// What a path led to in the last scan.
 #[derive(Debug)]
 pub(super) struct At {
     pub(super) inode: Inode,
     /// Where that is, without links; `None` for a path without wildcards, whose links are followed.
-    real: Option<PathBuf>,
+    pub(super) real: Option<PathBuf>,
     /// Links that a wildcard found are on the way.
-    linked: bool,
+    pub(super) linked: bool,
 }
 
 impl Follower {
@@ -80,6 +95,8 @@ impl Follower {
             patterns: Patterns::new(&options.patterns)?,
             empty: Vec::new(),
             handles_max: options.handles_max,
+            let_go: options.let_go,
+            folders: Folders::default(),
             watch: None,
             schedule: Schedule::default(),
             sources: Sources::default(),
@@ -111,7 +128,7 @@ impl Follower {
     }
 
     /// A source of an earlier run. Those that come later were found later.
-    fn know(&mut self, KnownSource { identity, position }: KnownSource) {
+    fn know(&mut self, KnownSource { identity, position, path }: KnownSource) {
         // A file that was truncated after it was copied is another source's by now; the earlier run ended before it could
         // note that the first goes on in the copy.
         if let Some(earlier) = self.sources.of_inode(&identity.inode) {
@@ -123,11 +140,13 @@ impl Follower {
         let ended = identity.inode == Inode::NONE;
         self.sources.insert(Source {
             identity,
-            path: PathBuf::new(),
+            path,
+            aside: None,
             position,
             state: if ended { State::Ended } else { State::Live { scans_missed: 0 } },
-            size: position.stored,
+            size: position.stored.max(identity.seen_bytes),
             signature: None,
+            left: identity.left,
             told: ended,
             handle: None,
             used: 0,
@@ -179,7 +198,7 @@ impl Follower {
 
     /// What a source is known by at the moment: with its position, what a later run needs of it.
     pub fn identity(&self, id: SourceId) -> Option<Identity> {
-        self.sources.get(id).map(|source| source.identity)
+        self.sources.get(id).map(Source::identity)
     }
 
     /// How much of a source was read.
@@ -189,7 +208,11 @@ impl Follower {
 
     /// All sources, as a later run needs them.
     pub fn known(&self) -> Vec<KnownSource> {
-        let known = |source: &Source| KnownSource { identity: source.identity, position: source.position };
+        let known = |source: &Source| KnownSource {
+            identity: source.identity(),
+            position: source.position,
+            path: source.path.clone(),
+        };
         self.sources.iter().map(known).collect()
     }
 
@@ -218,9 +241,9 @@ impl Follower {
         let source = self.sources.get(id).ok_or(OpenError::Unknown)?;
         match source.state {
             // Where it was, another file may be by now, or none; what is there is told by the next scan.
-            State::Vanished if source.handle.is_none() => Err(OpenError::Moved),
-            State::Live { .. } | State::Vanished => self.handle(id, None),
-            State::Doubted { .. } | State::Stopped => Err(OpenError::Moved),
+            State::Vanished if source.handle.is_none() && source.aside.is_none() => Err(OpenError::Moved),
+            State::Live { .. } | State::Aside { .. } | State::Vanished => self.handle(id, None),
+            State::Doubted { .. } => Err(OpenError::Moved),
             State::Ended => Err(OpenError::Unknown),
         }
     }
@@ -228,23 +251,36 @@ impl Follower {
     /// To be called after `file` was read up to `position`, before the bytes are used. True if they are the source's, whose
     /// position it is from now on. If not, the file was truncated or replaced: the bytes are to be thrown away, and the
     /// next change tells more.
-    pub fn confirm(&mut self, id: SourceId, file: &File, position: Position) -> bool {
+    ///
+    /// `before` are bytes of the content that end at the position, as many as are at hand.
+    pub fn confirm(&mut self, id: SourceId, file: &File, position: Position, before: &[u8]) -> bool {
         let Some(source) = self.sources.get(id) else { return false };
-        let readable = matches!(source.state, State::Live { .. } | State::Vanished);
+        let readable = matches!(source.state, State::Live { .. } | State::Aside { .. } | State::Vanished);
         let (identity, heads_read) = (source.identity, &mut self.heads_read);
-        let mut same = || -> io::Result<bool> {
+        let plain = identity.compression == Compression::Plain;
+        let mut look = || -> io::Result<Option<Tail>> {
             *heads_read += 1;
             let head = stored_head(file)?;
+            let is_there = !plain || identity.tail.is_in(file)?;
+            let tail = match plain {
+                true => Tail::read(file, position.content, before)?,
+                false if before.is_empty() => Some(identity.tail),
+                false => Some(Tail::of(before, position.content)),
+            };
             let stat = Stat::of_file(file)?;
             let whole = stat.signature.size >= position.stored && stat.inode == identity.inode;
-            Ok(whole && identity.stored.begins(&head))
+            Ok(tail.filter(|_| is_there && whole && identity.stored.begins(&head)))
         };
-        if !readable || !same().unwrap_or(false) {
-            self.schedule.wanted = true;
-            return false;
+        match look() {
+            Ok(Some(tail)) if readable => {
+                self.sources.change(id, |source| (source.position, source.identity.tail) = (position, tail));
+                true
+            }
+            _ => {
+                self.schedule.wanted = true;
+                false
+            }
         }
-        self.sources.change(id, |source| source.position = position);
-        true
     }
 
     /// Asks for a scan soon.
@@ -259,8 +295,12 @@ impl Follower {
             self.sources.used(id);
             return Ok(handle);
         }
-        let (path, inode) = (path.unwrap_or(&source.path).to_owned(), source.identity.inode);
-        let file = match self.open_at(&path)? {
+        let inode = source.identity.inode;
+        let opened = match (path, &source.aside) {
+            (None, Some(aside)) => open_aside(aside)?,
+            (path, _) => self.open_at(path.unwrap_or(&source.path))?,
+        };
+        let file = match opened {
             Some((file, stat)) if stat.inode == inode => Arc::new(file),
             _ => {
                 self.again();
@@ -295,11 +335,14 @@ impl Follower {
         self.sources.close_idle(self.handles_max);
     }
 
-    /// The first bytes of a file as stored, and what the system says of it after they were read.
-    pub(super) fn look(&mut self, file: &File) -> io::Result<(Vec<u8>, Stat)> {
+    /// Looks at the file of a source.
+    pub(super) fn look(&mut self, id: SourceId, file: &File) -> io::Result<Look> {
         self.heads_read += 1;
+        let source = self.sources.get(id).expect("a source that is known");
         let head = stored_head(file)?;
-        Ok((head, Stat::of_file(file)?))
+        let Identity { stored, tail, compression, .. } = source.identity;
+        let same = stored.begins(&head) && (compression != Compression::Plain || tail.is_in(file)?);
+        Ok(Look { head, same, stat: Stat::of_file(file)? })
     }
 
     /// What the next look may be compared with; nothing if the file changed so lately that its times may stay as they are
@@ -335,7 +378,7 @@ impl Follower {
         ids.into_iter().find(|id| self.sources.get(*id).is_none()).expect("not all ids are taken")
     }
 
-    fn scan_only(&mut self, why: String) {
+    pub(super) fn scan_only(&mut self, why: String) {
         self.schedule.scan_only = true;
         if !std::mem::replace(&mut self.told_scan_only, true) {
             self.changes.push(Change::ScanOnly { why });
@@ -367,11 +410,15 @@ impl Follower {
     fn look_at_written(&mut self, path: PathBuf) {
         let Ok(stat) = Stat::of_path(&path) else { return self.again() };
         match self.sources.of_inode(&stat.inode) {
-            Some(id) if self.sources.get(id).is_some_and(|source| matches!(source.state, State::Live { .. })) => {
-                // By the name that it has: a symbolic link's target is written to under another.
-                let path = self.sources.get(id).map_or(path, |source| source.path.clone());
-                self.look_at_known(id, &Seen { path, stat });
-            }
+            Some(id) => match self.sources.get(id).expect("a source with a file") {
+                Source { state: State::Live { .. }, path, .. } => {
+                    // By the name that it has: a symbolic link's target is written to under another.
+                    let path = path.clone();
+                    self.look_at_known(id, &Seen { path, stat });
+                }
+                Source { state: State::Aside { .. } | State::Vanished, .. } => self.look_aside(id),
+                Source { state: State::Doubted { .. } | State::Ended, .. } => self.again(),
+            },
             _ if self.paths.contains_key(&path) || self.held.contains_key(&stat.inode) => self.again(),
             _ => {}
         }
@@ -419,6 +466,7 @@ impl Follower {
             self.changes.push(Change::Forgotten { id });
         }
         self.refused.end();
+        self.folders = Folders::default();
     }
 
     /// A source keeps its name while that leads to it, whatever other names it has.
@@ -430,140 +478,24 @@ impl Follower {
     }
 
     /// Whether a path led to this file in the last scan.
-    fn leads_to(&self, path: &Path, inode: Inode) -> bool {
+    pub(super) fn leads_to(&self, path: &Path, inode: Inode) -> bool {
         self.paths.get(path).is_some_and(|at| at.inode == inode)
-    }
-
-    /// Says which paths are other names of files, once they were for two scans: while files are rotated some have two.
-    fn tell_other_names(&mut self, seen: &[Seen]) {
-        let mut names: HashMap<Inode, &Path> = HashMap::new();
-        let mut others = HashMap::new();
-        for Seen { path, stat } in seen {
-            let source = self.sources.of_inode(&stat.inode).and_then(|id| self.sources.get(id));
-            let own = source.map(|source| source.path.as_path()).filter(|own| self.leads_to(own, stat.inode));
-            let name = *names.entry(stat.inode).or_insert_with(|| own.unwrap_or(path));
-            if name == path {
-                continue;
-            }
-            let before = self.other_names.get(path).filter(|(inode, _)| *inode == stat.inode);
-            others.insert(path.clone(), (stat.inode, before.is_some()));
-            if before.is_some_and(|(_, told)| !told) {
-                self.changes.push(Change::OtherName { path: path.clone(), name: name.to_owned() });
-            }
-        }
-        self.other_names = others;
-    }
-
-    /// All files that the patterns lead to. A file may be there under several names.
-    fn expand(&mut self) -> Vec<Seen> {
-        let mut expansion = self.patterns.expand();
-        let mut full = vec![false; self.patterns.list.len()];
-        let (mut all, mut barred) = (Vec::new(), Vec::new());
-        let before = std::mem::take(&mut self.paths);
-        for refused in std::mem::take(&mut expansion.refused) {
-            full[refused.pattern] = true;
-            barred.push((refused.path, refused.why.into()));
-        }
-        for found in std::mem::take(&mut expansion.found) {
-            let stat = match self.stat(&found, &expansion, &before) {
-                Ok(Some(stat)) => stat,
-                Ok(None) => continue,
-                Err(why) => {
-                    full[found.pattern] = true;
-                    barred.push((found.path, why));
-                    continue;
-                }
-            };
-            full[found.pattern] = true;
-            let at = At { inode: stat.inode, linked: found.is_linked(), real: found.real };
-            match self.paths.entry(found.path) {
-                // What is written without wildcards is followed wherever it leads.
-                Entry::Occupied(mut other) => {
-                    if at.real.is_none() {
-                        other.insert(at);
-                    }
-                }
-                Entry::Vacant(entry) => {
-                    all.push(Seen { path: entry.key().clone(), stat });
-                    entry.insert(at);
-                }
-            }
-        }
-        // One pattern may lead there by rules that another does not have.
-        barred.retain(|(path, _)| !self.paths.contains_key(path));
-        for (path, why) in barred {
-            self.refuse(&path, why);
-        }
-        let empty = self.patterns.list.iter().zip(full).filter(|(_, full)| !full);
-        self.empty = empty.map(|(pattern, _)| PathBuf::from(pattern.text())).collect();
-        if self.scans <= 1 {
-            for path in self.empty.clone() {
-                self.refuse(&path, Refusal::Nothing);
-            }
-        }
-        all
-    }
-
-    /// What a pattern led to, if that is a file which may be followed; nothing if there is nothing to say of it.
-    fn stat(
-        &self,
-        found: &Match,
-        expansion: &Expansion,
-        before: &HashMap<PathBuf, At>,
-    ) -> Result<Option<Stat>, Refusal> {
-        let looked = match &found.real {
-            Some(real) => Stat::of_name(real),
-            None => Stat::of_path(&found.path),
-        };
-        let stat = match looked {
-            Ok(stat) => stat,
-            // Gone since, or a link to nothing.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Refusal::of(error)),
-        };
-        match stat.kind {
-            FileType::RegularFile => {
-                expansion.judge(found, stat.owner)?;
-                Ok(Some(stat))
-            }
-            // A pattern for files has a right to match a folder, but not one where a file was.
-            FileType::Directory if found.real.is_none() || before.contains_key(&found.path) => {
-                Err(Refusal::Folder(found.path.clone()))
-            }
-            FileType::Directory => Ok(None),
-            // It was put there a moment ago.
-            FileType::Symlink => Ok(None),
-            FileType::Fifo => Err(Refusal::Special("fifo")),
-            FileType::Socket => Err(Refusal::Special("socket")),
-            _ => Err(Refusal::Special("device")),
-        }
-    }
-
-    fn watch_folders(&mut self) {
-        let Some(watch) = &mut self.watch else { return };
-        let mut folders: HashSet<PathBuf> = self.patterns.list.iter().map(PathPattern::watched).collect();
-        for (path, At { real, linked, .. }) in &self.paths {
-            // What a link leads to is written to in its own folder.
-            let target = match real {
-                Some(real) if *linked => Some(real.clone()),
-                None if path.is_symlink() => path.canonicalize().ok(),
-                _ => None,
-            };
-            for folder in [Some(path), target.as_ref()].into_iter().flatten().filter_map(|path| path.parent()) {
-                if !folders.contains(folder) {
-                    folders.insert(folder.to_owned());
-                }
-            }
-        }
-        if let Some(why) = watch.set(folders.into_iter()) {
-            self.scan_only(why);
-        }
     }
 }
 
 /// Opens what a path names without waiting, should it have become a pipe.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)
+}
+
+/// Opens the file that is known to be at a path, and not what a link there leads to.
+fn open_aside(path: &Path) -> io::Result<Option<(File, Stat)>> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
+        Ok(file) => Stat::of_file(&file).map(|stat| Some((file, stat))),
+        Err(error) if patterns::is_elsewhere(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The head of a content: the one known if it is as long, else that of the bytes.

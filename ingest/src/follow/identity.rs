@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, makedev, statx};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::head::{HEAD_BYTES, Head};
+use super::tail::{TAIL_BYTES, Tail};
 use crate::input::Compression;
 use crate::patterns::Owner;
 
@@ -50,6 +51,12 @@ pub struct Identity {
     pub stored: Head,
     /// The first bytes of its content: the same if it is not compressed.
     pub content: Head,
+    /// The last bytes of its content that were read.
+    pub tail: Tail,
+    /// Bytes of the file as stored at the last look, if not all of them had been read; else zero.
+    pub seen_bytes: u64,
+    /// Nothing more was to come of it: no path led to it, its writer had let go of it, and it was read or is said to be lost.
+    pub left: bool,
 }
 
 /// How much of a source was read.
@@ -81,15 +88,18 @@ pub enum IdentityError {
     Damaged,
 }
 
-const VERSION: u8 = 1;
-const BODY_BYTES: usize = 1 + 4 * 8 + 1 + 2 * HEAD_BYTES;
+const VERSION: u8 = 2;
+/// The version before, which knows no tail, nor how much was seen, nor whether its writer let go.
+const VERSION_1: u8 = 1;
+const BODY_1_BYTES: usize = 1 + 4 * 8 + 1 + 2 * HEAD_BYTES;
+const BODY_BYTES: usize = BODY_1_BYTES + 8 + 1 + TAIL_BYTES;
 const _: () = assert!(Identity::BYTES <= JOURNAL_IDENTITY_BYTES_MAX);
 
 impl Identity {
     /// Bytes of an encoded identity.
     pub const BYTES: usize = BODY_BYTES + 8;
 
-    /// Its form in a journal: version, id, inode, compression, heads, and XXH3-64 of all that. Little endian.
+    /// Its form in a journal: version, id, inode, compression, heads, bytes seen, whether it was left, tail, and XXH3-64 of all that. Little endian.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Self::BYTES);
         bytes.push(VERSION);
@@ -104,19 +114,26 @@ impl Identity {
         });
         self.stored.encode(&mut bytes);
         self.content.encode(&mut bytes);
+        bytes.extend(self.seen_bytes.to_le_bytes());
+        bytes.push(u8::from(self.left));
+        self.tail.encode(&mut bytes);
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
         bytes
     }
 
     /// The identity of [`encode`](Self::encode).
     pub fn decode(bytes: &[u8]) -> Result<Self, IdentityError> {
-        match bytes.first() {
-            Some(&VERSION) if bytes.len() == Self::BYTES => {}
-            None | Some(&VERSION) => return Err(IdentityError::Damaged),
+        let body = match bytes.first() {
+            Some(&VERSION) => BODY_BYTES,
+            Some(&VERSION_1) => BODY_1_BYTES,
+            None => return Err(IdentityError::Damaged),
             Some(&version) => return Err(IdentityError::Version(version)),
+        };
+        if bytes.len() != body + 8 {
+            return Err(IdentityError::Damaged);
         }
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        if word(BODY_BYTES) != xxh3_64(&bytes[..BODY_BYTES]) {
+        if word(body) != xxh3_64(&bytes[..body]) {
             return Err(IdentityError::Damaged);
         }
         let compression = match bytes[33] {
@@ -127,12 +144,19 @@ impl Identity {
             _ => return Err(IdentityError::Damaged),
         };
         let head = |at: usize| Head::decode(&std::array::from_fn(|i| bytes[at + i])).ok_or(IdentityError::Damaged);
+        let tail = match body {
+            BODY_BYTES => Tail::decode(&std::array::from_fn(|i| bytes[BODY_1_BYTES + 9 + i])),
+            _ => Some(Tail::default()),
+        };
         Ok(Identity {
             id: SourceId(word(1)),
             inode: Inode { device: word(9), number: word(17), born_ns: word(25) },
             compression,
             stored: head(34)?,
             content: head(34 + HEAD_BYTES)?,
+            tail: tail.ok_or(IdentityError::Damaged)?,
+            seen_bytes: if body == BODY_BYTES { word(BODY_1_BYTES) } else { 0 },
+            left: body == BODY_BYTES && bytes[BODY_1_BYTES + 8] != 0,
         })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use longshore_core::limits::{FOLLOW_ENDED_MAX, FOLLOW_HEAD_BYTES_MIN, FOLLOW_LIKE_MAX};
 
@@ -15,11 +16,11 @@ use super::identity::{Identity, Inode, Position, Signature, SourceId};
 pub(super) enum State {
     /// Its file is there, or was in all but the last few scans.
     Live { scans_missed: u8 },
+    /// No path leads to its file, which grew last at this time: its writer may go on.
+    Aside { since: Instant },
     /// Its file has other content; a copy may have its own.
     Doubted { shorter: bool, scans: u8 },
-    /// Rewritten.
-    Stopped,
-    /// No path leads to its file.
+    /// No path leads to its file, and nothing more is expected of it.
     Vanished,
     /// It has no file.
     Ended,
@@ -29,12 +30,16 @@ pub(super) enum State {
 pub(super) struct Source {
     pub(super) identity: Identity,
     pub(super) path: PathBuf,
+    /// Where its file is, if no path leads there.
+    pub(super) aside: Option<PathBuf>,
     pub(super) position: Position,
     pub(super) state: State,
     /// Bytes of its file at the last look.
     pub(super) size: u64,
     /// Its file at the last look; `None` if it has to be looked at whatever the system says.
     pub(super) signature: Option<Signature>,
+    /// An earlier run had seen its end, or said what was lost of it.
+    pub(super) left: bool,
     /// It was told of in this run.
     pub(super) told: bool,
     pub(super) handle: Option<Arc<File>>,
@@ -45,6 +50,18 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// As a later run needs it.
+    pub(super) fn identity(&self) -> Identity {
+        let seen_bytes = if self.unread() > 0 { self.size } else { 0 };
+        let readable = self.handle.is_some() || self.aside.is_some();
+        let left = match self.state {
+            State::Vanished => self.unread() == 0 || !readable,
+            State::Ended => true,
+            State::Live { .. } | State::Aside { .. } | State::Doubted { .. } => false,
+        };
+        Identity { seen_bytes, left, ..self.identity }
+    }
+
     pub(super) fn unread(&self) -> u64 {
         self.size.saturating_sub(self.position.stored)
     }
@@ -59,7 +76,7 @@ pub(super) struct Sources {
     heads: BTreeSet<(usize, u64, SourceId)>,
     /// By hashes of shorter beginnings.
     steps: BTreeSet<(u8, u64, SourceId)>,
-    /// Those with a handle, the one that is missed least first: unread ones without a path last.
+    /// Those with a handle, the one that is missed least first: those that no path leads to last.
     open: BTreeSet<(bool, u64, SourceId)>,
     /// Those that ended or vanished, by age.
     ended: BTreeSet<(u64, SourceId)>,
@@ -138,7 +155,12 @@ impl Sources {
         for (step, hash) in head.steps() {
             put(&mut self.steps, (step, hash, id), add);
         }
-        let pinned = matches!(source.state, State::Vanished) && source.unread() > 0;
+        let pinned = source.aside.is_none()
+            && match source.state {
+                State::Aside { .. } => true,
+                State::Vanished => source.unread() > 0,
+                State::Live { .. } | State::Doubted { .. } | State::Ended => false,
+            };
         put(&mut self.open, (pinned, source.used, id), add && source.handle.is_some());
         put(&mut self.ended, (source.used, id), add && matches!(source.state, State::Ended | State::Vanished));
     }
@@ -184,7 +206,7 @@ impl Sources {
             let source = &self.by_id[id];
             let rank = match source.state {
                 State::Doubted { .. } => 0,
-                State::Vanished | State::Stopped => 1,
+                State::Aside { .. } | State::Vanished => 1,
                 State::Live { .. } => 2,
                 State::Ended => 3,
             };

@@ -1,11 +1,12 @@
 //! What a look at a source's file says: it grew, moved, was truncated, vanished, came back.
 
 use std::collections::HashSet;
+use std::fs::File;
 
-use super::follower::{Follower, Seen, longer};
-use super::identity::{Inode, SourceId, Stat};
+use super::follower::{Follower, Look, Seen, longer};
+use super::identity::{Inode, SourceId};
 use super::known::State;
-use super::{Change, OpenError, Refusal};
+use super::{Away, Change, OpenError, Refusal};
 use crate::input::Compression;
 
 /// Scans in which a file is not found until it counts as vanished: one that is renamed while its folder is read may be
@@ -19,19 +20,11 @@ impl Follower {
         let as_it_was = source.signature == Some(seen.stat.signature);
         match source.state {
             State::Live { scans_missed: 0 } if as_it_was && source.told && source.path == seen.path => {}
-            State::Live { .. } | State::Vanished => {
+            State::Live { .. } | State::Aside { .. } | State::Vanished => {
                 let before = source.size;
                 if as_it_was || self.look_inside(id, seen) {
                     self.tell_of_known(id, seen, before);
                 }
-            }
-            // It starts anew, as another source.
-            State::Stopped if seen.stat.signature.size < source.size => self.end(id),
-            State::Stopped => {
-                self.sources.change(id, |source| {
-                    source.size = seen.stat.signature.size;
-                    source.path.clone_from(&seen.path);
-                });
             }
             State::Doubted { .. } => self.sources.change(id, |source| source.path.clone_from(&seen.path)),
             State::Ended => {}
@@ -40,9 +33,9 @@ impl Follower {
 
     /// Looks at its head. False if it is not as it was, or cannot be looked at.
     fn look_inside(&mut self, id: SourceId, seen: &Seen) -> bool {
-        let looked = self.handle(id, Some(&seen.path)).and_then(|file| Ok(self.look(&file)?));
-        let (head, stat) = match looked {
-            Ok(looked) => looked,
+        let looked = self.handle(id, Some(&seen.path)).and_then(|file| Ok(self.look(id, &file)?));
+        let look = match looked {
+            Ok(look) => look,
             Err(OpenError::System(error)) => {
                 self.refuse(&seen.path, Refusal::of(error));
                 return false;
@@ -50,16 +43,20 @@ impl Follower {
             Err(OpenError::Moved | OpenError::Unknown) => return false,
         };
         self.accept(&seen.path);
-        self.compare(id, &head, &stat)
+        self.compare(id, &look)
+    }
+
+    /// The same of a file that no path leads to.
+    pub(super) fn look_and_compare(&mut self, id: SourceId, file: &File) -> bool {
+        self.look(id, file).is_ok_and(|look| self.compare(id, &look))
     }
 
     /// Takes over what a look said if the file is the same, longer or not. Otherwise the source is in doubt.
-    fn compare(&mut self, id: SourceId, head: &[u8], stat: &Stat) -> bool {
+    fn compare(&mut self, id: SourceId, Look { head, same, stat }: &Look) -> bool {
         let source = self.sources.get(id).expect("a source with a file");
         let size = stat.signature.size;
         let shorter = size < source.size || size < source.identity.stored.length() as u64;
-        let same = source.identity.stored.begins(head);
-        if same && !shorter {
+        if *same && !shorter {
             let trusted = self.trusted(stat.signature);
             self.sources.change(id, |source| {
                 source.size = size;
@@ -71,14 +68,14 @@ impl Follower {
             });
             return true;
         }
-        let away = source.state == State::Vanished || !source.told;
-        if !same && away && source.identity.inode.born_ns == 0 {
+        let away = matches!(source.state, State::Aside { .. } | State::Vanished) || !source.told;
+        if !*same && away && source.identity.inode.born_ns == 0 {
             // Its number was given to another file, as far as one can tell.
             let lost_bytes_min = source.unread();
             let (path, vanished) = (source.path.clone(), source.state == State::Vanished);
             self.end(id);
             if !vanished {
-                self.changes.push(Change::Vanished { id, path, lost_bytes_min });
+                self.changes.push(Change::Vanished { id, path, away: Away::Closed, lost_bytes_min });
             }
             return false;
         }
@@ -93,13 +90,14 @@ impl Follower {
     fn tell_of_known(&mut self, id: SourceId, seen: &Seen, before: u64) {
         let (was, renamed, told) = self.sources.change(id, |source| {
             let was = std::mem::replace(&mut source.state, State::Live { scans_missed: 0 });
+            source.aside = None;
             let renamed = std::mem::replace(&mut source.path, seen.path.clone()) != seen.path;
             (was, renamed, std::mem::replace(&mut source.told, true))
         });
         let source = self.sources.get(id).expect("it was there");
         let (path, size, position) = (seen.path.clone(), source.size, source.position);
         let compression = source.identity.compression;
-        if was == State::Vanished {
+        if matches!(was, State::Aside { .. } | State::Vanished) {
             self.changes.push(Change::Back { id, path, compression, size, position });
         } else if !told {
             self.changes.push(Change::Found { id, path, compression, size, position });
@@ -122,42 +120,10 @@ impl Follower {
                     self.sources.change(id, |source| source.state = State::Live { scans_missed: scans_missed + 1 });
                     self.again();
                 }
-                State::Live { .. } => self.vanish(id),
-                State::Vanished => self.look_at_vanished(id),
-                State::Stopped => self.end(id),
+                State::Live { .. } => self.leave(id),
+                State::Aside { .. } | State::Vanished => self.look_aside(id),
                 State::Doubted { .. } | State::Ended => {}
             }
-        }
-    }
-
-    fn vanish(&mut self, id: SourceId) {
-        self.sources.change(id, |source| {
-            source.state = State::Vanished;
-            source.told = true;
-        });
-        let source = self.sources.get(id).expect("it was there");
-        let lost_bytes_min = if source.handle.is_some() { 0 } else { source.unread() };
-        self.changes.push(Change::Vanished { id, path: source.path.clone(), lost_bytes_min });
-        self.look_at_vanished(id);
-    }
-
-    /// What is still open can still grow, be it under a name that nobody follows. A file without any name is closed once
-    /// it was read: its space is free then.
-    fn look_at_vanished(&mut self, id: SourceId) {
-        let source = self.sources.get(id).expect("it was there");
-        let (size, Some(handle)) = (source.size, source.handle.clone()) else { return };
-        let Ok(stat) = Stat::of_file(&handle) else { return };
-        if source.signature != Some(stat.signature) {
-            let Ok((head, stat)) = self.look(&handle) else { return };
-            if !self.compare(id, &head, &stat) {
-                return;
-            }
-        }
-        let source = self.sources.get(id).expect("it was there");
-        if source.size > size {
-            self.changes.push(Change::Grew { id, size: source.size });
-        } else if stat.owner.links == 0 && source.unread() == 0 {
-            self.sources.change(id, |source| source.handle = None);
         }
     }
 
@@ -166,7 +132,7 @@ impl Follower {
         self.sources.change(id, |source| {
             source.state = State::Ended;
             source.identity.inode = Inode::NONE;
-            source.handle = None;
+            (source.handle, source.aside) = (None, None);
             source.told = true;
         });
         self.again();
@@ -191,16 +157,10 @@ impl Follower {
     fn settle(&mut self, id: SourceId, shorter: bool) {
         let source = self.sources.get(id).expect("it was there");
         let (path, lost_bytes_min) = (source.path.clone(), source.unread());
-        let is_there = self.paths.values().any(|at| at.inode == source.identity.inode);
-        if shorter || !is_there {
-            self.end(id);
-            self.changes.push(Change::Truncated { id, path, lost_bytes_min });
-        } else {
-            self.sources.change(id, |source| {
-                source.state = State::Stopped;
-                source.told = true;
-            });
-            self.changes.push(Change::Rewritten { id, path, lost_bytes_min });
-        }
+        self.end(id);
+        self.changes.push(match shorter {
+            true => Change::Truncated { id, path, lost_bytes_min },
+            false => Change::Rewritten { id, path, lost_bytes_min },
+        });
     }
 }

@@ -9,10 +9,11 @@ use longshore_core::limits::{
 };
 
 use super::content::{Beginning, Measuring, stored_head};
-use super::follower::{Follower, Seen, longer};
+use super::follower::{Follower, Look, Seen, longer};
 use super::head::Head;
 use super::identity::{Identity, Position, Signature, SourceId, Stat};
 use super::known::{Source, State};
+use super::tail::Tail;
 use super::{Change, Refusal};
 use crate::input::Compression;
 
@@ -165,7 +166,7 @@ impl Follower {
         let begins = source.identity.content.begins(&newcomer.beginning.content);
         let gone = match source.state {
             State::Live { .. } => false,
-            State::Vanished | State::Doubted { .. } | State::Stopped | State::Ended => true,
+            State::Aside { .. } | State::Vanished | State::Doubted { .. } | State::Ended => true,
         };
         match (gone, begins) {
             (false, true) => self.compare_with_live(id, newcomer),
@@ -183,7 +184,7 @@ impl Follower {
             return Likeness::Copy { stable: false };
         }
         let comparable = source.identity.compression == Compression::Plain;
-        let (stored, size) = (source.identity.stored, source.size);
+        let size = source.size;
         match newcomer.beginning.content_bytes.filter(|_| comparable) {
             // Lengths cannot be compared, heads are all there is.
             None if source.identity.content.length() == FOLLOW_HEAD_BYTES => Likeness::Copy { stable: true },
@@ -199,9 +200,9 @@ impl Follower {
             },
             // The source may have grown, or been truncated, since it was looked at in this scan.
             Some(bytes) => {
-                let looked = self.handle(id, None).ok().and_then(|file| self.look(&file).ok());
+                let looked = self.handle(id, None).ok().and_then(|file| self.look(id, &file).ok());
                 match looked {
-                    Some((head, now)) if stored.begins(&head) && now.signature.size >= size => {
+                    Some(Look { same: true, stat: now, .. }) if now.signature.size >= size => {
                         if bytes <= now.signature.size { Likeness::Copy { stable: false } } else { Likeness::Other }
                     }
                     _ => Likeness::Copy { stable: false },
@@ -286,10 +287,11 @@ impl Follower {
                 compression: beginning.compression,
                 stored: beginning.stored,
                 content: longer(source.identity.content, &beginning.content),
+                ..source.identity
             };
             (source.state, source.told) = (State::Live { scans_missed: 0 }, true);
             (source.path, source.size, source.signature) = (seen.path.clone(), size, trusted);
-            source.handle = None;
+            (source.handle, source.aside) = (None, None);
             source.position
         });
         self.keep(id, &Arc::new(file));
@@ -311,12 +313,17 @@ impl Follower {
                 compression,
                 stored: beginning.stored,
                 content: Head::of(&beginning.content),
+                seen_bytes: 0,
+                left: false,
+                tail: Tail::default(),
             },
             path: seen.path.clone(),
+            aside: None,
             position: Position::default(),
             state: State::Live { scans_missed: 0 },
             size,
             signature: self.trusted(seen.stat.signature),
+            left: false,
             told: true,
             handle: None,
             used: 0,
@@ -329,18 +336,24 @@ impl Follower {
 
 /// The source's file is gone or has other content, and the newcomer begins with its head.
 fn compare_with_gone(source: &Source, newcomer: &Newcomer) -> Likeness {
-    let Newcomer { seen, beginning, .. } = newcomer;
+    let Newcomer { seen, file, beginning } = newcomer;
     let read = source.position.content;
     // What is still open is read from there first.
-    if source.state == State::Vanished && source.handle.is_some() && source.unread() > 0 {
+    let open = source.handle.is_some() || source.aside.is_some();
+    if matches!(source.state, State::Aside { .. }) || source.state == State::Vanished && open && source.unread() > 0 {
         return Likeness::Copy { stable: false };
     }
     // A file that was compressed is a rotated one anyway.
-    let telling = matches!(source.state, State::Doubted { .. } | State::Stopped)
+    let telling = matches!(source.state, State::Doubted { .. })
         || beginning.compression != Compression::Plain
         || source.identity.content.length() >= TELLING_HEAD_BYTES
         || beginning.ends_at(read);
     if !telling {
+        return Likeness::Other;
+    }
+    let tail = source.identity.tail;
+    let plain = beginning.compression == Compression::Plain;
+    if plain && seen.stat.signature.size >= read && !tail.is_in(file).unwrap_or(true) {
         return Likeness::Other;
     }
     // What is shorter has nothing that was not read, until it grows.

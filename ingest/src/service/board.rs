@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use longshore_core::limits::{LIVE_STEP_MS_MAX, LOSS_SHOWN_MS, LOSSES_SHOWN_MAX};
+use longshore_core::limits::{LIVE_STEP_MS_MAX, NOTICE_SHOWN_MS, NOTICES_SHOWN_MAX};
 use longshore_core::slice::SliceId;
 
 use super::lock;
-use crate::feed::{Loss, SourceStatus, Trouble};
+use crate::feed::{Notice, NoticeKind, SourceStatus, Trouble};
 use crate::lease::Lease;
 use crate::progress::Progress;
 
@@ -33,7 +33,7 @@ pub struct Board {
     /// Threads that panicked.
     fallen: Mutex<Vec<&'static str>>,
     troubles: Mutex<HashMap<usize, Vec<Trouble>>>,
-    losses: Mutex<Losses>,
+    notices: Mutex<Notices>,
     /// How sources are summed up; see [`sum_up_by`](Board::sum_up_by).
     label: OnceLock<Label>,
 }
@@ -47,13 +47,13 @@ impl std::fmt::Debug for Label {
     }
 }
 
-/// What was lost in this run.
+/// What happened in this run.
 #[derive(Debug, Default)]
-struct Losses {
+struct Notices {
     /// The latest, oldest first.
-    shown: VecDeque<(Instant, Loss)>,
-    /// How many, and how many bytes, by label.
-    sums: BTreeMap<String, (u64, u64)>,
+    shown: VecDeque<(Instant, Notice)>,
+    /// How many, and how many bytes, by label and kind.
+    sums: BTreeMap<(String, NoticeKind), (u64, u64)>,
 }
 
 /// Why a slice is paused.
@@ -131,31 +131,35 @@ impl Board {
         all
     }
 
-    /// What was lost lately, oldest first: for a day, or until the service ends.
-    pub fn losses(&self) -> Vec<Loss> {
-        let mut losses = lock(&self.losses);
-        let shown = Duration::from_millis(LOSS_SHOWN_MS);
-        losses.shown.retain(|(at, _)| at.elapsed() < shown);
-        losses.shown.iter().map(|(_, loss)| loss.clone()).collect()
+    /// What happened lately, oldest first: for a day, or until the service ends.
+    pub fn notices(&self) -> Vec<Notice> {
+        let mut notices = lock(&self.notices);
+        let shown = Duration::from_millis(NOTICE_SHOWN_MS);
+        notices.shown.retain(|(at, _)| at.elapsed() < shown);
+        notices.shown.iter().map(|(_, notice)| notice.clone()).collect()
     }
 
-    /// How often something was lost, and how many bytes, by label.
-    pub fn lost(&self) -> BTreeMap<String, (u64, u64)> {
-        lock(&self.losses).sums.clone()
+    /// How often each kind of thing happened, and to how many bytes, by label.
+    pub fn noticed(&self) -> BTreeMap<(String, NoticeKind), (u64, u64)> {
+        lock(&self.notices).sums.clone()
     }
 
     pub(super) fn troubles_are(&self, feed: usize, troubles: Vec<Trouble>) {
         lock(&self.troubles).insert(feed, troubles);
     }
 
-    pub(super) fn loses(&self, loss: Loss) {
-        let label = self.label.get().map_or_else(String::new, |Label(of)| of(&loss.name));
-        let mut losses = lock(&self.losses);
-        let (times, bytes) = losses.sums.entry(label).or_default();
-        (*times, *bytes) = (*times + 1, *bytes + loss.bytes);
-        losses.shown.push_back((Instant::now(), loss));
-        if losses.shown.len() > LOSSES_SHOWN_MAX {
-            losses.shown.pop_front();
+    pub(super) fn notes(&self, notice: Notice) {
+        let label = self.label.get().map_or_else(String::new, |Label(of)| of(&notice.name));
+        let mut notices = lock(&self.notices);
+        let (times, bytes) = notices.sums.entry((label, notice.kind)).or_default();
+        (*times, *bytes) = (*times + 1, *bytes + notice.bytes);
+        // Of what goes on, the latest says it all.
+        if notice.kind != NoticeKind::Lost {
+            notices.shown.retain(|(_, shown)| shown.kind != notice.kind || shown.name != notice.name);
+        }
+        notices.shown.push_back((Instant::now(), notice));
+        if notices.shown.len() > NOTICES_SHOWN_MAX {
+            notices.shown.pop_front();
         }
     }
 
@@ -251,17 +255,20 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_summed_up_by_label_and_the_latest_are_shown() {
+    fn notices_are_summed_up_by_label_and_kind_and_the_latest_are_shown() {
         let board = Board::default();
         board.sum_up_by(|name| name.split('/').next().unwrap_or_default().to_owned());
-        for number in 0..LOSSES_SHOWN_MAX as u64 + 3 {
+        for number in 0..NOTICES_SHOWN_MAX as u64 + 3 {
             let name = if number == 0 { "b/x" } else { "a/x" }.into();
-            board.loses(Loss { name, bytes: number + 1, why: format!("loss {number}") });
+            let kind = if number == 1 { NoticeKind::Nuls } else { NoticeKind::Lost };
+            board.notes(Notice { name, kind, bytes: number + 1, why: format!("loss {number}") });
         }
-        let shown = board.losses();
+        let shown = board.notices();
         assert_eq!((shown.len(), &*shown[0].why, &*shown[31].why), (32, "loss 3", "loss 34"));
-        // 2 + 3 + ... + 35
-        assert_eq!(board.lost(), BTreeMap::from([("a".to_owned(), (34, 629)), ("b".to_owned(), (1, 1))]));
+        let sums =
+            [("a", NoticeKind::Lost, (33, 627)), ("a", NoticeKind::Nuls, (1, 2)), ("b", NoticeKind::Lost, (1, 1))];
+        // 3 + 4 + ... + 35
+        assert_eq!(board.noticed(), sums.map(|(label, kind, sum)| ((label.to_owned(), kind), sum)).into());
     }
 
     #[test]

@@ -96,8 +96,8 @@ impl<'a> Running<'a> {
             let status = self.feed.status(self.service.begin.elapsed());
             self.service.board.sources_are(self.number, status);
             self.service.board.troubles_are(self.number, self.feed.troubles(self.service.begin.elapsed()));
-            for loss in self.feed.take_losses() {
-                self.service.board.loses(loss);
+            for notice in self.feed.take_notices() {
+                self.service.board.notes(notice);
             }
             self.told = Some(Instant::now());
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use longshore_core::budget::{Budget, Command};
 use longshore_core::config::Config;
-use longshore_core::limits::FOLLOW_HANDLES_MAX;
+use longshore_core::limits::{FOLLOW_HANDLES_MAX, FOLLOW_LET_GO_MS};
 use longshore_core::simd::Kernels;
 use longshore_core::words::plural;
 use longshore_ingest::cut::CutOptions;
@@ -236,7 +236,12 @@ fn file_feed(config: &Config, patterns: &[Wanted], processing: &Processing) -> R
         tracing::warn!("{torn}");
     }
     processing.recovered(&recovered.configs);
-    let follow = FollowOptions { patterns: patterns.to_vec(), events: true, handles_max: FOLLOW_HANDLES_MAX };
+    let follow = FollowOptions {
+        patterns: patterns.to_vec(),
+        events: true,
+        handles_max: FOLLOW_HANDLES_MAX,
+        let_go: Duration::from_millis(FOLLOW_LET_GO_MS),
+    };
     let files = SystemFiles::follow(&follow, known_sources(&recovered)?).map_err(|error| refuse(&error))?;
     let path = processing.path.clone();
     let cut_options = move |text: &str| {

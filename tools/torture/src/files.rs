@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use longshore_ingest::files::{Files, ReadEnd, ReadError};
-use longshore_ingest::follow::{Change, Head, Identity, Inode, KnownSource, Position, SourceId};
+use longshore_ingest::follow::{Away, Change, Head, Identity, Inode, KnownSource, Position, SourceId, Tail};
 use longshore_ingest::input::Compression;
 
 use crate::env::{Call, Env, Life, lock};
@@ -167,7 +167,7 @@ impl FollowedFolder {
         }
         match (before.found, before.is_there, content.is_there) {
             (false, _, _) => Some(Change::Found { id, path, compression, size, position }),
-            (true, true, false) => Some(Change::Vanished { id, path, lost_bytes_min: 0 }),
+            (true, true, false) => Some(Change::Vanished { id, path, away: Away::Closed, lost_bytes_min: 0 }),
             (true, false, true) => Some(Change::Back { id, path, compression, size, position }),
             (true, false, false) => None,
             (true, true, true) if (&before.path, before.inode) != (&content.path, content.inode) => {
@@ -235,6 +235,15 @@ impl Files for FollowedFolder {
         let Content { bytes, inode, .. } = &contents[number];
         let head = Head::of(bytes);
         let inode = Inode { device: 1, number: *inode, born_ns: 1 };
-        Some(Identity { id, inode, compression: Compression::Plain, stored: head, content: head })
+        Some(Identity {
+            id,
+            inode,
+            compression: Compression::Plain,
+            stored: head,
+            content: head,
+            tail: Tail::default(),
+            seen_bytes: 0,
+            left: false,
+        })
     }
 }

@@ -12,9 +12,9 @@ use super::super::decompress::{Decompressors, Pace, Wish};
 use super::*;
 use crate::follow::Inode;
 
-/// Many members, each of a MiB of zeros: 1 KiB as stored, and one record without an end.
+/// Many members, each of a MiB of one letter: 1 KiB as stored, and one record without an end.
 fn bomb(mebibytes: usize) -> Vec<u8> {
-    zip(&vec![0; 1 << 20]).repeat(mebibytes)
+    zip(&vec![b'x'; 1 << 20]).repeat(mebibytes)
 }
 
 fn open(bytes: &[u8]) -> (tempfile::TempDir, Arc<File>) {
@@ -155,15 +155,15 @@ fn what_is_in_the_way_and_what_was_lost_is_told() {
     assert!(kind(true)(case.feed(), now));
     case.append("a.log", "a record that is not whole");
     case.until("it is found", &mut planned, |feed, _| !feed.status(Duration::ZERO).is_empty());
-    assert!(case.feed().troubles(now).is_empty() && case.feed().take_losses().is_empty());
+    assert!(case.feed().troubles(now).is_empty() && case.feed().take_notices().is_empty());
     File::create(case.log("a.log")).expect("truncated");
     let mut losses = Vec::new();
     let end = Instant::now() + PATIENCE;
     while losses.is_empty() && Instant::now() < end {
         case.step(&mut planned);
-        losses = case.feed().take_losses();
+        losses = case.feed().take_notices();
     }
     assert_eq!((losses.len(), losses[0].bytes), (1, 26), "{losses:?}");
     assert!(losses[0].why.contains("a.log was truncated") && losses[0].why.contains("26 bytes"), "{losses:?}");
-    assert!(case.feed().take_losses().is_empty());
+    assert!(case.feed().take_notices().is_empty());
 }

@@ -50,7 +50,8 @@ impl Place {
         let links_into: Vec<PathBuf> = links_into.iter().map(|folder| self.path(folder)).collect();
         let wanted = |pattern: &&str| Wanted { path: self.path(pattern), links_into: links_into.clone() };
         let patterns = patterns.iter().map(wanted).collect();
-        Follower::new(&FollowOptions { patterns, events: true, handles_max: 8 }, []).expect("patterns")
+        Follower::new(&FollowOptions { patterns, events: true, handles_max: 8, let_go: Duration::ZERO }, [])
+            .expect("patterns")
     }
 }
 

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::super::{Change, FollowOptions, Follower, Identity, KnownSource, Position, SourceId};
 use crate::input::Compression;
@@ -57,8 +58,6 @@ struct World {
     excused: BTreeSet<u64>,
     /// Files (by inode) that are in the follower's hands since the last restart.
     found: BTreeSet<u64>,
-    /// Files that were rewritten, as the follower said.
-    stopped: BTreeSet<u64>,
     pending: Vec<Step>,
     busy: BTreeSet<PathBuf>,
     names: u64,
@@ -84,7 +83,8 @@ impl World {
         fs::create_dir(folder.path().join("logs")).expect("a folder");
         fs::create_dir(folder.path().join("away")).expect("a folder");
         let patterns = vec![folder.path().join("logs/*.log*").into()];
-        let options = FollowOptions { patterns, events, handles_max: 64 };
+        let options =
+            FollowOptions { patterns, events, handles_max: 64, let_go: Duration::from_secs(3_600 * (seed / 2 % 2)) };
         let follower = Follower::new(&options, []).expect("patterns");
         World {
             seed,
@@ -97,7 +97,6 @@ impl World {
             written: 0,
             excused: BTreeSet::new(),
             found: BTreeSet::new(),
-            stopped: BTreeSet::new(),
             pending: Vec::new(),
             busy: BTreeSet::new(),
             names: 0,
@@ -154,9 +153,6 @@ impl World {
         let mut file = OpenOptions::new().create(true).append(true).open(path).expect("opened");
         file.write_all(&bytes).expect("written");
         let inode = file.metadata().expect("there").ino();
-        if self.stopped.contains(&inode) {
-            self.excused.extend(self.written - words as u64..self.written);
-        }
         self.note(format!("append {words} words to {} (inode {inode})", name(path)));
     }
 
@@ -347,18 +343,12 @@ impl World {
                 Change::Grew { id, size } => {
                     self.sources.get_mut(&id).expect("a source that was found").size = size;
                 }
-                Change::Truncated { id, lost_bytes_min, .. } => {
+                Change::Truncated { id, lost_bytes_min, .. } | Change::Rewritten { id, lost_bytes_min, .. } => {
                     self.sources.remove(&id);
                     self.lost_told.insert(id, lost_bytes_min / WORD as u64);
                 }
-                Change::Rewritten { id, path, .. } => {
-                    self.sources.remove(&id);
-                    if let Ok(meta) = path.metadata() {
-                        self.stopped.insert(meta.ino());
-                        self.excuse(&path);
-                    }
-                }
                 Change::Vanished { .. }
+                | Change::LetGo { .. }
                 | Change::Held { .. }
                 | Change::OtherName { .. }
                 | Change::Refused { .. }
@@ -396,7 +386,7 @@ impl World {
         if interrupted {
             self.writer_goes_on();
         }
-        let right = self.follower.confirm(id, &file, position);
+        let right = self.follower.confirm(id, &file, position, &bytes);
         self.note(format!("read {id:?}: {} bytes up to {position:?}, right: {right}", bytes.len()));
         if right {
             self.read.entry(id).or_default().extend(bytes);
@@ -406,10 +396,10 @@ impl World {
 
     fn restart(&mut self) {
         let known: Vec<KnownSource> = self.follower.known();
-        let known = known.into_iter().map(|KnownSource { identity, position }| {
+        let known = known.into_iter().map(|KnownSource { identity, position, path }| {
             let bytes = identity.encode();
             assert_eq!(bytes.len(), Identity::BYTES);
-            KnownSource { identity: Identity::decode(&bytes).expect("an identity"), position }
+            KnownSource { identity: Identity::decode(&bytes).expect("an identity"), position, path }
         });
         self.follower = Follower::new(&self.options, known).expect("patterns");
         self.sources.clear();

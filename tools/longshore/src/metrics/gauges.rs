@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use longshore_ingest::feed::TroubleKind;
+use longshore_ingest::feed::{NoticeKind, TroubleKind};
 use longshore_ingest::service::Board;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
@@ -42,6 +42,8 @@ struct Together {
     without_files: u64,
     losses: u64,
     lost_bytes: u64,
+    unseen: u64,
+    nul_bytes: u64,
 }
 
 impl Gauges {
@@ -70,9 +72,14 @@ impl Gauges {
                 TroubleKind::NoFiles => &mut together.without_files,
             } += 1;
         }
-        for (source, (times, bytes)) in self.board.lost() {
+        for ((source, kind), (times, bytes)) in self.board.noticed() {
             let together = sources.entry(source).or_default();
-            (together.losses, together.lost_bytes) = (times, bytes);
+            match kind {
+                NoticeKind::Lost => (together.losses, together.lost_bytes) = (times, bytes),
+                NoticeKind::Unseen => together.unseen = times,
+                NoticeKind::Nuls => together.nul_bytes = bytes,
+                NoticeKind::Equal => {}
+            }
         }
         sources
     }
@@ -117,7 +124,11 @@ impl Collector for Gauges {
         let help = "Times that bytes were gone before they were read: truncated, deleted, or written over";
         gauges.counter("losses", help, None, &sources, |source| source.losses)?;
         let help = "Bytes that were seen and were gone before they were read, at least";
-        gauges.counter("lost", help, Some(&Unit::Bytes), &sources, |source| source.lost_bytes)
+        gauges.counter("lost", help, Some(&Unit::Bytes), &sources, |source| source.lost_bytes)?;
+        let help = "Starts at which files were gone that the run before had followed, so that their ends are not known";
+        gauges.counter("unseen_ends", help, None, &sources, |source| source.unseen)?;
+        let help = "NUL bytes before records, which a file has that was truncated under its writer; passed over";
+        gauges.counter("nul", help, Some(&Unit::Bytes), &sources, |source| source.nul_bytes)
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::Ordering;
 
-use longshore_ingest::feed::TroubleKind;
+use longshore_ingest::feed::{Notice, NoticeKind, TroubleKind};
 use longshore_ingest::service::Board;
 
 use super::reach::Reach;
@@ -65,7 +65,16 @@ fn unreadable(board: &Board) -> Vec<String> {
 
 /// What is well and ought to be seen, a line each: what is not followed may be wanted, and what is lost is lost.
 pub(super) fn warnings(board: &Board) -> Vec<String> {
-    let mut lines: Vec<String> = board.losses().iter().map(|loss| format!("warning: lost: {}", loss.why)).collect();
+    let noticed = |notice: &Notice| {
+        let what = match notice.kind {
+            NoticeKind::Lost => "lost",
+            NoticeKind::Unseen => "unseen",
+            NoticeKind::Nuls => "NUL bytes",
+            NoticeKind::Equal => "equal files",
+        };
+        format!("warning: {what}: {}", notice.why)
+    };
+    let mut lines: Vec<String> = board.notices().iter().map(noticed).collect();
     lines.extend(troubles(board, |kind| match kind {
         TroubleKind::Unreadable | TroubleKind::OverLimit => None,
         TroubleKind::Link => Some("warning: link"),
