@@ -186,10 +186,10 @@ pub const FOLLOW_LET_GO_MS: u64 = 60_000;
 pub const FOLLOW_HEAD_BYTES_MIN: usize = 8;
 /// Followed files with the same beginning that a new one is compared with.
 pub const FOLLOW_LIKE_MAX: usize = 16;
-/// Bytes of content that a follower decompresses at once, of all files whose length it has to know: the rest follows later.
-pub const FOLLOW_MEASURE_BYTES: u64 = 4 << 20;
-/// Compressed files whose length is being found at once.
-pub const FOLLOW_MEASURED_MAX: usize = 16;
+/// Bytes of content that a follower compares at once, of all files that begin as others do: the rest follows later.
+pub const FOLLOW_COMPARE_BYTES: u64 = 4 << 20;
+/// Files that are compared with others at once.
+pub const FOLLOW_COMPARED_MAX: usize = 16;
 /// Compressed files that are open for their content at once, each with a slice of it at most.
 pub const FOLLOW_DECOMPRESSED_MAX: usize = 4;
 /// Bytes of content after which a compressed file makes room for one that waits; twice as many each time.

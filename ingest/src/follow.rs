@@ -1,29 +1,31 @@
 //! Followed files: which there are, who they are, and how much of each may be read.
 //!
 //! A [`Follower`] looks at what some patterns stand for and tells what changed. It reads no records: of each file it knows
-//! the size and a fingerprint of the first bytes ([`Head`]). A *source* is a content, which may move from file to file: by
-//! a rename, into a copy, into a compressed copy. Its [`SourceId`] and [`Position`] stay.
+//! the size, a fingerprint of the first bytes ([`Head`]), and one of the last that were read ([`Tail`]). A *source* is a
+//! content, which may move from file to file: by a rename, into a copy, into a compressed copy. Its [`SourceId`] and
+//! [`Position`] stay.
 //!
 //! ```text
 //!                        longer: Grew; another name: Rotated
 //!                                +-----+
 //!  new file ---Found---------->  v     |    no path leads to it, two scans long: Vanished
-//!  (nothing known     .-----> Live ----+------------------------------------------> Vanished
-//!   begins like it)   |        | ^ ^ <------------- there again: Back -------------- | |
-//!                     |        | | '------ a copy of all that was read: Rotated -----' |
-//!                     |        | |                                                     |
-//!        shorter, or another   | | a copy of it: Rotated; the file that             too many
-//!        beginning             v | is shorter now is a new one                         |
-//!                     |      Doubted                                                   v
-//!                     |        |  no copy in a whole scan after                    Forgotten
-//!                     |        +--- it got shorter: Truncated -----> Ended ----------->^
-//!                     |        '--- it did not: Rewritten ---------> Stopped
-//!                     |                                                 | shorter, or gone
-//!                     '------------- the file is a new one <------------'   (and a copy of it: Rotated)
+//!  (no source has              Live ---+---------> Aside -- LetGo ----------------> Vanished
+//!   what it has)               | ^ ^   <--Back------ ' (read where it is)             | |
+//!                              | | | <---- there again, or grows again: Back --------' |
+//!                              | | '------ a copy of all that was read: Rotated -------' |
+//!        shorter, or others    | |                                                       |
+//!        of the bytes that     | | a copy of it: Rotated; its file is a new one      too many
+//!        are known             v |                                                       v
+//!                            Doubted                                                 Forgotten
+//!                              |  no copy in a whole scan after:                         ^
+//!                              '--- Truncated if it got shorter, else Rewritten --> Ended
 //! ```
-//! A file that begins as a source does is not read at once ([`Change::Held`]): while the source grows on, it is a copy of
-//! it; once the source was truncated or is gone, the source goes on in it, from its position. It is a file of its own as
-//! soon as it differs or is longer. So **two files that are equal byte by byte count as one** while both are.
+//! A file that begins as a source does is compared with it byte by byte: with the source's file, or, if that is gone, the
+//! last bytes that were read must stand where they stood. It is a file of its own as soon as it differs, or has more than a
+//! source that was begun. As long as it has not, it is not read ([`Change::Held`]): while the source grows on, it is a copy
+//! of it; once the source was truncated or is gone, the source goes on in it, from its position. So **two files that are
+//! equal byte by byte count as one** while both are. Of two of which nothing was read, the longer is read and the other
+//! waits until they part.
 //!
 //! Events of folders (inotify) say where to look; a scan at intervals finds what they miss, and does alone where there are
 //! none. Nothing is decided by an event alone.
@@ -31,11 +33,12 @@
 //! What a reader owes: it reads up to the size that was told, and [`confirm`](Follower::confirm)s before it uses the bytes,
 //! since the file may have been truncated and written again in between. Bytes that are not confirmed are thrown away.
 //!
-//! What cannot be known: bytes that were written and truncated or deleted between two looks; which of two sources with
-//! equal first bytes ([`FOLLOW_HEAD_BYTES`](longshore_core::limits::FOLLOW_HEAD_BYTES)) a copy is of. Of a source that
-//! began with fewer than 64 bytes when it ended or vanished, a copy that turns up later and is longer is read again, and so
-//! are fewer than [`FOLLOW_HEAD_BYTES_MIN`](longshore_core::limits::FOLLOW_HEAD_BYTES_MIN) bytes of a copy that stops there
-//! from one scan to the next: so little is no fingerprint.
+//! What cannot be known: bytes that were written and truncated or deleted between two looks; what is changed in the middle
+//! of what was read; of a file that begins as one which is gone and stays shorter than what was read of that, whether it is
+//! a part of it: it is read as another. Of a source that began with fewer than 64 bytes when it ended or vanished, a copy
+//! that turns up later and is longer is read again, and so are fewer than
+//! [`FOLLOW_HEAD_BYTES_MIN`](longshore_core::limits::FOLLOW_HEAD_BYTES_MIN) bytes of a copy that stops there from one scan
+//! to the next: so little is no fingerprint.
 //!
 //! A compressed file is told of once it stayed the same from one regular scan to the next: what is whole of one that is
 //! being written cannot be known.
@@ -48,6 +51,7 @@ use crate::input::Compression;
 use crate::patterns::Wanted;
 
 mod aside;
+mod comparing;
 mod content;
 mod follower;
 mod head;
@@ -180,7 +184,7 @@ pub enum Change {
         /// The source.
         id: SourceId,
     },
-    /// A file begins as a source does, so it is not read: read once it differs.
+    /// A file is equal to a source byte by byte, as far as it goes: read once it differs.
     Held {
         /// The file.
         path: PathBuf,

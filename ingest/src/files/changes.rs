@@ -48,8 +48,15 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                 self.ended(id, &path, how, lost_bytes_min)?;
             }
             Change::Forgotten { id } => self.forget(id)?,
-            Change::Held { path, .. } => {
-                tracing::info!("{} begins as another file does: it is read once it differs", path.display());
+            Change::Held { path, like } => {
+                let other =
+                    self.lanes.get(&like).map_or_else(|| "another file".to_owned(), |lane| lane.name.to_string());
+                let why = format!(
+                    "{} is equal to {other} byte by byte, as far as it goes: both count as one until they part",
+                    path.display()
+                );
+                tracing::info!("{why}");
+                self.watched.note(NoticeKind::Equal, &name_of(&path), 0, &why);
             }
             Change::OtherName { path, name } => {
                 tracing::info!("{} is the same file as {}: it is read once, as that", path.display(), name.display());

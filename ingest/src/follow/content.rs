@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use longshore_core::limits::{FOLLOW_HEAD_BYTES, FOLLOW_SILENT_BYTES_MAX, ZSTD_WINDOW_LOG_MAX};
 
 use super::head::Head;
-use super::identity::{Inode, Signature, Stat};
 use crate::input::{Compression, is_window_too_large};
 use crate::read::NO_CONTENT;
 
@@ -92,77 +91,21 @@ impl Beginning {
     }
 }
 
-/// The length of a compressed content, which is found by decompressing all of it, a piece at a time.
-pub(super) struct Measuring {
-    pub(super) inode: Inode,
-    signature: Signature,
-    /// `None` once it is known.
-    content: Option<Box<dyn Read + Send>>,
-    stored: Arc<Stored>,
-    /// Bytes that came out.
-    pub(super) bytes: u64,
-    /// It is cut short, or damaged.
-    torn: bool,
-}
-
-impl Measuring {
-    pub(super) fn new(file: File, stat: &Stat, compression: Compression) -> io::Result<Self> {
-        let stored = Arc::new(Stored::default());
-        // A decompressor reads a header when it is made.
-        stored.allow(FOLLOW_SILENT_BYTES_MAX);
-        let content = Some(decompressor(file, compression, &stored)?);
-        Ok(Measuring { inode: stat.inode, signature: stat.signature, content, stored, bytes: 0, torn: false })
-    }
-
-    /// It is of this file as it is now.
-    pub(super) fn is_of(&self, stat: &Stat) -> bool {
-        self.inode == stat.inode && self.signature == stat.signature
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        self.content.is_none()
-    }
-
-    /// Bytes of the content, once they are known; `Some(None)` if it is not whole.
-    pub(super) fn length(&self) -> Option<Option<u64>> {
-        self.is_done().then_some((!self.torn).then_some(self.bytes))
-    }
-
-    /// Decompresses a piece; returns how many bytes count for it.
-    pub(super) fn go_on(&mut self) -> u64 {
-        let Some(content) = &mut self.content else { return 0 };
-        self.stored.allow(FOLLOW_SILENT_BYTES_MAX + PIECE_BYTES);
-        let before = self.bytes;
-        match io::copy(&mut content.take(PIECE_BYTES), &mut io::sink()) {
-            Ok(PIECE_BYTES) => self.bytes += PIECE_BYTES,
-            Ok(bytes) => {
-                self.bytes += bytes;
-                self.content = None;
-            }
-            Err(_) => (self.torn, self.content) = (true, None),
-        }
-        (self.bytes - before).max(1)
-    }
-}
-
-/// Bytes of content that are decompressed at once.
-const PIECE_BYTES: u64 = 256 << 10;
-
 /// How far a file was read, and how far it may be.
 #[derive(Debug, Default)]
-struct Stored {
+pub(super) struct Stored {
     read: AtomicU64,
     limit: AtomicU64,
 }
 
 impl Stored {
     /// So many bytes more may be read.
-    fn allow(&self, bytes: u64) {
+    pub(super) fn allow(&self, bytes: u64) {
         self.limit.store(self.read.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
     }
 }
 
-fn decompressor<'a, F: Borrow<File> + Send + 'a>(
+pub(super) fn decompressor<'a, F: Borrow<File> + Send + 'a>(
     file: F,
     compression: Compression,
     stored: &Arc<Stored>,

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use longshore_core::limits::{FOLLOW_MEASURE_BYTES, FOLLOW_TICK_MS};
+use longshore_core::limits::{FOLLOW_COMPARE_BYTES, FOLLOW_TICK_MS};
 use rustix::fs::{FileType, OFlags};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::aside::Folders;
-use super::content::{Measuring, stored_head};
+use super::comparing::Comparing;
+use super::content::stored_head;
 use super::head::Head;
 use super::identity::{Identity, Inode, Position, Signature, SourceId, Stat};
 use super::known::{Source, Sources, State};
@@ -52,10 +53,10 @@ pub struct Follower {
     pub(super) in_doubt: bool,
     /// Heads that were read so far.
     heads_read: u64,
-    /// Compressed files whose length is being found.
-    pub(super) measuring: VecDeque<Measuring>,
-    /// Bytes of content that this scan may yet decompress for that.
-    pub(super) measure_left: u64,
+    /// Newcomers that are being compared with sources.
+    pub(super) comparing: VecDeque<Comparing>,
+    /// Bytes of content that this scan may yet compare.
+    pub(super) compare_left: u64,
     told_scan_only: bool,
     /// The clock that files' times are by.
     pub(super) now: fn() -> SystemTime,
@@ -108,8 +109,8 @@ impl Follower {
             scans: 0,
             in_doubt: false,
             heads_read: 0,
-            measuring: VecDeque::new(),
-            measure_left: 0,
+            comparing: VecDeque::new(),
+            compare_left: 0,
             told_scan_only: false,
             now: SystemTime::now,
         };
@@ -164,13 +165,13 @@ impl Follower {
                 self.scan_once(regular);
                 self.schedule.ran(begin, Instant::now(), regular);
             }
-            let measures = self.measure_on();
+            let compares = self.compare_on();
             let now = Instant::now();
             if !self.changes.is_empty() || now >= deadline {
                 return std::mem::take(&mut self.changes);
             }
             let until = self.schedule.next().map_or(now, |next| next.min(deadline));
-            if measures {
+            if compares {
                 continue;
             }
             let rest = until.saturating_duration_since(now);
@@ -429,7 +430,7 @@ impl Follower {
         self.scans += u64::from(regular);
         self.schedule.wanted = false;
         self.refused.begin();
-        self.measure_left = FOLLOW_MEASURE_BYTES;
+        self.compare_left = FOLLOW_COMPARE_BYTES;
         let seen = self.expand();
         self.watch_folders();
         let there: HashSet<Inode> = seen.iter().map(|seen| seen.stat.inode).collect();
@@ -454,7 +455,7 @@ impl Follower {
         }
         self.look_for_missing(&there);
         self.held.retain(|inode, _| there.contains(inode));
-        self.measuring.retain(|of| there.contains(&of.inode) && self.sources.of_inode(&of.inode).is_none());
+        self.comparing.retain(|of| there.contains(&of.inode) && self.sources.of_inode(&of.inode).is_none());
         // A copy is younger than what it is of, which has to be known first.
         newcomers.sort_by_key(|seen| seen.stat.inode.born_ns);
         self.in_doubt = self.sources.iter().any(|source| matches!(source.state, State::Doubted { .. }));

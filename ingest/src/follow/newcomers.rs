@@ -4,11 +4,10 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use longshore_core::limits::{
-    FOLLOW_FILES_MAX, FOLLOW_HEAD_BYTES, FOLLOW_HEAD_BYTES_MIN, FOLLOW_MEASURE_BYTES, FOLLOW_MEASURED_MAX,
-};
+use longshore_core::limits::{FOLLOW_COMPARE_BYTES, FOLLOW_COMPARED_MAX, FOLLOW_FILES_MAX, FOLLOW_HEAD_BYTES_MIN};
 
-use super::content::{Beginning, Measuring, stored_head};
+use super::comparing::{Compared, Comparing, Packed};
+use super::content::{Beginning, stored_head};
 use super::follower::{Follower, Look, Seen, longer};
 use super::head::Head;
 use super::identity::{Identity, Position, Signature, SourceId, Stat};
@@ -136,14 +135,17 @@ impl Follower {
 
     fn hold(&mut self, newcomer: &Newcomer, of: Option<(SourceId, Option<u32>)>, unsettled: bool) {
         let Stat { inode, signature, .. } = newcomer.seen.stat;
-        let before = self.held.get(&inode).filter(|held| held.signature == signature);
+        let known = self.held.get(&inode);
+        let before = known.filter(|held| held.signature == signature);
+        // While it is of the same source, once is enough.
+        let same = |held: &Held| held.of.map(|(of, _)| of) == of.map(|(of, _)| of);
         let held = Held {
             signature,
             trusted: self.trusted(signature).is_some(),
             of,
             unsettled,
             since: before.map_or(self.scans, |held| held.since),
-            told: before.is_some_and(|held| held.told),
+            told: known.is_some_and(|held| held.told && same(held)),
         };
         self.held.insert(inode, held);
         self.tell_held(&newcomer.seen);
@@ -152,7 +154,7 @@ impl Follower {
     /// Says that a file is held once it has been for some scans.
     fn tell_held(&mut self, seen: &Seen) {
         let Some(held) = self.held.get_mut(&seen.stat.inode) else { return };
-        if let Some((like, _)) = held.of
+        if let Some((like, Some(_))) = held.of
             && !held.told
             && self.scans >= held.since + HELD_SCANS_UNTOLD
         {
@@ -165,88 +167,87 @@ impl Follower {
         let source = self.sources.get(id).expect("it was just found");
         let begins = source.identity.content.begins(&newcomer.beginning.content);
         let gone = match source.state {
-            State::Live { .. } => false,
-            State::Aside { .. } | State::Vanished | State::Doubted { .. } | State::Ended => true,
+            State::Live { .. } | State::Aside { .. } => false,
+            State::Vanished | State::Doubted { .. } | State::Ended => true,
         };
         match (gone, begins) {
             (false, true) => self.compare_with_live(id, newcomer),
             (false, false) => self.compare_with_longer(id, newcomer),
-            (true, true) => compare_with_gone(source, newcomer),
+            (true, true) => self.compare_with_gone(id, newcomer),
             // A copy of a source that is gone has at least its head.
             (true, false) => Likeness::Other,
         }
     }
 
-    /// The source is there and the newcomer begins with its head: a copy has not more than it.
+    /// The source can be read and the newcomer begins with its head: a copy has not more than it.
     fn compare_with_live(&mut self, id: SourceId, newcomer: &Newcomer) -> Likeness {
         let source = self.sources.get(id).expect("it was just found");
-        if matches!(source.state, State::Live { scans_missed } if scans_missed > 0) {
+        let (size, state, nothing_read) = (source.size, source.state, source.position.content == 0);
+        if matches!(state, State::Live { scans_missed } if scans_missed > 0) {
             return Likeness::Copy { stable: false };
         }
-        let comparable = source.identity.compression == Compression::Plain;
-        let size = source.size;
-        match newcomer.beginning.content_bytes.filter(|_| comparable) {
-            // Lengths cannot be compared, heads are all there is.
-            None if source.identity.content.length() == FOLLOW_HEAD_BYTES => Likeness::Copy { stable: true },
-            None => Likeness::Other,
-            Some(bytes) if bytes <= size => Likeness::Copy { stable: true },
-            // What stands at the end of a file that is still being compressed is no length: it may be a copy to be. All of it
-            // is decompressed to know, which happens to files that begin as a live one does, and only until they are
-            // whole.
-            Some(_) if newcomer.beginning.compression != Compression::Plain => match self.measure(newcomer) {
-                None => Likeness::Copy { stable: false },
-                Some(Some(bytes)) if bytes > size => Likeness::Other,
-                Some(_) => Likeness::Copy { stable: true },
+        let Ok(file) = self.handle(id, None) else { return Likeness::Copy { stable: false } };
+        match self.compared(id, newcomer, Ok(&file)) {
+            None => Likeness::Copy { stable: false },
+            Some(Compared::Differs) => Likeness::Other,
+            Some(Compared::Within) => Likeness::Copy { stable: true },
+            // It may have been truncated since it was looked at in this scan.
+            Some(Compared::Beyond) => match self.look(id, &file) {
+                Ok(Look { same: true, stat, .. }) if stat.signature.size >= size => match state {
+                    State::Live { .. } if !nothing_read => Likeness::Other,
+                    // Nothing of either was read, or nothing more comes of the source: it goes on in the longer.
+                    _ => Likeness::GoesOn,
+                },
+                _ => Likeness::Copy { stable: false },
             },
-            // The source may have grown, or been truncated, since it was looked at in this scan.
-            Some(bytes) => {
-                let looked = self.handle(id, None).ok().and_then(|file| self.look(id, &file).ok());
-                match looked {
-                    Some(Look { same: true, stat: now, .. }) if now.signature.size >= size => {
-                        if bytes <= now.signature.size { Likeness::Copy { stable: false } } else { Likeness::Other }
-                    }
-                    _ => Likeness::Copy { stable: false },
-                }
-            }
         }
     }
 
-    /// Bytes of a compressed newcomer's content. `None` until they are known: a scan finds those of small files, and what is
-    /// large goes on [between scans](Self::measure_on). Not whole is `Some(None)`.
-    fn measure(&mut self, newcomer: &Newcomer) -> Option<Option<u64>> {
+    /// What comparing a newcomer with a source comes to, with its file or its tail. `None` until that is known: a scan finds
+    /// it of small files, and what is large goes on [between scans](Self::compare_on).
+    fn compared(&mut self, id: SourceId, newcomer: &Newcomer, with: Result<&File, Tail>) -> Option<Compared> {
         let stat = &newcomer.seen.stat;
-        self.measuring.retain(|known| known.inode != stat.inode || known.is_of(stat));
-        if !self.measuring.iter().any(|known| known.inode == stat.inode) {
-            if self.measuring.len() >= FOLLOW_MEASURED_MAX {
-                let done = self.measuring.iter().position(Measuring::is_done)?;
-                self.measuring.remove(done);
+        let tail = with.err();
+        let is_it = |known: &Comparing| known.inode == stat.inode && known.source == id && known.tail() == tail;
+        self.comparing.retain_mut(|known| !is_it(known) || known.goes_on(stat));
+        if !self.comparing.iter().any(is_it) {
+            if self.comparing.len() >= FOLLOW_COMPARED_MAX {
+                let done = self.comparing.iter().position(|known| known.outcome().is_some())?;
+                self.comparing.remove(done);
             }
-            let file = newcomer.file.try_clone();
-            match file.and_then(|file| Measuring::new(file, stat, newcomer.beginning.compression)) {
-                Ok(measuring) => self.measuring.push_front(measuring),
-                Err(_) => return Some(None),
-            }
+            let compression = self.sources.get(id)?.identity.compression;
+            let own = Packed { file: newcomer.file.try_clone().ok()?, compression: newcomer.beginning.compression };
+            let with = match with {
+                Ok(file) => Ok(Packed { file: file.try_clone().ok()?, compression }),
+                Err(tail) => Err(tail),
+            };
+            self.comparing.push_front(Comparing::new(own, stat, id, with).ok()?);
         }
-        let own = self.measuring.iter_mut().find(|known| known.inode == stat.inode)?;
-        while self.measure_left > 0 && !own.is_done() {
-            self.measure_left = self.measure_left.saturating_sub(own.go_on());
+        let own = self.comparing.iter_mut().find(|known| is_it(known))?;
+        while self.compare_left > 0 && own.outcome().is_none() {
+            self.compare_left = self.compare_left.saturating_sub(own.go_on());
         }
-        own.length()
+        let outcome = own.outcome();
+        // What was found of these two may be another thing once one of them grew.
+        if matches!(outcome, Some(Compared::Differs | Compared::Beyond)) {
+            self.comparing.retain(|known| !is_it(known));
+        }
+        outcome
     }
 
-    /// Goes on finding the lengths of compressed files, some bytes of each in turn. False if there is nothing to do.
-    pub(super) fn measure_on(&mut self) -> bool {
-        let mut left = FOLLOW_MEASURE_BYTES;
+    /// Goes on comparing, some bytes of each in turn. False if there is nothing to do.
+    pub(super) fn compare_on(&mut self) -> bool {
+        let mut left = FOLLOW_COMPARE_BYTES;
         while left > 0
-            && let Some(next) = self.measuring.iter().position(|measuring| !measuring.is_done())
-            && let Some(mut measuring) = self.measuring.remove(next)
+            && let Some(next) = self.comparing.iter().position(|comparing| comparing.outcome().is_none())
+            && let Some(mut comparing) = self.comparing.remove(next)
         {
-            left = left.saturating_sub(measuring.go_on());
+            left = left.saturating_sub(comparing.go_on());
             // The scan that asked decides with what it is.
-            self.schedule.wanted |= measuring.is_done();
-            self.measuring.push_back(measuring);
+            self.schedule.wanted |= comparing.outcome().is_some();
+            self.comparing.push_back(comparing);
         }
-        left < FOLLOW_MEASURE_BYTES
+        left < FOLLOW_COMPARE_BYTES
     }
 
     /// The source is there and its head is longer than what the newcomer has: a copy that is being made begins as it does.
@@ -264,6 +265,42 @@ impl Follower {
             Ok(own) if compressed || stored.begins(&own) => Likeness::Other,
             // It is being truncated.
             _ => Likeness::Copy { stable: false },
+        }
+    }
+
+    /// The source's file is gone or has other content, and the newcomer begins with its head.
+    fn compare_with_gone(&mut self, id: SourceId, newcomer: &Newcomer) -> Likeness {
+        let source = self.sources.get(id).expect("it was just found");
+        let Newcomer { seen, file, beginning } = newcomer;
+        let (read, tail) = (source.position.content, source.identity.tail);
+        // What is still there is read from there first.
+        let readable = source.handle.is_some() || source.aside.is_some();
+        if source.state == State::Vanished && readable && source.unread() > 0 {
+            return Likeness::Copy { stable: false };
+        }
+        // A file that was compressed is a rotated one anyway.
+        let doubted = matches!(source.state, State::Doubted { .. });
+        let telling = doubted
+            || beginning.compression != Compression::Plain
+            || source.identity.content.length() >= TELLING_HEAD_BYTES
+            || beginning.ends_at(read);
+        if !telling {
+            return Likeness::Other;
+        }
+        let compared = match beginning.compression {
+            Compression::Plain if seen.stat.signature.size < read => Some(Compared::Within),
+            Compression::Plain if tail.is_in(file).unwrap_or(true) => Some(Compared::Beyond),
+            Compression::Plain => Some(Compared::Differs),
+            _ if tail.is_empty() => Some(Compared::Beyond),
+            _ => self.compared(id, newcomer, Err(tail)),
+        };
+        match compared {
+            None => Likeness::Copy { stable: false },
+            // Shorter than what was read: a copy that is being made, or another file. Nobody can tell, but that one grows.
+            Some(Compared::Within) if doubted || !self.is_settled(&seen.stat) => Likeness::Copy { stable: false },
+            Some(Compared::Within) => Likeness::Other,
+            Some(Compared::Beyond) => Likeness::GoesOn,
+            Some(Compared::Differs) => Likeness::Other,
         }
     }
 
@@ -332,33 +369,6 @@ impl Follower {
         self.keep(id, &Arc::new(file));
         self.changes.push(Change::Found { id, path: seen.path, compression, size, position: Position::default() });
     }
-}
-
-/// The source's file is gone or has other content, and the newcomer begins with its head.
-fn compare_with_gone(source: &Source, newcomer: &Newcomer) -> Likeness {
-    let Newcomer { seen, file, beginning } = newcomer;
-    let read = source.position.content;
-    // What is still open is read from there first.
-    let open = source.handle.is_some() || source.aside.is_some();
-    if matches!(source.state, State::Aside { .. }) || source.state == State::Vanished && open && source.unread() > 0 {
-        return Likeness::Copy { stable: false };
-    }
-    // A file that was compressed is a rotated one anyway.
-    let telling = matches!(source.state, State::Doubted { .. })
-        || beginning.compression != Compression::Plain
-        || source.identity.content.length() >= TELLING_HEAD_BYTES
-        || beginning.ends_at(read);
-    if !telling {
-        return Likeness::Other;
-    }
-    let tail = source.identity.tail;
-    let plain = beginning.compression == Compression::Plain;
-    if plain && seen.stat.signature.size >= read && !tail.is_in(file).unwrap_or(true) {
-        return Likeness::Other;
-    }
-    // What is shorter has nothing that was not read, until it grows.
-    let has_all = beginning.compression != Compression::Plain || seen.stat.signature.size >= read;
-    if has_all { Likeness::GoesOn } else { Likeness::Copy { stable: true } }
 }
 
 fn source_size(file: &File) -> u64 {

@@ -25,6 +25,17 @@ impl Tail {
         Tail { end, length: before.len() as u16, hash: xxh3_64(before) }
     }
 
+    /// Where it ends.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether these bytes, which stand before its end, end with those that it is of.
+    pub(super) fn ends(&self, before: &[u8]) -> bool {
+        let at = before.len().checked_sub(usize::from(self.length));
+        at.is_some_and(|at| xxh3_64(&before[at..]) == self.hash)
+    }
+
     /// It is of no bytes, and so says nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.length == 0

@@ -6,11 +6,10 @@ use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use longshore_core::limits::FOLLOW_MEASURE_BYTES;
-
 use super::schedule::Schedule;
 use super::*;
 
+mod alike;
 mod aside;
 mod links;
 mod model;
@@ -276,36 +275,6 @@ fn a_copy_of_a_live_file_that_is_being_compressed_is_no_source_however_long_it_t
     });
 }
 
-/// It begins as a file that is written to, so that its length has to be known. All of it was decompressed within one scan.
-#[test]
-fn the_length_of_a_large_compressed_file_is_found_over_many_looks() {
-    each(|case| {
-        let first = FIRST.repeat(100);
-        case.append("a.log", &first);
-        case.found();
-        let rest = vec![b'x'; 5 * FOLLOW_MEASURE_BYTES as usize];
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(first.as_bytes()).and_then(|()| encoder.write_all(&rest)).expect("compressed");
-        fs::write(case.path("b.log.gz"), encoder.finish().expect("compressed")).expect("written");
-        // The second scan sees that it stays as it is.
-        case.follower.scan();
-        let came = |case: &Case| case.follower.measuring.iter().map(|measuring| measuring.bytes).sum::<u64>();
-        for looks in 1..=2 {
-            assert!(case.follower.scan().is_empty());
-            assert_eq!(came(case), looks * FOLLOW_MEASURE_BYTES);
-        }
-        while came(case) < 5 * FOLLOW_MEASURE_BYTES {
-            let before = came(case);
-            assert!(case.follower.measure_on());
-            assert!(came(case) <= before + FOLLOW_MEASURE_BYTES);
-        }
-        while case.follower.measure_on() {}
-        assert!(matches!(&case.follower.scan()[..], [Change::Found { .. }]));
-        case.follower.scan();
-        assert!(case.follower.measuring.is_empty());
-    });
-}
-
 #[test]
 fn a_compressed_file_that_is_cut_short_or_damaged_is_refused_and_others_go_on() {
     each(|case| {
@@ -383,11 +352,11 @@ fn files_with_the_same_header_are_held_only_until_they_differ() {
     each(|case| {
         case.append("a.log", "time,user,event,channel\n");
         let id = case.found();
+        assert_eq!(case.read(id, 0, 24), "time,user,event,channel\n");
         case.append("b.log", "time,user,event,channel\n");
         assert_eq!(told(case), ["held b.log"]);
         case.append("b.log", "1,2,3,4\n");
         assert_eq!(told(case), ["found b.log 0..32"]);
-        assert_eq!(case.read(id, 0, 24), "time,user,event,channel\n");
     });
 }
 
