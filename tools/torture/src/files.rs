@@ -2,7 +2,7 @@
 //!
 //! This is the twin of the feed's port to the follower, which keeps the follower's promises: a source is a content,
 //! whatever file it is in; what is read counts once it is confirmed; a source that the journal knew keeps its id, one that
-//! it did not know gets another. What became of a content is told late, in part, or again after a restart.
+//! it did not know gets another; what no path leads to any more is read until its writer lets go of it. What became of a content is told late, in part, or again after a restart.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,6 +25,8 @@ struct Content {
     inode: u64,
     /// A path leads to it.
     is_there: bool,
+    /// None does, and its writer goes on.
+    is_aside: bool,
     /// There was a time when none did.
     was_away: bool,
 }
@@ -70,8 +72,19 @@ impl Folder {
     /// It goes away or comes back.
     pub fn show(&self, content: usize, is_there: bool) {
         let content = &mut lock(&self.contents)[content];
-        content.is_there = is_there;
+        (content.is_there, content.is_aside) = (is_there, false);
         content.was_away |= !is_there;
+    }
+
+    /// It is renamed to where no path leads, and its writer goes on.
+    pub fn set_aside(&self, content: usize) {
+        let content = &mut lock(&self.contents)[content];
+        (content.is_there, content.is_aside) = (false, true);
+    }
+
+    /// Whether no path leads to it and its writer goes on.
+    pub fn is_aside(&self, content: usize) -> bool {
+        lock(&self.contents)[content].is_aside
     }
 
     /// Whether it ever was away.
@@ -103,6 +116,8 @@ struct Told {
     inode: u64,
     size: u64,
     is_there: bool,
+    /// That it is read though no path leads to it.
+    is_aside: bool,
     position: u64,
 }
 
@@ -124,7 +139,10 @@ impl FollowedFolder {
         let told = known.iter().map(|source| {
             let id = source.identity.id;
             let (path, inode, position) = (PathBuf::new(), 0, source.position.content);
-            (content_of(id.0), Told { id, found: false, path, inode, size: 0, is_there: false, position })
+            (
+                content_of(id.0),
+                Told { id, found: false, path, inode, size: 0, is_there: false, is_aside: false, position },
+            )
         });
         FollowedFolder { folder: folder.clone(), life, told: told.collect(), last: None, written_over: None }
     }
@@ -146,6 +164,7 @@ impl FollowedFolder {
             inode: content.inode,
             size: 0,
             is_there: true,
+            is_aside: false,
             position: 0,
         };
         let is_new = !self.told.contains_key(&number);
@@ -165,7 +184,14 @@ impl FollowedFolder {
             (false, true) => told.found = true,
             (true, _) => {}
         }
+        // What a run has seen and has open it goes on reading. Another one has to wait until it is back.
+        told.is_aside = !content.is_there && content.is_aside && (before.is_there && before.found || before.is_aside);
         match (before.found, before.is_there, content.is_there) {
+            (true, true, false) if told.is_aside => {
+                Some(Change::Vanished { id, path, away: Away::Open, lost_bytes_min: 0 })
+            }
+            (true, false, false) if told.is_aside => (size > before.size).then_some(Change::Grew { id, size }),
+            (true, false, false) if before.is_aside => Some(Change::LetGo { id }),
             (false, _, _) => Some(Change::Found { id, path, compression, size, position }),
             (true, true, false) => Some(Change::Vanished { id, path, away: Away::Closed, lost_bytes_min: 0 }),
             (true, false, true) => Some(Change::Back { id, path, compression, size, position }),
@@ -203,7 +229,7 @@ impl Files for FollowedFolder {
         }
         let contents = lock(&self.folder.contents);
         let content = &contents[content_of(id.0)];
-        if !content.is_there && (env.is_calm() || env.once_in(2)) {
+        if !content.is_there && !content.is_aside && (env.is_calm() || env.once_in(2)) {
             return Err(ReadError::Gone);
         }
         let rest = content.bytes.get(at as usize..).unwrap_or_default();

@@ -185,7 +185,7 @@ impl World {
             true => self.rest[log].len(),
             false => self.env.below(self.rest[log].len() + 1),
         };
-        if self.folder.is_there(log) {
+        if self.folder.is_there(log) || self.folder.is_aside(log) {
             self.folder.append(log, &self.rest[log].drain(..bytes).collect::<Vec<u8>>());
         }
     }
@@ -224,11 +224,16 @@ impl World {
         self.begin(log);
     }
 
-    /// A file goes away, with whole lines, or one comes back.
+    /// A file goes away, with whole lines or while its writer goes on, or one is let go of or comes back.
     fn go_or_come_back(&mut self) {
         let content = self.env.below(self.written.len());
+        if self.folder.is_there(content) && !self.folder.was_away(content) && self.env.once_in(2) {
+            self.env.count("a file is renamed out of the pattern and its writer goes on");
+            return self.folder.set_aside(content);
+        }
         self.end_line(content);
-        let is_there = !self.folder.is_there(content);
+        let lets_go = self.folder.is_aside(content) && self.env.once_in(2);
+        let is_there = !self.folder.is_there(content) && !lets_go;
         self.env.count(if is_there { "a file is back" } else { "a file is away" });
         self.folder.show(content, is_there);
     }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
@@ -192,6 +192,43 @@ fn a_loss_is_counted_and_shown() {
     wait_for(&site, 200);
     assert_eq!(seen.service.stop(), 0);
     assert_exact(&site, 200);
+}
+
+/// Renamed out of the pattern while its writer goes on, and again while the engine is down; truncated under a program that
+/// keeps its place.
+#[test]
+fn what_leaves_the_pattern_and_what_begins_with_nuls_is_read_once() {
+    let site = Site::new("follow_aside");
+    let (log, aside) = (site.path("logs/app.log"), site.path("logs/app.log.1"));
+    write(&log, &records(0, 100));
+    let config = config(&site, "[[source]]\nname = \"app\"\npaths = [\"logs/app.log\"]");
+    let seen = Seen::start(site.command(), &config);
+    wait_for(&site, 100);
+    fs::rename(&log, &aside).unwrap();
+    seen.service.await_line("app.log is not followed by any name now", 1);
+    write(&aside, &records(100, 150));
+    write(&log, &records(150, 200));
+    wait_for(&site, 200);
+    write(&aside, &records(200, 250));
+    wait_for(&site, 250);
+    assert_eq!(seen.service.stop(), 0);
+    // While the engine is down.
+    write(&log, &records(250, 300));
+    fs::rename(&log, site.path("logs/app.log.2")).unwrap();
+    write(&log, &records(300, 350));
+    let seen = Seen::start(site.command(), &config);
+    wait_for(&site, 350);
+    // A program that keeps its place.
+    let at = fs::metadata(&log).unwrap().len();
+    let file = OpenOptions::new().write(true).open(&log).unwrap();
+    file.set_len(0).unwrap();
+    file.write_all_at(records(350, 400).as_bytes(), at).unwrap();
+    wait_for(&site, 400);
+    seen.await_metric("nul_bytes_total", at);
+    let (status, text) = seen.health();
+    assert!(status == 200 && text.contains("warning: NUL bytes: ") && text.contains("app.log"), "{status} {text}");
+    assert_eq!(seen.service.stop(), 0);
+    assert_exact(&site, 400);
 }
 
 #[test]
