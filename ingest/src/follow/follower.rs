@@ -41,6 +41,8 @@ pub struct Follower {
     pub(super) sources: Sources,
     /// Files that may be copies.
     pub(super) held: HashMap<Inode, Held>,
+    /// Files that had nothing but what a source has when they were compared with its file, which may have grown since.
+    pub(super) parts: HashMap<Inode, (SourceId, Signature)>,
     refused: Refusals,
     /// The file at each path, of the last scan.
     pub(super) paths: HashMap<PathBuf, At>,
@@ -102,6 +104,7 @@ impl Follower {
             schedule: Schedule::default(),
             sources: Sources::default(),
             held: HashMap::new(),
+            parts: HashMap::new(),
             refused: Refusals::default(),
             paths: HashMap::new(),
             other_names: HashMap::new(),
@@ -455,6 +458,7 @@ impl Follower {
         }
         self.look_for_missing(&there);
         self.held.retain(|inode, _| there.contains(inode));
+        self.parts.retain(|inode, _| there.contains(inode));
         self.comparing.retain(|of| there.contains(&of.inode) && self.sources.of_inode(&of.inode).is_none());
         // A copy is younger than what it is of, which has to be known first.
         newcomers.sort_by_key(|seen| seen.stat.inode.born_ns);

@@ -190,7 +190,12 @@ impl Follower {
         match self.compared(id, newcomer, Ok(&file)) {
             None => Likeness::Copy { stable: false },
             Some(Compared::Differs) => Likeness::Other,
-            Some(Compared::Within) => Likeness::Copy { stable: true },
+            Some(Compared::Within) => {
+                let Stat { inode, signature, .. } = newcomer.seen.stat;
+                self.parts.insert(inode, (id, signature));
+                // Once a writer lets go of a source, that goes on in its copy.
+                Likeness::Copy { stable: matches!(state, State::Live { .. }) }
+            }
             // It may have been truncated since it was looked at in this scan.
             Some(Compared::Beyond) => match self.look(id, &file) {
                 Ok(Look { same: true, stat, .. }) if stat.signature.size >= size => match state {
@@ -287,6 +292,7 @@ impl Follower {
         if !telling {
             return Likeness::Other;
         }
+        let is_part = self.parts.get(&seen.stat.inode) == Some(&(id, seen.stat.signature));
         let compared = match beginning.compression {
             Compression::Plain if seen.stat.signature.size < read => Some(Compared::Within),
             Compression::Plain if tail.is_in(file).unwrap_or(true) => Some(Compared::Beyond),
@@ -296,6 +302,9 @@ impl Follower {
         };
         match compared {
             None => Likeness::Copy { stable: false },
+            // Its writer went on after it was compressed: there is nothing more in it.
+            Some(Compared::Within) if is_part && beginning.compression != Compression::Plain => Likeness::GoesOn,
+            Some(Compared::Within) if is_part => Likeness::Copy { stable: true },
             // Shorter than what was read: a copy that is being made, or another file. Nobody can tell, but that one grows.
             Some(Compared::Within) if doubted || !self.is_settled(&seen.stat) => Likeness::Copy { stable: false },
             Some(Compared::Within) => Likeness::Other,

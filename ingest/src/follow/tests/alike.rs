@@ -98,6 +98,33 @@ fn files_with_an_equal_beginning_are_each_its_own_compressed_or_not_and_once_one
     });
 }
 
+/// A rotation with `compress`: nobody need know that the two were equal for a minute.
+#[test]
+fn a_compressed_copy_of_a_file_whose_writer_may_go_on_waits_without_a_word() {
+    each(|case| {
+        let content = FIRST.repeat(100);
+        case.append("a.log.1", &content);
+        let id = case.found();
+        assert_eq!(case.read(id, 0, 2_400), content);
+        let mut writer = OpenOptions::new().append(true).open(case.path("a.log.1")).expect("opened");
+        zip(&case.path("a.log.1"), &case.path("a.log.1.gz"));
+        assert_eq!(told(case), ["vanished a.log.1 0"]);
+        assert_eq!(told(case), [""; 0]);
+        // What it writes after that is no part of the copy.
+        writer.write_all(b"late\n").expect("written");
+        assert_eq!(told(case), ["grew 2405"]);
+        assert_eq!(case.read(id, 2_400, 2_405), "late\n");
+        case.follower.let_go = Duration::ZERO;
+        let said = told(case);
+        let size = case.path("a.log.1.gz").metadata().expect("there").len();
+        // All of it was read, which whoever reads on finds.
+        assert_eq!(said, ["let go".to_owned(), format!("rotated a.log.1.gz 0..{size}")]);
+        assert_eq!(case.follower.position(id).expect("known").content, 2_405);
+        case.restart();
+        assert_eq!(told(case), [format!("found a.log.1.gz 2405..{size}")]);
+    });
+}
+
 #[test]
 fn files_that_are_equal_count_as_one_until_they_part_and_the_shorter_waits() {
     let header = "a wide header of an export,".repeat(60);
