@@ -177,6 +177,10 @@ pub const FOLLOW_HANDLES_MAX: usize = 256;
 pub const FOLLOW_WATCHES_MAX: usize = 4_096;
 /// First bytes of a followed file by which it is known again.
 pub const FOLLOW_HEAD_BYTES: usize = 1_024;
+/// Loads with one config that run beside each other.
+pub const LOADS_MAX: usize = 16;
+/// Inputs of a load of which is asked at once what is stored.
+pub const INPUTS_LOOKED_UP: usize = 256;
 /// Shortest head by which a file can be taken for a copy of another.
 pub const FOLLOW_HEAD_BYTES_MIN: usize = 8;
 /// Followed files with the same beginning that a new one is compared with.

@@ -265,12 +265,14 @@ fn ledger(schema: &Schema) -> Comments {
     );
     Comments::new(super::ddl::LEDGER, own).columns([
         ("slice", "Id of the slice, as in `_slice` of the events"),
-        ("source_id", "Id of the source"),
+        ("stream", "Table whose events they are"),
+        ("head", "By what the slices of one content are found: a hash of its first bytes; of a topic of its partition"),
         ("source", "File, or topic and partition, that the slice was cut from"),
         ("start", "Where the slice begins in its source, in bytes after decompression; of a topic an offset"),
         ("end", "Where it ends: the next slice begins there"),
         ("bytes", "end - start"),
-        ("hash", "XXH3-64 of its records"),
+        ("before", "Hash of all that stands before it in its content, 0 of a topic"),
+        ("after", "Hash of that and of the slice; of a topic of the slice alone"),
         ("records", "Records in it"),
         ("loaded", "Records that became rows of the events table"),
         ("dead", "Records that became dead letters"),

@@ -234,19 +234,21 @@ pub(super) fn dead_letters() -> Table {
     }
 }
 
-/// The ledger: sorted by source, because a run asks for what it has of its sources.
+/// The ledger: sorted by head, because whoever finds a content asks for what is stored of those that begin so.
 pub(super) fn ledger() -> Table {
     let count = |name: &str| TableColumn::new(name, "UInt64");
     Table {
         name: LEDGER.to_owned(),
         columns: vec![
             count("slice"),
-            count("source_id"),
+            TableColumn::new("stream", "LowCardinality(String)"),
+            count("head"),
             TableColumn::new("source", "String").with_codec(TEXT_CODEC),
             count("start"),
             count("end"),
             count("bytes"),
-            count("hash"),
+            count("before"),
+            count("after"),
             count("records"),
             count("loaded"),
             count("dead"),
@@ -256,7 +258,7 @@ pub(super) fn ledger() -> Table {
         ],
         engine: "MergeTree",
         partition_by: None,
-        order_by: ["source_id", "start", "slice"].map(str::to_owned).to_vec(),
+        order_by: ["head", "start", "slice"].map(str::to_owned).to_vec(),
         expires: None,
         index: Some("slice"),
         constraint: Some(("balances", "records = loaded + dead + filtered + duplicates")),

@@ -126,9 +126,10 @@ impl ClickHouseSink {
         Ok(Self { run, ..Self::with(clickhouse.clone(), config, partials) }.with_unused_tokens(rand::random()))
     }
 
-    /// The stored slices of these sources.
-    pub fn known_slices(&self, source_ids: &[u64]) -> Result<Vec<KnownSlice>, ClientError> {
-        self.store.known_slices(source_ids)
+    /// The stored slices of contents that are found by these heads.
+    pub fn known_slices(&self, heads: &[u64]) -> Result<Vec<KnownSlice>, SinkError> {
+        let known = self.store.known_slices(heads);
+        known.map_err(|error| error.into_sink_error("looking up what is stored", Rows::Ours))
     }
 
     /// Slices of the sources of these names of which dead letters decide which rows they have, whole or not.
@@ -307,7 +308,7 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         self.demand_alive(life)?;
         self.send_letters(slice, Letters::Others)?;
         self.demand_alive(life)?;
-        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
+        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(&self.events, slice, slice.rejected.len() as u64))?;
         self.acknowledged.forget(id);
         Ok(Stored { rejected, ..stored })
     }
@@ -396,18 +397,20 @@ fn repeated<'a>(texts: impl Iterator<Item = &'a str>) -> ArrayRef {
 }
 
 /// The slice's row of the ledger. So many rows are not in it any more because they are dead letters.
-pub(super) fn ledger_batch(slice: &LoadedSlice, gone: u64) -> RecordBatch {
-    let SliceMeta { id, source, source_id, start, end, hash } = &slice.meta;
+pub(super) fn ledger_batch(stream: &str, slice: &LoadedSlice, gone: u64) -> RecordBatch {
+    let SliceMeta { id, source, head, start, end, before, after } = &slice.meta;
     let decoded = &slice.decoded;
     let count = |value: u64| Arc::new(UInt64Array::from_value(value, 1)) as ArrayRef;
     batch([
         ("slice", count(id.0)),
-        ("source_id", count(*source_id)),
+        ("stream", repeated(std::iter::once(stream))),
+        ("head", count(*head)),
         ("source", Arc::new(StringArray::from_iter_values([&**source]))),
         ("start", count(*start)),
         ("end", count(*end)),
         ("bytes", count(end - start)),
-        ("hash", count(*hash)),
+        ("before", count(*before)),
+        ("after", count(*after)),
         ("records", count(decoded.records)),
         ("loaded", count(decoded.batch.num_rows() as u64)),
         ("dead", count(decoded.dead.len() as u64 + gone)),

@@ -12,7 +12,7 @@ use longshore_ingest::kafka::{Consumer as _, KafkaFeed};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check::{Books, check};
-use crate::clickhouse::{Connection, Server};
+use crate::clickhouse::{Connection, LedgerRow, Server};
 use crate::engine::{Bug, Configs, Ended, Engine, Plans, topic_options};
 use crate::env::{Env, Life, lock};
 use crate::records::{Common, Fate, Placed, Record, Setup};
@@ -84,9 +84,9 @@ pub(crate) fn simulate(seed: u64, options: Options) -> Report {
     Report { trace, faults, records: world.records, findings }
 }
 
-/// The partition of a source's identity, which is the hash of its name.
-fn partition_of(source_id: u64) -> usize {
-    let is = |partition: &usize| xxh3_64(topic_partition(*partition).to_string().as_bytes()) == source_id;
+/// The partition of a slice, whose head is the hash of its name.
+fn partition_of(row: &LedgerRow) -> usize {
+    let is = |partition: &usize| xxh3_64(topic_partition(*partition).to_string().as_bytes()) == row.head;
     (0..PARTITIONS).find(is).unwrap_or(usize::MAX)
 }
 

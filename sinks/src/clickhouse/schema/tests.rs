@@ -103,12 +103,14 @@ fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
 CREATE TABLE IF NOT EXISTS `shop`.`ledger`
 (
     `slice` UInt64,
-    `source_id` UInt64,
+    `stream` LowCardinality(String),
+    `head` UInt64,
     `source` String CODEC(ZSTD(1)),
     `start` UInt64,
     `end` UInt64,
     `bytes` UInt64,
-    `hash` UInt64,
+    `before` UInt64,
+    `after` UInt64,
     `records` UInt64,
     `loaded` UInt64,
     `dead` UInt64,
@@ -119,7 +121,7 @@ CREATE TABLE IF NOT EXISTS `shop`.`ledger`
     CONSTRAINT balances CHECK records = loaded + dead + filtered + duplicates
 )
 ENGINE = MergeTree
-ORDER BY (`source_id`, `start`, `slice`)
+ORDER BY (`head`, `start`, `slice`)
 SETTINGS non_replicated_deduplication_window = 10000, \
 fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
             "\

@@ -118,11 +118,11 @@ pub(crate) fn decoded_slice(config: &Config, id: u64, lines: &str) -> LoadedSlic
     loaded_slice(id, decoded.batch, Vec::new())
 }
 
-/// A slice of `source_id` 1 with this id and content.
+/// A slice of head 1 with this id and content.
 pub(crate) fn loaded_slice(id: u64, batch: RecordBatch, dead: Vec<DeadLetter>) -> LoadedSlice {
     let records = (batch.num_rows() + dead.len()) as u64;
     let (id, source, start) = (SliceId(id), Arc::from("app.log"), id * 1000);
-    let meta = SliceMeta { id, source, source_id: 1, start, end: start + 999, hash: !id.0 };
+    let meta = SliceMeta { id, source, head: 1, start, end: start + 999, before: id.0, after: !id.0 };
     let decoded = DecodedSlice {
         batch,
         dead,

@@ -26,8 +26,8 @@ fn a_slice_is_found_by_reading_a_small_part_of_ledger_and_dead_letters() {
     let shop = Shop::new("lookups");
     // 400,000 slices of 100 sources; five letters of every twentieth.
     shop.database.execute(
-        "INSERT INTO {db}.ledger (slice, source_id, source, start, `end`, bytes, hash, records, loaded) \
-         SELECT cityHash64(number), number % 100, 's', intDiv(number, 100) * 10, intDiv(number, 100) * 10 + 10, 10, 0, 1, 1 \
+        "INSERT INTO {db}.ledger (slice, stream, head, source, start, `end`, bytes, before, records, loaded) \
+         SELECT cityHash64(number), 'events', number % 100, 's', intDiv(number, 100) * 10, intDiv(number, 100) * 10 + 10, 10, 0, 1, 1 \
          FROM numbers(400000)",
     );
     shop.database.execute(
@@ -41,7 +41,7 @@ fn a_slice_is_found_by_reading_a_small_part_of_ledger_and_dead_letters() {
     let id = shop.database.lines("SELECT cityHash64(200000)")[0].parse().map(SliceId).unwrap();
     let clickhouse = &shop.database.clickhouse;
     let mut meta = crate::database::loaded_slice(1, crate::shop::batch(1, &[]), Vec::new()).meta;
-    (meta.id, meta.source_id, meta.start) = (id, 0, 20_000);
+    (meta.id, meta.head, meta.start) = (id, 0, 20_000);
     let (read, all) = granules(&shop, &clickhouse.whole_statement(&meta));
     assert!(read <= 2 && all > 40, "{read} of {all} granules of the ledger");
     assert_eq!(clickhouse.rows(&clickhouse.whole_statement(&meta)).unwrap().len(), 1);

@@ -21,6 +21,7 @@ mod filling;
 mod first_steps;
 mod follow;
 mod formats;
+mod identity;
 mod journals;
 mod kinds;
 mod load;

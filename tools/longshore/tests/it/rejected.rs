@@ -65,21 +65,6 @@ fn a_load_sets_rejected_rows_aside_and_loading_again_changes_nothing() {
 }
 
 #[test]
-fn loading_again_on_purpose_sets_the_same_rows_aside_once_more() {
-    let site = Site::new("rejected_reload");
-    let config = with_tables(&site, CONFIG);
-    site.execute(CONSTRAINT);
-    let log = site.write("app.log", records(0, 1_000));
-    site.load(&config, &[&log]);
-    let mut command = site.command();
-    let again = command.args(["load", "--quiet", "--reload"]).arg("-c").arg(&config).arg(&log).output().unwrap();
-    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
-    assert_eq!(site.ask("SELECT count(), uniqExact(n) FROM {db}.events"), ["1938\t969"]);
-    assert_eq!(site.ask("SELECT countIf(reason = 'rejected'), count() FROM {db}.dead_letters"), ["22\t62"]);
-    assert_eq!(site.ask("SELECT sum(loaded), sum(dead) FROM {db}.ledger"), ["1938\t62"]);
-}
-
-#[test]
 fn of_a_compressed_file_too_the_records_are_read_again() {
     let site = Site::new("rejected_gz");
     let config = with_tables(&site, CONFIG);

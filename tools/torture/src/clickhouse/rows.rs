@@ -62,8 +62,12 @@ impl Table {
 pub struct LedgerRow {
     /// Which slice.
     pub slice: u64,
-    /// Of which source.
-    pub source_id: u64,
+    /// By what the slices of its content are found.
+    pub head: u64,
+    /// Digest of what stands before it.
+    pub before: u64,
+    /// Digest of that and of itself.
+    pub after: u64,
     /// Its range.
     pub start: u64,
     /// Just past it.
@@ -187,7 +191,9 @@ impl Columns<'_> {
             }),
             Table::Ledger => Row::Ledger(LedgerRow {
                 slice: self.u64("slice", row)?,
-                source_id: self.u64("source_id", row)?,
+                head: self.u64("head", row)?,
+                before: self.u64("before", row)?,
+                after: self.u64("after", row)?,
                 start: self.u64("start", row)?,
                 end: self.u64("end", row)?,
                 records: self.u64("records", row)?,
