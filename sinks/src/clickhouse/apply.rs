@@ -1,7 +1,7 @@
-//! Creating what is missing, and changing who fills the rollups. Safe to run again after any interruption.
+//! Creating what is missing. Safe to run again after any interruption.
 //!
 //! A rollup over a table that has rows already must count them, or its answers would be wrong in silence. So its target
-//! is filled first, one day at a time, and its feed is attached last. Rows that arrive in between would be missed, so
+//! is filled first, one day at a time, and then left to the engine. Rows that arrive in between would be missed, so
 //! the filling demands that nothing is inserted meanwhile: it looks for running inserts before and after, and compares
 //! the number of rows. The target carries a mark in its comment until all is done; a marked target was left behind by
 //! an interrupted run and is made anew.
@@ -12,13 +12,13 @@
 use std::time::{Duration, Instant};
 
 use longshore_core::column::layout::SLICE_COLUMN;
-use longshore_core::config::FilledBy;
 use longshore_core::words::plural;
 
 use super::check::{BACKFILL_MARK, Difference, ENGINE_MARK, Found};
 use super::client::ClickHouse;
 use super::ddl::{BY_SLICE, LEDGER, Table};
 use super::error::ClientError;
+use super::layout;
 use super::reasons;
 use super::rollup_ddl::Rollup;
 use super::schema::{Schema, create_with_comment};
@@ -38,10 +38,12 @@ pub enum ApplyError {
     /// Something exists and is not as the config says. Nothing was changed.
     #[error("{}", differs(.0))]
     Differs(Vec<Difference>),
+    /// The database has another layout. Nothing was changed.
+    #[error("{0}")]
+    Layout(Difference),
     /// The events table has rows that the rollup would have to count, and it is not sure that it can.
     #[error(
-        "rollup `{rollup}` was left as it was: {detail}. It can be filled, or what fills it be changed, only while nothing \
-         is inserted into `{events}`; stop the loads, then run this again"
+        "rollup `{rollup}` was left as it was: {detail}. It can be filled only while nothing is inserted into `{events}`; stop the loads, then run this again"
     )]
     Busy {
         /// Name of the rollup.
@@ -66,17 +68,14 @@ pub enum ApplyError {
         /// Rows of such slices.
         rows: u64,
     },
-    /// The rollup's target has rows, but no feed and not the engine's mark: what it lacks cannot be known.
+    /// The rollup's target has rows, but not the engine's mark: what it lacks cannot be known.
     #[error(
-        "nobody knows what rollup `{rollup}` lacks: `{target}` and the events table hold rows, but there is neither \
-         `{feed}` nor the engine's mark on the table. To fill it anew from the events table, run `DROP TABLE {target}`, \
-         then this again"
+        "nobody knows what rollup `{rollup}` lacks: `{target}` holds rows and has not the engine's mark. To fill it anew from \
+         the events table, run `DROP TABLE {target}`, then this again"
     )]
-    Unfed {
+    Unmarked {
         /// Name of the rollup.
         rollup: String,
-        /// The missing materialized view.
-        feed: String,
         /// Its target, qualified and quoted.
         target: String,
     },
@@ -107,6 +106,9 @@ impl Schema {
         let differences = run.ask("comparing tables", |clickhouse| self.differences(clickhouse, &found))?;
         let (weak, differences): (Vec<_>, Vec<_>) =
             differences.into_iter().partition(|difference| difference.statement().is_some());
+        if let Some(layout) = layout::compare(&found, &self.rollups) {
+            return Err(ApplyError::Layout(layout));
+        }
         let hopeless: Vec<Difference> = differences.into_iter().filter(|difference| !difference.can_apply()).collect();
         if !hopeless.is_empty() {
             return Err(ApplyError::Differs(hopeless));
@@ -140,7 +142,7 @@ impl Schema {
     pub fn apply_for_analysts(&self, clickhouse: &ClickHouse) -> Result<Option<String>, ApplyError> {
         let mut run = Run { clickhouse, done: Vec::new() };
         let found = run.ask("reading system.tables", Found::read)?;
-        if found.table(&self.dead_letters.name).is_some() {
+        if found.table(&self.dead_letters.name).is_some() && layout::compare(&found, &self.rollups).is_none() {
             self.apply_reasons(&mut run, &found)?;
         }
         Ok(run.done.pop())
@@ -196,23 +198,13 @@ impl Schema {
 
     fn apply_rollup(&self, run: &mut Run<'_>, found: &Found, rollup: &Rollup) -> Result<(), ApplyError> {
         let target = found.table(&rollup.target.name);
-        let interrupted = target.is_some_and(|target| target.comment == BACKFILL_MARK);
-        let feed_exists = found.table(&rollup.feed.name).is_some();
-        let by_engine = target.is_some_and(|target| target.comment == ENGINE_MARK);
-        if interrupted || target.is_none() || !(feed_exists || by_engine) {
-            if target.is_some() && !interrupted {
+        let filled = target.is_some_and(|target| target.comment == ENGINE_MARK);
+        if !filled {
+            if target.is_some_and(|target| target.comment != BACKFILL_MARK) {
                 self.must_be_empty(run, rollup)?;
             }
-            if feed_exists || target.is_some() {
-                self.drop_rollup(run, rollup)?;
-            }
+            self.drop_rollup(run, rollup)?;
             self.start_filling(run, rollup)?;
-        } else {
-            match self.filled_by {
-                FilledBy::Engine if feed_exists => self.hand_to_engine(run, rollup)?,
-                FilledBy::Views if by_engine => self.hand_to_feed(run, rollup)?,
-                FilledBy::Engine | FilledBy::Views => {}
-            }
         }
         for view in rollup.views.iter().filter(|view| found.table(&view.name).is_none()) {
             run.statement(self.create_view(view))?;
@@ -221,33 +213,13 @@ impl Schema {
         Ok(())
     }
 
-    /// A target without a feed may lack rows. If it is empty it can be made anew.
+    /// A target without a mark may lack rows. If it is empty it can be made anew.
     fn must_be_empty(&self, run: &Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
         let target = quote_table(&self.database, &rollup.target.name);
         if run.count(&target)? == 0 {
             return Ok(());
         }
-        Err(ApplyError::Unfed { rollup: rollup.name.clone(), feed: rollup.feed.name.clone(), target })
-    }
-
-    /// From the feed to the engine. The target holds what it should, as long as every stored slice is whole.
-    ///
-    /// The mark comes first: interrupted, there is still a feed, and the next run goes on.
-    fn hand_to_engine(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
-        self.nothing_under_way(run, rollup)?;
-        self.mark(run, rollup, ENGINE_MARK)?;
-        run.statement(format!("DROP VIEW {} SYNC", quote_table(&self.database, &rollup.feed.name)))?;
-        run.done(format!("dropped {}: the engine fills {}", rollup.feed.name, rollup.target.name));
-        Ok(())
-    }
-
-    /// From the engine to a feed. The mark goes last, for the same reason.
-    fn hand_to_feed(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
-        self.nothing_under_way(run, rollup)?;
-        run.statement(self.create_feed(&rollup.feed, &rollup.target))?;
-        self.mark(run, rollup, self.filler_of(rollup))?;
-        run.done(format!("created {}, which fills {}", rollup.feed.name, rollup.target.name));
-        Ok(())
+        Err(ApplyError::Unmarked { rollup: rollup.name.clone(), target })
     }
 
     fn nothing_under_way(&self, run: &Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
@@ -262,20 +234,12 @@ impl Schema {
         }
     }
 
-    /// What the comment of a rollup's table says of what fills it.
-    fn filler_of(&self, rollup: &Rollup) -> &str {
-        match self.filled_by {
-            FilledBy::Engine => ENGINE_MARK,
-            FilledBy::Views => self.own_comment(&rollup.target.name),
-        }
-    }
-
     fn mark(&self, run: &Run<'_>, rollup: &Rollup, comment: &str) -> Result<(), ApplyError> {
         let target = quote_table(&self.database, &rollup.target.name);
         run.statement(format!("ALTER TABLE {target} MODIFY COMMENT {}", quote_text(comment)))
     }
 
-    /// Brings a rollup's target and what fills it into being, counting the rows that are there already.
+    /// Brings a rollup's target into being, counting the rows that are there already.
     fn start_filling(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
         let target = quote_table(&self.database, &rollup.target.name);
         let rows = run.count(&self.events_table())?;
@@ -283,9 +247,6 @@ impl Schema {
         run.statement(create_with_comment(&rollup.target, &self.database, BACKFILL_MARK))?;
         if rows > 0 {
             self.backfill(run, rollup, &target)?;
-        }
-        if self.filled_by == FilledBy::Views {
-            run.statement(self.create_feed(&rollup.feed, &rollup.target))?;
         }
         let calm = self.no_inserts_running(run, rollup).and_then(|()| match run.count(&self.events_table())? {
             now if now == rows => Ok(()),
@@ -295,17 +256,13 @@ impl Schema {
             self.drop_rollup(run, rollup)?;
             return Err(error);
         }
-        self.mark(run, rollup, self.filler_of(rollup))?;
+        self.mark(run, rollup, ENGINE_MARK)?;
         let filled = if rows > 0 {
             format!(", filled from {} of {}", plural(rows, "row"), self.events.name)
         } else {
             String::new()
         };
-        let feed = match self.filled_by {
-            FilledBy::Engine => String::new(),
-            FilledBy::Views => format!(" and its feed {}", rollup.feed.name),
-        };
-        run.done(format!("created table {}{feed}{filled}", rollup.target.name));
+        run.done(format!("created table {}{filled}", rollup.target.name));
         Ok(())
     }
 
@@ -314,19 +271,17 @@ impl Schema {
         let days = format!("SELECT DISTINCT {day} AS day FROM {} AS e ORDER BY day", self.events_table());
         for day_of_rows in run.ask(&days, |clickhouse| clickhouse.rows(&days))?.into_iter().flatten() {
             let one_day = format!("{day} = {}", quote_text(&day_of_rows));
-            // INSERT SELECT goes by position, a materialized view by name: both lists name the columns.
             let columns = name_list(rollup.target.columns.iter().map(|column| column.name.as_str()));
             run.statement(format!(
                 "INSERT INTO {target} ({columns}) SELECT {columns} FROM (\n{}\n)\n\
                  SETTINGS insert_deduplicate = 0, async_insert = 0",
-                rollup.feed.select.sql(Some(&one_day))
+                rollup.select.sql(Some(&one_day))
             ))?;
         }
         Ok(())
     }
 
     fn drop_rollup(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
-        run.statement(format!("DROP VIEW IF EXISTS {} SYNC", quote_table(&self.database, &rollup.feed.name)))?;
         run.statement(format!("DROP TABLE IF EXISTS {} SYNC", quote_table(&self.database, &rollup.target.name)))
     }
 

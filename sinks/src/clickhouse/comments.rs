@@ -8,7 +8,7 @@
 
 use longshore_core::column::layout::{LayoutColumn, Origin, event_columns};
 use longshore_core::column::{ColumnSpec, ColumnType, Mask, TimeFormat, TimePrecision};
-use longshore_core::config::{Config, FilledBy, type_name};
+use longshore_core::config::{Config, type_name};
 use longshore_core::limits::COMMENT_CHARS_MAX;
 use longshore_core::message::MessageField;
 use longshore_core::rollup::{RollupKind, RollupSpec};
@@ -16,6 +16,7 @@ use longshore_core::rollup::{RollupKind, RollupSpec};
 use super::check::{BACKFILL_MARK, ENGINE_MARK, Found};
 use super::client::ClickHouse;
 use super::error::ClientError;
+use super::layout::LAYOUT_COLUMN;
 use super::rollup_ddl::{Grain, target_name};
 use super::schema::Schema;
 use super::sql::{quote_name, quote_table, quote_text};
@@ -74,12 +75,6 @@ impl Schema {
     /// The statements that set the comments of everything, to be run once everything is there.
     pub fn comment_statements(&self) -> Vec<String> {
         self.comments.iter().map(|comments| comments.statement(&self.database)).collect()
-    }
-
-    /// The comment of a table or view itself; empty if it has none but a mark.
-    pub(super) fn own_comment(&self, object: &str) -> &str {
-        let comments = self.comments.iter().find(|comments| comments.object == object);
-        comments.and_then(|comments| comments.own.as_deref()).unwrap_or_default()
     }
 
     /// Whether something of a table or view that is there lacks its comment.
@@ -277,6 +272,7 @@ fn ledger(schema: &Schema) -> Comments {
         ("filtered", "Records that the config's filters dropped"),
         ("duplicates", "Records whose events were stored already ([dedup])"),
         ("finished_at", "When the slice was whole, UTC"),
+        (LAYOUT_COLUMN, "Version of what the tables of this database mean"),
     ])
 }
 
@@ -324,11 +320,6 @@ impl RollupComments<'_> {
         if matches!(self.spec.kind, RollupKind::NewUsers { .. }) {
             all.push(self.cumulative());
         }
-        if self.config.clickhouse.rollups == FilledBy::Views {
-            let own = format!("Longshore: fills {} from each insert into {}", self.target_name(), self.events_name());
-            let target = self.target();
-            all.push(Comments { object: self.feed_name(), own: Some(bounded(&own)), columns: target.columns });
-        }
         all
     }
 
@@ -336,21 +327,9 @@ impl RollupComments<'_> {
         target_name(self.spec)
     }
 
-    fn feed_name(&self) -> String {
-        format!("{}_mv", self.spec.name)
-    }
-
-    fn events_name(&self) -> &str {
-        &self.config.table.name
-    }
-
-    /// The table of states. If the engine fills it, its comment says so and nothing else.
+    /// The table of states. Its comment says that the engine fills it, and nothing else.
     fn target(&self) -> Comments {
-        let own = match self.config.clickhouse.rollups {
-            FilledBy::Engine => None,
-            FilledBy::Views => Some(format!("longshore: filled by the materialized view {}", self.feed_name())),
-        };
-        let mut comments = Comments { object: self.target_name(), own, columns: Vec::new() };
+        let mut comments = Comments { object: self.target_name(), own: None, columns: Vec::new() };
         comments = comments.column("product", "The product");
         if let RollupKind::NewUsers { user } = &self.spec.kind {
             let by: Vec<&str> = std::iter::once("time").chain(self.spec.by.iter().map(String::as_str)).collect();

@@ -85,7 +85,7 @@ impl Probe {
     pub(super) fn of(config: &Config) -> Vec<Option<Probe>> {
         let events = Events::new(config);
         let probe = |spec| {
-            let select = rollup(spec, &events).feed.select;
+            let select = rollup(spec, &events).select;
             let filter = select.filter().join(" AND ");
             let keys = select.by().iter().filter(|(_, name)| name != MINUTE);
             let (event_key, rollup_key): (Vec<_>, Vec<_>) =

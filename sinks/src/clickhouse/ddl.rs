@@ -12,6 +12,7 @@ use longshore_core::column::layout::{LayoutColumn, ROW_COLUMN, SLICE_COLUMN, eve
 use longshore_core::config::{Config, DedupSpec};
 use longshore_core::limits::{self, DEDUP_CLAIMS_KEPT_MS};
 
+use super::layout::{LAYOUT, LAYOUT_COLUMN};
 use super::sql::{name_list, quote_name, quote_table};
 use super::types::{ROW_CODEC, SLICE_CODEC, TEXT_CODEC, clickhouse_type, codec};
 
@@ -253,6 +254,7 @@ pub(super) fn ledger() -> Table {
             count("filtered"),
             count("duplicates"),
             TableColumn::new("finished_at", "DateTime64(3, 'UTC')").with_default("now64(3)"),
+            TableColumn::new(LAYOUT_COLUMN, "UInt16").with_default(LAYOUT),
         ],
         engine: "MergeTree",
         partition_by: None,

@@ -5,8 +5,9 @@
 //! | `client.rs`, `tls.rs` | the connection, its threads, plain queries |
 //! | `calls.rs` | an end to all of its calls |
 //! | `error.rs`, `codes.rs` | what can fail, and what it asks of us |
-//! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, materialized views and views |
+//! | `ddl.rs`, `rollup_ddl.rs`, `types.rs`, `sql.rs` | the text of tables, views |
 //! | `schema.rs`, `check.rs`, `apply.rs` | a config's objects: listed, compared, created |
+//! | `layout.rs` | the version of what is in a database |
 //! | `comments.rs` | what tables, views and columns say of themselves |
 //! | `reasons.rs` | the dead letters as analysts see them |
 //! | `preflight.rs`, `rights.rs`, `durability.rs` | what server, user and tables can promise, and why not more |
@@ -39,6 +40,7 @@ mod error;
 mod event_times;
 mod guarded;
 mod insert;
+mod layout;
 mod ledger;
 mod left_out;
 mod life;
@@ -72,7 +74,7 @@ pub use guarded::{Failures, GuardedSink};
 pub use life::Life;
 pub use preflight::{Grade, Preflight, Reason, preflight, preflight_of_nothing};
 pub use reasons::DEAD_LETTER_REASONS;
-pub use rollup_ddl::{Feed, Rollup, Select, View};
+pub use rollup_ddl::{Rollup, Select, View};
 pub use schema::Schema;
 pub use scratch::Scratch;
 pub use sink::ClickHouseSink;

@@ -1,6 +1,6 @@
-//! Rollups filled by the engine: what a slice adds to each, inserted under tokens of its own.
+//! Rollups: what a slice adds to each, inserted under tokens of its own.
 //!
-//! The inserts go to the same tables that materialized views would fill, and the answers are the same. Each is made
+//! Each insert is made
 //! once for its token, so a slice that is sent again adds nothing: sums and states are the same bytes, because
 //! aggregation is deterministic. Of new users fewer may be sent the second time, or more after a restart, and it does
 //! not matter which of the two ClickHouse keeps: what was left out had been acknowledged before, and the table takes
@@ -9,7 +9,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 use longshore_core::limits::KNOWN_USERS_BYTES_MAX;
 use longshore_core::rollup::RollupKind;
 use longshore_core::rollup::aggregate::{Aggregator, Partial};
@@ -24,7 +24,7 @@ use super::sql::quote_text;
 use super::types::{clickhouse_type, plain};
 use super::work::work;
 
-/// The rollups of a config, as the engine fills them.
+/// The rollups of a config.
 #[derive(Debug)]
 pub(super) struct Partials {
     aggregator: Aggregator,
@@ -67,15 +67,10 @@ impl Insert {
 
 impl Partials {
     /// `None` if there are no rollups. Asks the server whether states of distinct values are what we write; if they are not,
-    /// it is an error where the engine fills the rollups, and `None` where ClickHouse does.
+    /// it is an error.
     pub(super) fn new(clickhouse: &ClickHouse, config: &Config) -> Result<Option<Partials>, ClientError> {
-        let Some(partials) = Partials::unchecked(config) else { return Ok(None) };
-        let views = config.clickhouse.rollups == FilledBy::Views;
-        match check_states(clickhouse, config) {
-            Ok(()) => Ok(Some(partials)),
-            Err(ClientError::Invalid(_)) if views => Ok(None),
-            Err(error) => Err(error),
-        }
+        check_states(clickhouse, config)?;
+        Ok(Partials::unchecked(config))
     }
 
     /// The same without asking a server.
@@ -181,6 +176,6 @@ fn check_state(clickhouse: &ClickHouse, sample: &StateSample) -> Result<(), Clie
     let (major, minor) = clickhouse.version();
     Err(ClientError::Invalid(format!(
         "ClickHouse {major}.{minor} keeps distinct values of type {ty} in another form than this engine writes \
-         ({theirs} instead of {ours}): set `rollups = \"views\"` under [clickhouse] and run `longshore schema --apply`"
+         ({theirs} instead of {ours}), so that its rollups would be wrong"
     )))
 }

@@ -4,9 +4,8 @@
 //!
 //! - in the ledger: all of it is there;
 //! - events carry their slice, and are stored whole or not at all within a day;
-//! - rollups that the engine fills are sent only once the events are acknowledged, so that while events are missing
-//!   nothing is in them; otherwise, and where views fill them within the events' insert, their totals tell
-//!   (`counted.rs`), and of new users sending again changes nothing;
+//! - rollups are sent only once the events are acknowledged, so that while events are missing nothing is in them;
+//!   otherwise their totals tell (`counted.rs`), and of new users sending again changes nothing;
 //! - dead letters carry their slice and are one insert; they come after the rollups.
 //!
 //! A server that died between writing a token and the rows behind it remembers the token and keeps the rows out. So what
@@ -62,22 +61,13 @@ impl<S: Store> ClickHouseSink<S> {
             if letters {
                 return Err(self.uncertain(slice, "its dead letters are there and some of its rows are not"));
             }
-            if self.by_views {
-                self.demand_uncounted(slice, |day| !before.contains(&day))?;
-            }
             self.complete_events(slice, &days)?;
         }
         if !letters {
             match (&self.partials, before.len() == expected.len()) {
                 (Some(partials), true) => self.complete_rollups(slice, partials)?,
-                (Some(partials), false) if self.by_views => {
-                    // The views had all of an insert of which nothing was there before.
-                    if !before.is_empty() {
-                        self.complete_rollups(slice, partials)?;
-                    }
-                }
                 (Some(_), false) => self.send_rollups(slice)?,
-                (None, _) => self.forbid_views(slice, &before)?,
+                (None, _) => {}
             }
             self.demand_alive(life)?;
             let _permit = work(letter_bytes(slice, Letters::Others));
@@ -136,11 +126,8 @@ impl<S: Store> ClickHouseSink<S> {
 
     fn complete_events(&self, slice: &LoadedSlice, days: &Days) -> Result<(), SinkError> {
         for (number, group) in days.groups().iter().enumerate() {
-            self.deliver(slice, Sending::of(&self.events, Kind::Events).group(number), |sent| {
+            self.deliver(slice, Sending::of(&self.events, Kind::Events).group(number), |_| {
                 let missing = missing(group, &self.stored_days(slice, group)?);
-                if sent > 0 && self.by_views && !missing.is_empty() {
-                    return Err(self.uncertain(slice, "ClickHouse took its rows for stored, and they are not there"));
-                }
                 Ok((!missing.is_empty()).then(|| days.only(&slice.decoded.batch, |day| missing.contains(&day))))
             })?;
         }
@@ -185,39 +172,8 @@ impl<S: Store> ClickHouseSink<S> {
         }
     }
 
-    /// Materialized views add to the rollups within the events' insert, and nobody knows how far it came.
-    fn forbid_views(&self, slice: &LoadedSlice, stored: &BTreeSet<Day>) -> Result<(), SinkError> {
-        if self.by_views && !stored.is_empty() {
-            return Err(self.uncertain(slice, "materialized views fill the rollups, and may have been cut off"));
-        }
-        Ok(())
-    }
-
-    /// Views see the rows that an insert is about, whatever becomes of them in the events: on days of which the events are
-    /// not there, the rollups must not have them either, since sending the events adds to both.
-    fn demand_uncounted(&self, slice: &LoadedSlice, missing: impl Fn(Day) -> bool) -> Result<(), SinkError> {
-        let Some(partials) = &self.partials else { return Ok(()) };
-        self.demand_quiet(slice, &self.events)?;
-        for (insert, probe) in partials.inserts(&slice.decoded.batch).zip(self.probes.iter()) {
-            let Some(probe) = probe else { continue };
-            let days = Days::of(&insert.rows, MINUTE);
-            for group in days.groups() {
-                let rows = days.only(&insert.rows, |day| group.contains_key(&day));
-                let counted = self.days_counted(slice, probe, &rows, 0)?.unwrap_or_default();
-                if counted.into_iter().any(&missing) {
-                    let table = probe.table();
-                    return Err(self.uncertain(slice, &format!("`{table}` has counted rows of it that are not there")));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends each rollup what it lacks. Where views fill them, what they did not come to: the engine adds the same.
+    /// Sends each rollup what it lacks.
     fn complete_rollups(&self, slice: &LoadedSlice, partials: &Partials) -> Result<(), SinkError> {
-        if self.by_views {
-            self.demand_quiet(slice, &self.events)?;
-        }
         for (rollup, (insert, probe)) in partials.inserts(&slice.decoded.batch).zip(self.probes.iter()).enumerate() {
             let table = partials.table(&insert);
             match probe {

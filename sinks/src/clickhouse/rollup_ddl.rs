@@ -1,6 +1,6 @@
-//! What a declared rollup becomes: a target table, a materialized view that feeds it, views that answer.
+//! What a declared rollup becomes: a target table, views that answer, and the SELECT that fills it from events.
 //!
-//! The feeds run inside the insert into the events table. Targets hold aggregation states that merge in any order, so a
+//! Targets hold aggregation states that merge in any order, so a
 //! late record only adds a state; the views finish the aggregation when they are read, so they are exact at any time,
 //! whatever was merged already. See `docs/tables.md` for what was measured.
 //!
@@ -25,19 +25,10 @@ pub struct Rollup {
     pub name: String,
     /// Where the states are.
     pub target: Table,
-    /// The materialized view that fills the target.
-    pub feed: Feed,
+    /// What fills the target from the events.
+    pub select: Select,
     /// What analysts read.
     pub views: Vec<View>,
-}
-
-/// A materialized view from the events table into a rollup's target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Feed {
-    /// Its name in the database.
-    pub name: String,
-    /// Its query.
-    pub select: Select,
 }
 
 /// A view for analysts.
@@ -166,7 +157,7 @@ impl Builder<'_> {
         };
         let mut views: Vec<View> = Grain::ALL.iter().map(|&grain| self.new_users_view(&target, grain)).collect();
         views.push(self.cumulative_view());
-        Rollup { name: self.spec.name.clone(), target: rollup_target, feed: self.feed(select), views }
+        Rollup { name: self.spec.name.clone(), target: rollup_target, select, views }
     }
 
     /// The type of a user's first sighting: a tuple whose order is the tie rule, time first, then the `by` columns.
@@ -298,7 +289,7 @@ impl Builder<'_> {
         let states = measures.iter().map(|measure| (measure.state.clone(), measure.name)).collect();
         let select = self.select(by, states, needed);
         let views = Grain::ALL.iter().map(|&grain| self.by_view(&target, grain, &measures, ip.is_some())).collect();
-        Rollup { name: self.spec.name.clone(), target: table, feed: self.feed(select), views }
+        Rollup { name: self.spec.name.clone(), target: table, select, views }
     }
 
     fn by_view(&self, target: &str, grain: Grain, measures: &[Measure], ip: bool) -> View {
@@ -355,10 +346,6 @@ impl Builder<'_> {
             .collect();
         filter.extend(self.spec.filter.iter().map(|declared| condition(declared, self.events)));
         Select { columns, by, from: quote_table(self.events.database, self.events.name), filter }
-    }
-
-    fn feed(&self, select: Select) -> Feed {
-        Feed { name: format!("{}_mv", self.spec.name), select }
     }
 
     fn product(&self) -> String {

@@ -4,14 +4,14 @@
 //! (`apply.rs`). Nothing that exists is ever changed, but for columns that are added to the tables, settings that the
 //! guarantee rests on, and comments.
 
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 
 use super::check::ENGINE_MARK;
 use super::comments::{self, Comments};
 use super::ddl::{Events, Table, claims, configs, dead_letters, ledger};
 use super::durability::{FSYNC, Wanted};
 use super::reasons;
-use super::rollup_ddl::{Feed, Rollup, View, rollup};
+use super::rollup_ddl::{Rollup, View, rollup};
 use super::sql::{quote_name, quote_table, quote_text};
 
 /// What a config wants in ClickHouse.
@@ -33,8 +33,6 @@ pub struct Schema {
     pub claims: Option<Table>,
     /// The rollups, in the order of the config.
     pub rollups: Vec<Rollup>,
-    /// What fills the rollups.
-    pub filled_by: FilledBy,
     /// What the tables must keep through retries and power failures.
     pub(super) durability: Wanted,
     /// The event time, a column of the events table.
@@ -58,7 +56,6 @@ impl Schema {
             configs: config.sources.iter().any(|source| source.kafka().is_some()).then(configs),
             claims: config.dedup.as_ref().map(|spec| claims(&config.table.name, spec)),
             rollups: config.rollups.iter().map(|spec| rollup(spec, &events)).collect(),
-            filled_by: config.clickhouse.rollups,
             durability,
             time: config.table.time.clone(),
             comments: Vec::new(),
@@ -81,18 +78,8 @@ impl Schema {
         statements.extend(self.tables().map(|table| table.create(&self.database)));
         statements.push(reasons::create(&self.database, &self.reasons));
         for rollup in &self.rollups {
-            let views = rollup.views.iter().map(|view| self.create_view(view));
-            match self.filled_by {
-                FilledBy::Engine => {
-                    statements.push(create_with_comment(&rollup.target, &self.database, ENGINE_MARK));
-                    statements.extend(views);
-                }
-                FilledBy::Views => {
-                    statements.push(rollup.target.create(&self.database));
-                    statements.extend(views);
-                    statements.push(self.create_feed(&rollup.feed, &rollup.target));
-                }
-            }
+            statements.push(create_with_comment(&rollup.target, &self.database, ENGINE_MARK));
+            statements.extend(rollup.views.iter().map(|view| self.create_view(view)));
         }
         statements
     }
@@ -108,15 +95,6 @@ impl Schema {
 
     pub(super) fn create_view(&self, view: &View) -> String {
         format!("CREATE VIEW IF NOT EXISTS {} AS\n{}", quote_table(&self.database, &view.name), view.select)
-    }
-
-    pub(super) fn create_feed(&self, feed: &Feed, target: &Table) -> String {
-        format!(
-            "CREATE MATERIALIZED VIEW IF NOT EXISTS {} TO {} AS\n{}",
-            quote_table(&self.database, &feed.name),
-            quote_table(&self.database, &target.name),
-            feed.select.sql(None)
-        )
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::builder::{BinaryBuilder, StringBuilder, StringDictionaryBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array};
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 use longshore_core::dead_letter::{DeadLetter, Reason};
 use longshore_core::limits::ASIDE_DAYS_MIN;
 use longshore_core::slice::SliceId;
@@ -98,8 +98,7 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) time: String,
     /// The column of the product.
     pub(super) product: String,
-    /// What slices add to the rollups. Where ClickHouse fills them, it is sent only if that was cut off; none if there are
-    /// no rollups, or the server keeps their states in a form of its own.
+    /// What slices add to the rollups; none if there are no rollups.
     pub(super) partials: Option<Arc<Partials>>,
     /// For each rollup, how to find out what it has counted.
     pub(super) probes: Arc<[Option<Probe>]>,
@@ -107,8 +106,6 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) acknowledged: Arc<Acknowledged>,
     /// If an event that is sent twice counts once.
     pub(super) claims: Option<Arc<Claims>>,
-    /// ClickHouse fills the rollups itself.
-    pub(super) by_views: bool,
     /// What the tokens of this run end in; empty unless slices are to be stored again on purpose.
     run: String,
     /// The number of the next token that nobody has used, for rows that may be there any number of times.
@@ -154,7 +151,6 @@ impl<S: Store> ClickHouseSink<S> {
             probes: Probe::of(config).into(),
             acknowledged: Arc::new(Acknowledged::of(config)),
             claims: Claims::of(config).map(Arc::new),
-            by_views: config.clickhouse.rollups == FilledBy::Views && !config.rollups.is_empty(),
             run: String::new(),
             unused: Arc::default(),
         }
@@ -292,17 +288,14 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let (slice, rejected) = self.without_rejected(slice)?;
         let slice = &*slice;
         let inserts = days::inserts(&slice.decoded.batch, Some(&self.time));
-        if inserts.len() > 1 && !self.by_views && !self.stores_again() {
+        if inserts.len() > 1 && !self.stores_again() {
             // It has more tokens than can be relied on: what an earlier run may have stored of it is looked for first.
             self.complete(slice, slice.rejected.len() as u64)?;
             self.acknowledged.forget(id);
             return Ok(Stored { rejected, ..stored });
         }
         self.send_all(Sending::of(&self.events, Kind::Events), id, &inserts)?;
-        match self.by_views {
-            true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup, life.server)),
-            false => self.send_rollups(slice)?,
-        }
+        self.send_rollups(slice)?;
         // Dead letters that are there tell that the rollups have all.
         self.demand_alive(life)?;
         self.send_letters(slice, Letters::Others)?;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 use longshore_core::limits::BEHIND_WAIT_MS;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, Stored};
 use longshore_ingest::stages::Cost;
@@ -194,11 +194,10 @@ pub struct Rehearsal {
 impl Rehearsal {
     /// For inserts under that config.
     pub fn new(config: &Config) -> Rehearsal {
-        let by_engine = config.clickhouse.rollups == FilledBy::Engine;
-        Rehearsal { partials: Partials::unchecked(config).filter(|_| by_engine) }
+        Rehearsal { partials: Partials::unchecked(config) }
     }
 
-    /// The config has rollups, and the engine fills them.
+    /// The config has rollups.
     pub fn aggregates(&self) -> bool {
         self.partials.is_some()
     }

@@ -182,8 +182,7 @@ impl Reload {
 
 /// What cannot change while a service runs, and did.
 fn fixed(old: &Config, new: &Config) -> Vec<String> {
-    let ClickHouseSpec { server, database, inserts_in_flight, compression, rollups: _, guarantee: _, fsync: _ } =
-        &new.clickhouse;
+    let ClickHouseSpec { server, database, inserts_in_flight, compression, guarantee: _, fsync: _ } = &new.clickhouse;
     let PipelineSpec { slice_bytes: _, workers, memory_max } = &new.pipeline;
     let RunSpec { journal, slice_age, drain, metrics, machine } = &new.run;
     let changed = [

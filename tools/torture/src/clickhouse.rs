@@ -2,7 +2,7 @@
 //!
 //! It has the tables of [`records`](crate::records) and keeps ClickHouse's promises and no others: an insert is atomic
 //! within a partition alone; what was acknowledged stays; a token that is remembered keeps rows out, by table and
-//! partition, though they were lost when the server died between the two; views are filled after the table and not with it. Nobody's request is known to be over because its
+//! partition, though they were lost when the server died between the two. Nobody's request is known to be over because its
 //! connection is: it may be applied later, after it was sent again, after its sender died. Answers are computed from the
 //! rows, by none of the product's code.
 
@@ -21,7 +21,7 @@ use longshore_sinks::clickhouse::{
 };
 
 pub use self::rows::{ClaimRow, DeadRow, LedgerRow, Row, Table};
-use self::tables::{Block, Tables, blocks, view};
+use self::tables::{Block, Tables, blocks};
 use crate::answers::{Answers, minute_of};
 use crate::env::{Call, Env, Life, lock};
 use crate::records::{Event, REFUSED_USER};
@@ -51,7 +51,6 @@ struct State {
     starts: u64,
     /// Events of [`REFUSED_USER`] are refused, and with them the inserts that they are in.
     constrained: bool,
-    by_views: bool,
     window: usize,
 }
 
@@ -65,20 +64,15 @@ impl State {
 
 impl Server {
     /// An empty one whose tables remember so many tokens each.
-    pub fn new(env: Env, by_views: bool, window: usize) -> Server {
+    pub fn new(env: Env, window: usize) -> Server {
         let (tables, under_way) = (Tables::default(), Vec::new());
-        let state = State { tables, under_way, up: true, starts: 0, constrained: false, by_views, window };
+        let state = State { tables, under_way, up: true, starts: 0, constrained: false, window };
         Server { env, state: Arc::new(Mutex::new(state)) }
     }
 
     /// Whether it runs.
     pub fn is_up(&self) -> bool {
         lock(&self.state).up
-    }
-
-    /// Whether its views fill the rollups.
-    pub fn by_views(&self) -> bool {
-        lock(&self.state).by_views
     }
 
     /// Somebody puts a constraint on the events, or takes it away.
@@ -110,12 +104,11 @@ impl Server {
         under_way.iter().for_each(|blocks| self.cut_off(blocks));
     }
 
-    /// It dies in an insert of which these blocks are left: perhaps the first one's token is written already. Where views
-    /// fill the rollups nothing is promised then, so that it does not come.
+    /// It dies in an insert of which these blocks are left: perhaps the first one's token is written already.
     fn cut_off(&self, blocks: &VecDeque<Block>) {
         let mut state = lock(&self.state);
         let Some(block) = blocks.front() else { return };
-        if !state.by_views && self.env.fault("a token without its rows", 2) {
+        if self.env.fault("a token without its rows", 2) {
             let window = state.window;
             state.tables.remember(block, window);
         }
@@ -181,20 +174,6 @@ impl Server {
     pub fn answers(&self) -> Answers {
         let rows = Table::ROLLUPS.iter().flat_map(|&table| self.rows(table));
         answers(rows)
-    }
-
-    /// What of an insert is to be applied, in order: the table by partitions, then the views.
-    fn blocks(&self, table: Table, token: &str, rows: Vec<Row>) -> VecDeque<Block> {
-        let mut all: VecDeque<Block> = VecDeque::new();
-        if table == Table::Events && lock(&self.state).by_views {
-            for rollup in Table::ROLLUPS {
-                all.extend(blocks(rollup, token, view(rollup, &rows)));
-            }
-        }
-        for block in blocks(table, token, rows).into_iter().rev() {
-            all.push_front(block);
-        }
-        all
     }
 
     fn apply(&self, blocks: &mut VecDeque<Block>, count: usize) {
@@ -325,7 +304,7 @@ impl Store for Connection {
         let table = Table::named(table).ok_or_else(unknown)?;
         let rows = rows::read(table, batch).map_err(ClientError::Invalid)?;
         let token = if self.tokens_removed { format!("{token}-{:x}", env.word()) } else { token.to_owned() };
-        let mut blocks = self.server.blocks(table, &token, rows.clone());
+        let mut blocks = VecDeque::from(blocks(table, &token, rows.clone()));
         match self.life.call() {
             Call::Never => Err(lost("the engine is dead")),
             Call::Made => {

@@ -55,12 +55,12 @@ struct World {
 /// Runs a seed.
 pub(crate) fn simulate(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
-    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2), unplanned: false };
+    let common = Common { dedup: env.once_in(2), unplanned: false };
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
     let mut world = World {
         bug: options.bug,
         common,
-        server: Server::new(env.clone(), common.by_views, window),
+        server: Server::new(env.clone(), window),
         broker: Broker::new(env.word(), PARTITIONS, Planted::Nothing),
         plans: Plans::default(),
         configs: Arc::new(Mutex::new(BTreeMap::<ConfigHash, String>::new())),

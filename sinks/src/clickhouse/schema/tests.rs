@@ -42,7 +42,6 @@ order_by = ["channel"]
 url = "http://h:8123"
 user = "u"
 database = "shop"
-rollups = "views"
 "#;
 
 fn schema(rollups: &str) -> Schema {
@@ -51,9 +50,12 @@ fn schema(rollups: &str) -> Schema {
     Schema::from_config(&config)
 }
 
-/// The statements for one rollup: target, views, feed.
+/// The statements for one rollup, target and views, and what fills it from the events.
 fn rollup(text: &str) -> Vec<String> {
-    schema(text).statements().split_off(5)
+    let schema = schema(text);
+    let mut statements = schema.statements().split_off(5);
+    statements.push(schema.rollups[0].select.sql(None));
+    statements
 }
 
 #[test]
@@ -115,6 +117,7 @@ CREATE TABLE IF NOT EXISTS `shop`.`ledger`
     `filtered` UInt64,
     `duplicates` UInt64,
     `finished_at` DateTime64(3, 'UTC') DEFAULT now64(3),
+    `layout` UInt16 DEFAULT 2,
     INDEX by_slice `slice` TYPE bloom_filter GRANULARITY 1,
     CONSTRAINT balances CHECK records = loaded + dead + filtered + duplicates
 )
@@ -181,7 +184,8 @@ ENGINE = AggregatingMergeTree
 ORDER BY (`product`, `user`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
              min_age_to_force_merge_on_partition_only = 1, \
-fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480
+COMMENT 'longshore: filled by the engine'",
             &view("minute", "toStartOfMinute(tupleElement(materialize(r.`first`), '_time'))"),
             &view("hour", "toStartOfHour(tupleElement(materialize(r.`first`), '_time'))"),
             &view("day", "toDate(tupleElement(materialize(r.`first`), '_time'))"),
@@ -192,7 +196,6 @@ SELECT r.`product` AS `product`, r.`channel` AS `channel`, r.`minute` AS `minute
              ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS `cumulative`
 FROM `shop`.`new_users_by_minute` AS r",
             "\
-CREATE MATERIALIZED VIEW IF NOT EXISTS `shop`.`new_users_mv` TO `shop`.`new_users_first_seen` AS
 SELECT e.`app` AS `product`, e.`user_id` AS `user`, \
              min(CAST((e.`ts`, e.`channel`), 'Tuple(_time DateTime64(3, \\'UTC\\'), `channel` String)')) AS `first`
 FROM `shop`.`logs` AS e
@@ -222,7 +225,8 @@ PARTITION BY toDate(`minute`)
 ORDER BY (`product`, `minute`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
          min_age_to_force_merge_on_partition_only = 1, \
-fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480"
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480
+COMMENT 'longshore: filled by the engine'"
     );
     assert_eq!(
         statements[2],
@@ -236,7 +240,6 @@ GROUP BY r.`product`, toStartOfHour(r.`minute`)"
     assert_eq!(
         statements[4],
         "\
-CREATE MATERIALIZED VIEW IF NOT EXISTS `shop`.`sales_mv` TO `shop`.`sales_minutes` AS
 SELECT e.`app` AS `product`, toStartOfMinute(e.`ts`) AS `minute`, count() AS `orders`, \
          sum(assumeNotNull(e.`amount`)) AS `amount`, uniqExactState(CAST(e.`user_id`, 'String')) AS `buyers`
 FROM `shop`.`logs` AS e
@@ -264,7 +267,8 @@ PARTITION BY toDate(`minute`)
 ORDER BY (`product`, `channel`, `minute`, `ip`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
          min_age_to_force_merge_on_partition_only = 1, \
-fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480"
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480
+COMMENT 'longshore: filled by the engine'"
     );
     assert_eq!(
         statements[1],
@@ -278,18 +282,6 @@ GROUP BY r.`product`, r.`channel`, r.`minute`, r.`ip`"
 }
 
 #[test]
-fn a_rollup_that_the_engine_fills_has_no_feed_and_says_so() {
-    let text = CONFIG.replace("rollups = \"views\"", "rollups = \"engine\"")
-        + "[[rollup]]\nkind = \"pv_uv\"\nuser = \"user_id\"\n";
-    let config = config::parse(&text, Path::new("/nonexistent/x.toml"), &Env::default()).unwrap();
-    let statements = Schema::from_config(&config).statements().split_off(5);
-    assert_eq!(statements.len(), 4, "a table and three views");
-    assert!(statements[0].starts_with("CREATE TABLE IF NOT EXISTS `shop`.`pv_uv_minutes`\n"), "{}", statements[0]);
-    assert!(statements[0].ends_with("\nCOMMENT 'longshore: filled by the engine'"), "{}", statements[0]);
-    assert!(statements[1..].iter().all(|view| view.starts_with("CREATE VIEW IF NOT EXISTS ")));
-}
-
-#[test]
 fn the_fixed_product_is_the_product() {
     let text = CONFIG.replace("column = \"app\"", "fixed = \"web\"")
         + "[[rollup]]\nkind = \"pv_uv\"\nuser = \"user_id\"\nby = [\"app\"]\n";
@@ -297,7 +289,7 @@ fn the_fixed_product_is_the_product() {
     let schema = Schema::from_config(&config);
     assert_eq!(schema.events.order_by, ["product", "channel", "ts"]);
     assert_eq!(
-        schema.rollups[0].feed.select.sql(None),
+        schema.rollups[0].select.sql(None),
         "\
 SELECT e.`product` AS `product`, e.`app` AS `app`, toStartOfMinute(e.`ts`) AS `minute`, count() AS `pv`, \
          uniqExactState(CAST(e.`user_id`, 'String')) AS `uv`

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longshore_core::config::{self, Config, Env, FilledBy, Guarantee};
+use longshore_core::config::{self, Config, Env, Guarantee};
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_ingest::sink::{Sink, SinkError};
 use longshore_sinks::clickhouse::{ClickHouseSink, Failures, Grade, GuardedSink, Preflight, Schema, preflight};
@@ -32,15 +32,13 @@ fn config_without_fsync(database: &str) -> Config {
 
 #[test]
 fn tables_that_we_made_promise_exactly_once() {
-    for filled_by in [FilledBy::Engine, FilledBy::Views] {
-        let found = found(&Shop::filled_by("promises", filled_by));
-        assert_eq!((found.grade(), found.differences.len()), (Grade::ExactlyOnce, 0), "{:#?}", found.reasons);
-    }
+    let found = found(&Shop::new("promises"));
+    assert_eq!((found.grade(), found.differences.len()), (Grade::ExactlyOnce, 0), "{:#?}", found.reasons);
 }
 
 #[test]
 fn every_tables_window_counts_and_its_statement_mends_it() {
-    let shop = Shop::filled_by("windows", FilledBy::Views);
+    let shop = Shop::new("windows");
     let name = shop.database.name.clone();
     // Events, dead letters, ledger, and a target of each kind of rollup.
     let tables = "SELECT name FROM system.tables WHERE database = '{db}' AND engine LIKE '%MergeTree' ORDER BY name";

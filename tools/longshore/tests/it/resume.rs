@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
@@ -313,65 +313,6 @@ fn what_was_acknowledged_to_an_engine_it_does_not_ask_for() {
     assert_eq!(engine.resume(&slice(1)).map(drop), Ok(()));
     resume(&shop, &slice(2)).unwrap();
     assert_slices(&shop, 2, "both are whole");
-}
-
-/// Stores the slice's events as an insert that only so many of the views came to see.
-fn cut_off_views(shop: &Shop, slice: &LoadedSlice, seen: usize) {
-    let away = &["new_users_mv", "gmv_mv", "pv_uv_mv", "requests_by_ip_mv"][seen..];
-    away.iter().for_each(|view| shop.database.execute(&format!("DETACH TABLE {{db}}.{view} SYNC")));
-    die(shop, slice, 1);
-    away.iter().for_each(|view| shop.database.execute(&format!("ATTACH TABLE {{db}}.{view}")));
-}
-
-#[test]
-fn rollups_that_views_did_not_come_to_fill_are_completed() {
-    let shop = Shop::filled_by("resumed_views", FilledBy::Views);
-    for seen in 0..=4 {
-        let slice = slice(seen as u64 + 1);
-        cut_off_views(&shop, &slice, seen);
-        forget(&shop);
-        resume(&shop, &slice).unwrap();
-        assert_slices(&shop, seen as u64 + 1, &format!("{seen} views had seen it"));
-        forget(&shop);
-        resume(&shop, &slice).unwrap();
-        assert_slices(&shop, seen as u64 + 1, "resumed twice");
-    }
-}
-
-#[test]
-fn with_views_too_a_slice_is_completed_wherever_an_engine_died() {
-    let shop = Shop::filled_by("died_views", FilledBy::Views);
-    // Events, dead letters, ledger.
-    for inserts in 0..=3 {
-        let slice = slice(inserts as u64 + 1);
-        let dying = Dying { inner: shop.database.clickhouse.clone(), lives: AtomicUsize::new(inserts) };
-        let outcome = ClickHouseSink::unchecked(dying, &shop.config).write(&slice);
-        assert_eq!(outcome.is_ok(), inserts == 3, "{outcome:?}");
-        forget(&shop);
-        resume(&shop, &slice).unwrap();
-        assert_slices(&shop, inserts as u64 + 1, &format!("died after {inserts} inserts"));
-    }
-}
-
-#[test]
-fn with_views_days_of_an_insert_that_was_cut_off_between_them_are_completed() {
-    for first_days in [1, 3] {
-        let shop = Shop::filled_by("days_cut_views", FilledBy::Views);
-        let part = slice(1).decoded.batch.slice(0, first_days);
-        shop.database.clickhouse.insert("events", "0000000000000001-e", &part).unwrap();
-        forget(&shop);
-        resume(&shop, &slice(1)).unwrap();
-        assert_slices(&shop, 1, &format!("the first {first_days} rows were there"));
-    }
-}
-
-#[test]
-fn a_rollup_that_counted_rows_that_are_not_there_is_nothing_to_add_to() {
-    let shop = Shop::filled_by("counted_not_there", FilledBy::Views);
-    die(&shop, &slice(1), 1);
-    shop.database.execute("TRUNCATE TABLE {db}.events");
-    let error = resume(&shop, &slice(1)).unwrap_err();
-    assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("has counted rows of it")), "{error:?}");
 }
 
 /// A server that is killed between writing a token and the rows behind it remembers the token alone. The same is had by
