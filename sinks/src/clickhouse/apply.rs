@@ -271,7 +271,7 @@ impl Schema {
         let days = format!("SELECT DISTINCT {day} AS day FROM {} AS e ORDER BY day", self.events_table());
         for day_of_rows in run.ask(&days, |clickhouse| clickhouse.rows(&days))?.into_iter().flatten() {
             let one_day = format!("{day} = {}", quote_text(&day_of_rows));
-            let columns = name_list(rollup.target.columns.iter().map(|column| column.name.as_str()));
+            let columns = name_list(rollup.select.names());
             run.statement(format!(
                 "INSERT INTO {target} ({columns}) SELECT {columns} FROM (\n{}\n)\n\
                  SETTINGS insert_deduplicate = 0, async_insert = 0",

@@ -6,7 +6,7 @@
 //!
 //! A comment holds what the config says of types, paths and masks, never a salt or a value of a record.
 
-use longshore_core::column::layout::{LayoutColumn, Origin, event_columns};
+use longshore_core::column::layout::{LayoutColumn, Origin, SLICE_COLUMN, event_columns};
 use longshore_core::column::{ColumnSpec, ColumnType, Mask, TimeFormat, TimePrecision};
 use longshore_core::config::{Config, type_name};
 use longshore_core::limits::COMMENT_CHARS_MAX;
@@ -346,6 +346,9 @@ impl RollupComments<'_> {
         if let RollupKind::RequestsByIp { ip } = &self.spec.kind {
             comments = comments.column("ip", self.source(ip));
         }
+        let marker =
+            "0; or a slice's id, and then the row counts nothing and says that this slice is counted on this day";
+        comments = comments.column(SLICE_COLUMN, marker);
         self.measures().into_iter().fold(comments, |comments, (name, what, adds)| {
             let state = match adds {
                 Adds::Not => format!("State: uniqExactMerge({name}) over any rows is the {what}"),

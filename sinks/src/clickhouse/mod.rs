@@ -15,7 +15,7 @@
 //! | `life.rs` | whether it is still the server that acknowledged what was sent |
 //! | `store.rs` | what the sink asks of a server, so that a twin can stand in for it |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
-//! | `resume.rs`, `counted.rs` | completing a slice that is stored in part, and whether a rollup has counted it |
+//! | `resume.rs`, `markers.rs` | completing a slice that is stored in part, and which slices a rollup has |
 //! | `configs.rs` | configs that slices of topics were planned under |
 //! | `claims.rs` | events that a producer sent more than once: which slice has them |
 //! | `scratch.rs` | a database that is dropped after use |
@@ -23,7 +23,6 @@
 //!
 //! What is stored is known to ClickHouse alone: nothing here keeps state between calls but for a cache of known users.
 
-mod acknowledged;
 mod apply;
 mod calls;
 mod check;
@@ -32,7 +31,6 @@ mod client;
 mod codes;
 mod comments;
 mod configs;
-mod counted;
 mod days;
 mod ddl;
 mod durability;
@@ -44,6 +42,7 @@ mod layout;
 mod ledger;
 mod left_out;
 mod life;
+mod markers;
 mod partials;
 mod preflight;
 mod reasons;
@@ -67,7 +66,6 @@ pub use check::{Difference, MISSING};
 pub use claims::Claim;
 pub use client::{ClickHouse, Connection, VERSION_MIN};
 pub use codes::{CODES, ErrorKind, kind_of_code};
-pub use counted::{Added, Counted, Minutes, Probe};
 pub use ddl::{CONFIGS, DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
 pub use error::{ClientError, ConnectError, ServerException};
 pub use guarded::{Failures, GuardedSink};

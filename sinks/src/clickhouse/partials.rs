@@ -52,16 +52,17 @@ struct Known {
 #[derive(Debug)]
 pub(super) struct Insert {
     rollup: usize,
-    pub(super) rows: RecordBatch,
+    rows: RecordBatch,
     sightings: Vec<Sighting>,
     /// The life that this was made for: one that ended meanwhile acknowledges nothing.
     life: Life,
 }
 
 impl Insert {
-    /// The number of the server that this was made for.
-    pub(super) fn server(&self) -> u64 {
-        self.life.server
+    /// The rows, of which nothing is kept.
+    pub(super) fn take_rows(&mut self) -> RecordBatch {
+        let none = RecordBatch::new_empty(self.rows.schema());
+        std::mem::replace(&mut self.rows, none)
     }
 }
 
@@ -128,6 +129,11 @@ impl Partials {
             });
         }
         (self.aggregator.first_seen(rollup, events, &sightings), sightings)
+    }
+
+    /// Whether an insert is for a rollup that sums, so that it must be there once.
+    pub(super) fn adds(&self, insert: &Insert) -> bool {
+        self.rollups[insert.rollup].known.is_none()
     }
 
     /// The table that an insert is for.

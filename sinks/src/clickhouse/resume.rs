@@ -4,8 +4,8 @@
 //!
 //! - in the ledger: all of it is there;
 //! - events carry their slice, and are stored whole or not at all within a day;
-//! - rollups are sent only once the events are acknowledged, so that while events are missing nothing is in them;
-//!   otherwise their totals tell (`counted.rs`), and of new users sending again changes nothing;
+//! - rollups that sum have a marker of the slice on each day that they have it (`markers.rs`); of new users sending again
+//!   changes nothing;
 //! - dead letters carry their slice and are one insert; they come after the rollups.
 //!
 //! A server that died between writing a token and the rows behind it remembers the token and keeps the rows out. So what
@@ -20,10 +20,10 @@ use arrow_array::RecordBatch;
 use longshore_core::dead_letter::Reason;
 use longshore_ingest::sink::{LoadedSlice, SinkError};
 
-use super::counted::{Counted, MINUTE, Probe};
 use super::days::{Days, missing};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
+use super::markers::{MINUTE, with_markers};
 use super::partials::Partials;
 use super::sink::{ClickHouseSink, Kind, Letters, Sending, ledger_batch, letter_batch, letter_bytes};
 use super::store::{Day, Store};
@@ -64,10 +64,8 @@ impl<S: Store> ClickHouseSink<S> {
             self.complete_events(slice, &days)?;
         }
         if !letters {
-            match (&self.partials, before.len() == expected.len()) {
-                (Some(partials), true) => self.complete_rollups(slice, partials)?,
-                (Some(_), false) => self.send_rollups(slice)?,
-                (None, _) => {}
+            if let Some(partials) = &self.partials {
+                self.complete_rollups(slice, partials)?;
             }
             self.demand_alive(life)?;
             let _permit = work(letter_bytes(slice, Letters::Others));
@@ -174,58 +172,35 @@ impl<S: Store> ClickHouseSink<S> {
 
     /// Sends each rollup what it lacks.
     fn complete_rollups(&self, slice: &LoadedSlice, partials: &Partials) -> Result<(), SinkError> {
-        for (rollup, (insert, probe)) in partials.inserts(&slice.decoded.batch).zip(self.probes.iter()).enumerate() {
+        for mut insert in partials.inserts(&slice.decoded.batch) {
             let table = partials.table(&insert);
-            match probe {
+            let rows = insert.take_rows();
+            if partials.adds(&insert) {
+                self.complete_rollup(slice, table, &rows)?;
+            } else {
                 // It may be there any number of times, so that no token has to be trusted; and users who were left out before,
                 // because they were known, may not be any more.
-                None => {
-                    let sending = Sending { generation: self.unused(), ..Sending::of(table, Kind::Rollup) };
-                    self.send(sending, slice.meta.id, &insert.rows)?;
-                }
-                // What was acknowledged need not be asked for, and could not always be told.
-                Some(_) if self.acknowledged.has(slice.meta.id, rollup) => {}
-                Some(probe) => self.complete_rollup(slice, probe, &insert.rows)?,
+                let sending = Sending { generation: self.unused(), ..Sending::of(table, Kind::Rollup) };
+                self.send(sending, slice.meta.id, &rows)?;
             }
-            self.acknowledged.add(slice.meta.id, rollup, insert.server());
             partials.acknowledge(&insert);
         }
         Ok(())
     }
 
-    /// Sends a rollup that is kept by day what it lacks of these rows.
-    fn complete_rollup(&self, slice: &LoadedSlice, probe: &Probe, rows: &RecordBatch) -> Result<(), SinkError> {
+    /// Sends a rollup by minute what it lacks of these rows: those of the days of which the slice's marker is not there.
+    fn complete_rollup(&self, slice: &LoadedSlice, table: &str, rows: &RecordBatch) -> Result<(), SinkError> {
+        let id = slice.meta.id;
         let days = Days::of(rows, MINUTE);
         for (number, group) in days.groups().iter().enumerate() {
-            let rows = days.only(rows, |day| group.contains_key(&day));
-            self.deliver(slice, Sending::of(probe.table(), Kind::Rollup).group(number), |sent| {
-                let Some(counted) = self.days_counted(slice, probe, &rows, sent)? else { return Ok(None) };
-                let missing = missing(group, &counted);
-                Ok((!missing.is_empty()).then(|| Days::of(&rows, MINUTE).only(&rows, |day| missing.contains(&day))))
+            let expected: Vec<Day> = group.keys().copied().collect();
+            self.deliver(slice, Sending::of(table, Kind::Rollup).group(number), |_| {
+                let missing = missing(group, &self.ask(slice, |store| store.marked(table, id, &expected))?);
+                let rows = || days.only(rows, |day| missing.contains(&day));
+                Ok((!missing.is_empty()).then(|| with_markers(rows(), id)))
             })?;
         }
         Ok(())
-    }
-
-    /// The days on which a rollup has counted the slice. `None` where that could be told before it was sent, and not after,
-    /// as of two slices that add the same: then it is as the server said.
-    fn days_counted(
-        &self,
-        slice: &LoadedSlice,
-        probe: &Probe,
-        rows: &RecordBatch,
-        sent: u64,
-    ) -> Result<Option<BTreeSet<Day>>, SinkError> {
-        match self.ask(slice, |store| store.counted(probe, slice.meta.id, &probe.minutes(rows)))? {
-            Counted::On(days) => Ok(Some(days)),
-            Counted::Unknown(_) if sent > 0 => Ok(None),
-            Counted::Busy(why) => Err(SinkError::Retry {
-                detail: format!("whether `{}` has slice {} cannot be told yet: {why}", probe.table(), slice.meta.id),
-            }),
-            Counted::Unknown(why) => {
-                Err(self.uncertain(slice, &format!("whether `{}` has it cannot be told: {why}", probe.table())))
-            }
-        }
     }
 
     pub(super) fn ask<T>(
@@ -242,8 +217,7 @@ impl<S: Store> ClickHouseSink<S> {
         SinkError::Stuck {
             detail: format!(
                 "slice {id} of {source} was being stored when something died, and sending it again may count it twice: \
-                 {why}. Look at the rows of `{database}`.`{}` with _slice = {} and at the rollups of their minutes; once \
-                 the rest of the slice is stored, or all of it removed, start the engine again",
+                 {why}. Look at the rows of `{database}`.`{}` with _slice = {}, and of the rollups; once the rest of the slice is stored, or all of it removed, start the engine again",
                 self.events, id.0
             ),
         }

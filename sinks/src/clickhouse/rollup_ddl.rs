@@ -8,11 +8,12 @@
 //! `minute`, may then be the name of a column too.
 
 use longshore_core::column::ColumnType;
+use longshore_core::column::layout::SLICE_COLUMN;
 use longshore_core::rollup::{NARROW_SUM_DIGITS, RollupKind, RollupSpec, sum_digits};
 
 use super::ddl::{Events, Table, TableColumn, settings};
 use super::sql::{condition, quote_name, quote_table, quote_text};
-use super::types::{TEXT_CODEC, clickhouse_type, plain};
+use super::types::{SLICE_CODEC, TEXT_CODEC, clickhouse_type, plain};
 
 /// Seconds without an insert after which the server merges a rollup into one part a partition. Merged, a read needs
 /// no further merging and is several times faster.
@@ -50,14 +51,9 @@ pub struct Select {
 }
 
 impl Select {
-    /// The conditions under which a row of the events table, under the alias `e`, counts.
-    pub(super) fn filter(&self) -> &[String] {
-        &self.filter
-    }
-
-    /// The groups' keys: of each column what it is in the events, under the alias `e`, and its name.
-    pub(super) fn by(&self) -> &[(String, String)] {
-        &self.by
+    /// Names of the columns that the query makes.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by.iter().map(|(_, name)| name.as_str()).chain(self.columns.iter().map(|(_, name)| *name))
     }
 
     /// The query, with one more condition if given.
@@ -269,6 +265,7 @@ impl Builder<'_> {
             by.push((source(ip), "ip".to_owned()));
             columns.push(TableColumn::new("ip", self.type_of(ip)).with_codec(TEXT_CODEC));
         }
+        columns.push(TableColumn::new(SLICE_COLUMN, "UInt64").with_codec(SLICE_CODEC));
         let order_by: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         columns.extend(
             measures
@@ -315,9 +312,10 @@ impl Builder<'_> {
         View {
             name: format!("{}_by_{}", self.spec.name, grain.name()),
             select: format!(
-                "SELECT {}\nFROM {} AS r\nGROUP BY {keys}",
+                "SELECT {}\nFROM {} AS r\nWHERE {} = 0\nGROUP BY {keys}",
                 list.join(", "),
-                quote_table(self.events.database, target)
+                quote_table(self.events.database, target),
+                qualified(SLICE_COLUMN)
             ),
         }
     }

@@ -17,14 +17,13 @@ use longshore_core::slice::SliceId;
 use longshore_ingest::known::KnownSlice;
 use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, SliceMeta, Stored};
 
-use super::acknowledged::Acknowledged;
 use super::claims::Claims;
 use super::client::ClickHouse;
-use super::counted::{MINUTE, Probe};
 use super::days::{self, Days};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::life::Life;
+use super::markers::{MINUTE, with_markers};
 use super::partials::Partials;
 use super::resume::Gone;
 use super::store::Store;
@@ -100,10 +99,6 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) product: String,
     /// What slices add to the rollups; none if there are no rollups.
     pub(super) partials: Option<Arc<Partials>>,
-    /// For each rollup, how to find out what it has counted.
-    pub(super) probes: Arc<[Option<Probe>]>,
-    /// Rollups that have acknowledged slices which are not whole yet.
-    pub(super) acknowledged: Arc<Acknowledged>,
     /// If an event that is sent twice counts once.
     pub(super) claims: Option<Arc<Claims>>,
     /// What the tokens of this run end in; empty unless slices are to be stored again on purpose.
@@ -148,8 +143,6 @@ impl<S: Store> ClickHouseSink<S> {
             time: config.table.time.clone(),
             product: config.products.column_name().to_owned(),
             partials,
-            probes: Probe::of(config).into(),
-            acknowledged: Arc::new(Acknowledged::of(config)),
             claims: Claims::of(config).map(Arc::new),
             run: String::new(),
             unused: Arc::default(),
@@ -222,7 +215,6 @@ impl<S: Store> ClickHouseSink<S> {
         if let Some(partials) = &self.partials {
             partials.lives(life);
         }
-        self.acknowledged.server_is(life.server);
         Ok(life)
     }
 
@@ -247,12 +239,16 @@ impl<S: Store> ClickHouseSink<S> {
     /// What the slice adds to each rollup, in the order of the config.
     pub(super) fn send_rollups(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
-        for (rollup, insert) in partials.inserts(&slice.decoded.batch).enumerate() {
+        let id = slice.meta.id;
+        for mut insert in partials.inserts(&slice.decoded.batch) {
             let sending = Sending::of(partials.table(&insert), Kind::Rollup);
-            // One that is not by minute is not kept by day.
-            let time = insert.rows.column_by_name(MINUTE).map(|_| MINUTE);
-            self.send_all(sending, slice.meta.id, &days::inserts(&insert.rows, time))?;
-            self.acknowledged.add(slice.meta.id, rollup, insert.server());
+            let rows = insert.take_rows();
+            if partials.adds(&insert) {
+                let mut inserts = days::inserts(rows, Some(MINUTE)).into_iter().enumerate();
+                inserts.try_for_each(|(group, rows)| self.send(sending.group(group), id, &with_markers(rows, id)))?;
+            } else {
+                self.send(sending, id, &rows)?;
+            }
             partials.acknowledge(&insert);
         }
         Ok(())
@@ -287,11 +283,10 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let (slice, stored) = self.claim(slice)?;
         let (slice, rejected) = self.without_rejected(slice)?;
         let slice = &*slice;
-        let inserts = days::inserts(&slice.decoded.batch, Some(&self.time));
+        let inserts = days::inserts(slice.decoded.batch.clone(), Some(&self.time));
         if inserts.len() > 1 && !self.stores_again() {
             // It has more tokens than can be relied on: what an earlier run may have stored of it is looked for first.
             self.complete(slice, slice.rejected.len() as u64)?;
-            self.acknowledged.forget(id);
             return Ok(Stored { rejected, ..stored });
         }
         self.send_all(Sending::of(&self.events, Kind::Events), id, &inserts)?;
@@ -301,7 +296,6 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         self.send_letters(slice, Letters::Others)?;
         self.demand_alive(life)?;
         self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
-        self.acknowledged.forget(id);
         Ok(Stored { rejected, ..stored })
     }
 
@@ -310,9 +304,7 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             return self.write(slice);
         }
         // Its claims may be gone by now.
-        let id = slice.meta.id;
         if self.is_whole(slice)? {
-            self.acknowledged.forget(id);
             return Ok(Stored::default());
         }
         let (slice, decided) = self.decide_event_times(slice)?;
@@ -320,7 +312,6 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let (slice, rejected) = self.set_aside(slice)?;
         let gone = Gone { rejected: rejected.iter().map(|(_, rows)| rows).sum(), event_times: decided.records };
         self.complete_decided(&slice, gone)?;
-        self.acknowledged.forget(id);
         Ok(Stored { rejected, event_times: decided.rows, ..stored })
     }
 

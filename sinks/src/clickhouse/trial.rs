@@ -205,7 +205,7 @@ impl Rehearsal {
     /// What a batch adds to the rollups, one batch for each. Every user is new, as in a first load.
     pub fn aggregate(&self, events: &RecordBatch) -> Vec<RecordBatch> {
         let inserts = self.partials.iter().flat_map(|partials| partials.inserts(events));
-        inserts.map(|insert| insert.rows).collect()
+        inserts.map(|mut insert| insert.take_rows()).collect()
     }
 
     /// Encodes a batch as for an insert and throws the stream away: its bytes.

@@ -16,13 +16,12 @@ use arrow_array::RecordBatch;
 use longshore_core::dead_letter::Reason;
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
-use longshore_sinks::clickhouse::{
-    Claim, ClientError, Counted, Day, Life as ServerLife, Minutes, Probe, ServerException, Store,
-};
+use longshore_sinks::clickhouse::{Claim, ClientError, Day, Life as ServerLife, ServerException, Store};
 
 pub use self::rows::{ClaimRow, DeadRow, LedgerRow, Row, Table};
 use self::tables::{Block, Tables, blocks};
 use crate::answers::{Answers, minute_of};
+use crate::engine::Bug;
 use crate::env::{Call, Env, Life, lock};
 use crate::records::{Event, REFUSED_USER};
 
@@ -265,7 +264,7 @@ fn answers(rows: impl Iterator<Item = Row>) -> Answers {
                 let views = answers.pv_uv.entry(group).or_default();
                 *views = (views.0 + pv, known.len() as u64);
             }
-            Row::Event { .. } | Row::Dead(_) | Row::Ledger(_) | Row::Claim(_) => {}
+            Row::Event { .. } | Row::Marker(..) | Row::Dead(_) | Row::Ledger(_) | Row::Claim(_) => {}
         }
     }
     for ((product, _), (time, channel)) in first {
@@ -281,8 +280,8 @@ pub struct Connection {
     pub server: Server,
     /// The engine's life.
     pub life: Life,
-    /// A planted bug: each insert has a token of its own.
-    pub tokens_removed: bool,
+    /// A planted bug, which may be one of the sender's.
+    pub bug: Option<Bug>,
 }
 
 impl Store for Connection {
@@ -303,8 +302,14 @@ impl Store for Connection {
         let unknown = || ClientError::Server(ServerException { code: 60, message: format!("no table {table}") });
         let table = Table::named(table).ok_or_else(unknown)?;
         let rows = rows::read(table, batch).map_err(ClientError::Invalid)?;
-        let token = if self.tokens_removed { format!("{token}-{:x}", env.word()) } else { token.to_owned() };
-        let mut blocks = VecDeque::from(blocks(table, &token, rows.clone()));
+        let token = match self.bug {
+            Some(Bug::TokenRemoved) => format!("{token}-{:x}", env.word()),
+            _ => token.to_owned(),
+        };
+        let mut blocks = match self.bug {
+            Some(Bug::MarkerElsewhere) => apart(table, &token, rows.clone()),
+            _ => VecDeque::from(blocks(table, &token, rows.clone())),
+        };
         match self.life.call() {
             Call::Never => Err(lost("the engine is dead")),
             Call::Made => {
@@ -407,17 +412,25 @@ impl Store for Connection {
         Ok(claims.filter(asked).collect())
     }
 
-    fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {
+    fn marked(&self, table: &str, slice: SliceId, days: &[Day]) -> Result<BTreeSet<Day>, ClientError> {
         self.ask()?;
-        if self.server.env.fault("a rollup's count is uncertain for now", 8) {
-            return Ok(Counted::Busy("others are storing".to_owned()));
+        let table = Table::named(table).expect("a rollup of the config");
+        let rows = self.server.rows(table);
+        let is_there = |day: &&Day| rows.contains(&Row::Marker(slice.0, i64::from(**day)));
+        if self.bug == Some(Bug::MarkerOfOneDay) {
+            // What holds of the first day is taken to hold of all.
+            return Ok(days.first().filter(is_there).map_or(BTreeSet::new(), |_| days.iter().copied().collect()));
         }
-        let table = Table::named(rollup.table()).expect("a rollup of the config");
-        let state = lock(&self.server.state);
-        let days = adds.keys().map(|minute| minute.div_euclid(24 * 60));
-        let held = days.filter(|&day| state.tables.holds(table, slice, day));
-        Ok(Counted::On(held.map(|day| day as Day).collect()))
+        Ok(days.iter().filter(is_there).copied().collect())
     }
+}
+
+/// A planted bug: rows in one insert, and the markers in one behind it.
+fn apart(table: Table, token: &str, rows: Vec<Row>) -> VecDeque<Block> {
+    let (markers, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| matches!(row, Row::Marker(..)));
+    let mut all = blocks(table, token, rows);
+    all.extend(blocks(table, &format!("{token}m"), markers));
+    all.into()
 }
 
 impl Connection {

@@ -184,8 +184,7 @@ impl World {
         let (number, term) = (consumer.member, consumer.term());
         let text = self.setup.text(self.common);
         let feed = KafkaFeed::new(consumer, topic_options(), ConfigHash::of(&text)).with_clock(self.env.wall_clock());
-        let tokens_removed = self.bug == Some(Bug::TokenRemoved);
-        let connection = Connection { server: self.server.clone(), life: life.clone(), tokens_removed };
+        let connection = Connection { server: self.server.clone(), life: life.clone(), bug: self.bug };
         let kept = (self.plans.clone(), self.configs.clone());
         self.env.note(format_args!("engine {number} joins"));
         match Engine::over(&self.env, feed, kept, connection, &text, self.bug) {

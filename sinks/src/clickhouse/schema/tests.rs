@@ -216,13 +216,14 @@ CREATE TABLE IF NOT EXISTS `shop`.`sales_minutes`
 (
     `product` LowCardinality(String) CODEC(ZSTD(1)),
     `minute` DateTime('UTC') CODEC(T64, LZ4),
+    `_slice` UInt64 CODEC(ZSTD(1)),
     `orders` SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
     `amount` SimpleAggregateFunction(sum, Decimal(38, 2)) CODEC(ZSTD(1)),
     `buyers` AggregateFunction(uniqExact, String) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toDate(`minute`)
-ORDER BY (`product`, `minute`)
+ORDER BY (`product`, `minute`, `_slice`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
          min_age_to_force_merge_on_partition_only = 1, \
 fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480
@@ -235,6 +236,7 @@ CREATE VIEW IF NOT EXISTS `shop`.`sales_by_hour` AS
 SELECT r.`product` AS `product`, toStartOfHour(r.`minute`) AS `hour`, sum(r.`orders`) AS `orders`, \
          sum(r.`amount`) AS `amount`, uniqExactMerge(r.`buyers`) AS `buyers`
 FROM `shop`.`sales_minutes` AS r
+WHERE r.`_slice` = 0
 GROUP BY r.`product`, toStartOfHour(r.`minute`)"
     );
     assert_eq!(
@@ -260,11 +262,12 @@ CREATE TABLE IF NOT EXISTS `shop`.`requests_by_ip_minutes`
     `channel` LowCardinality(String) CODEC(ZSTD(1)),
     `minute` DateTime('UTC') CODEC(T64, LZ4),
     `ip` IPv6 CODEC(ZSTD(1)),
+    `_slice` UInt64 CODEC(ZSTD(1)),
     `requests` SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toDate(`minute`)
-ORDER BY (`product`, `channel`, `minute`, `ip`)
+ORDER BY (`product`, `channel`, `minute`, `ip`, `_slice`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
          min_age_to_force_merge_on_partition_only = 1, \
 fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480
@@ -277,6 +280,7 @@ CREATE VIEW IF NOT EXISTS `shop`.`requests_by_ip_by_minute` AS
 SELECT r.`product` AS `product`, r.`channel` AS `channel`, r.`minute` AS `minute`, r.`ip` AS `ip`, \
          sum(r.`requests`) AS `requests`
 FROM `shop`.`requests_by_ip_minutes` AS r
+WHERE r.`_slice` = 0
 GROUP BY r.`product`, r.`channel`, r.`minute`, r.`ip`"
     );
 }

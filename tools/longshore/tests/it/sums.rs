@@ -56,7 +56,6 @@ fn a_sum_of_the_largest_amounts_does_not_wrap_around() {
     database.execute("OPTIMIZE TABLE {db}.gmv_minutes FINAL");
     let day = database.lines("SELECT toString(sum(amount)) FROM {db}.gmv_by_day");
     assert_eq!(day, ["2999999999999999999999999999999999999.97"]);
-    // Whether it is counted is told from sums as well.
     database.execute("TRUNCATE TABLE {db}.ledger");
     resume_at(&database, &config, &decoded_slice(&config, 1, LINES)).unwrap();
     assert_eq!(database.lines("SELECT sum(orders) FROM {db}.gmv_by_day"), ["3"]);

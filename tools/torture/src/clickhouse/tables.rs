@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use longshore_core::slice::SliceId;
-
 use super::rows::{ClaimRow, Row, Table};
 
 /// Rows of one partition under one token: what is inserted whole or not at all.
@@ -58,8 +56,6 @@ struct Stored {
     tokens: Tokens,
     /// Blocks that came, which claims are numbered by.
     blocks: u64,
-    /// Slices of all rows, by partition: the truth that a reader of the rows could find out.
-    placed: HashSet<(String, i64)>,
 }
 
 /// All tables.
@@ -75,11 +71,6 @@ impl Tables {
     fn has(&self, block: &Block) -> bool {
         let known = |stored: &Stored| stored.tokens.known.contains(&(block.token.clone(), block.partition));
         self.0.get(&block.table).is_some_and(known)
-    }
-
-    /// Whether a table has the rows of this slice in a partition.
-    pub(super) fn holds(&self, table: Table, slice: SliceId, partition: i64) -> bool {
-        self.0.get(&table).is_some_and(|stored| stored.placed.contains(&(slice.to_string(), partition)))
     }
 
     /// All tables' tokens.
@@ -100,8 +91,6 @@ impl Tables {
     /// The block's rows alone, its token not.
     fn place(&mut self, block: Block) {
         let stored = self.0.entry(block.table).or_default();
-        let slice = block.token.split('-').next().unwrap_or_default();
-        stored.placed.insert((slice.to_owned(), block.partition));
         stored.blocks += 1;
         let number = stored.blocks;
         stored.rows.extend(block.rows.into_iter().map(|row| match row {
