@@ -9,6 +9,7 @@
 
 pub mod causes;
 pub mod clock;
+pub mod content;
 pub mod cut;
 pub mod feed;
 #[cfg(target_os = "linux")]
