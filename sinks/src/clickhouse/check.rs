@@ -18,12 +18,6 @@ use super::rollup_ddl::Rollup;
 use super::schema::Schema;
 use super::sql::quote_text;
 
-/// Comment on a rollup's target while it is being filled from rows that were there before it.
-pub(super) const BACKFILL_MARK: &str = "longshore: backfill not finished";
-
-/// Comment on a rollup's target that is filled. Without it nobody knows what a target lacks.
-pub(super) const ENGINE_MARK: &str = "longshore: filled by the engine";
-
 /// One way in which ClickHouse is not as the config says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
@@ -276,7 +270,7 @@ impl Schema {
             for view in &rollup.views {
                 compare_view(clickhouse, found, &view.name, &view.select, &mut differences)?;
             }
-            differences.extend(self.compare_filling(found, rollup));
+            differences.extend(self.compare_counting(found, rollup));
         }
         Ok(differences)
     }
@@ -290,14 +284,14 @@ impl Schema {
         }
     }
 
-    /// Whether it is known what the rollup has.
-    fn compare_filling(&self, found: &Found, rollup: &Rollup) -> Option<Difference> {
+    /// Whether the rollup's table counts what the config says: its conditions are in no column.
+    fn compare_counting(&self, found: &Found, rollup: &Rollup) -> Option<Difference> {
         let target = found.table(&rollup.target.name)?;
-        (target.comment != ENGINE_MARK && target.comment != BACKFILL_MARK).then(|| Difference {
+        (target.comment != rollup.mark()).then(|| Difference {
             object: rollup.target.name.clone(),
-            what: "filling",
-            expected: format!("by the engine, as its comment `{ENGINE_MARK}` says"),
-            actual: "by nobody knows what".to_owned(),
+            what: "comment that says what is counted",
+            expected: rollup.mark(),
+            actual: shown(&target.comment),
             mend: Mend::Apply,
         })
     }
@@ -335,15 +329,6 @@ fn compare_table(table: &Table, found: &Found, extendable: bool, differences: &m
     differ(&table.name, "engine", table.engine, replicated.unwrap_or(&actual.engine));
     differ(&table.name, "partition key", table.partition_by.as_deref().unwrap_or(""), &actual.partition_key);
     differ(&table.name, "sorting key", &table.order_by.join(", "), &actual.sorting_key);
-    if actual.comment == BACKFILL_MARK {
-        differences.push(Difference {
-            object: table.name.clone(),
-            what: "content",
-            expected: "filled from the rows that were there before it".to_owned(),
-            actual: "the filling was interrupted".to_owned(),
-            mend: Mend::Apply,
-        });
-    }
     compare_columns(table, found, extendable, differences);
 }
 

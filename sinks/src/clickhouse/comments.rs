@@ -2,7 +2,7 @@
 //!
 //! They are set by an ALTER of their own once everything is there, which changes no row and blocks nobody. Nothing rests
 //! on them: a load does not look at them, and a server that refuses them goes without. The one comment that decides
-//! something, the mark on a rollup's table that says what fills it (`check.rs`), is not touched here.
+//! something, the mark on a rollup's table that says what is counted there (`rollup_ddl.rs`), is not touched here.
 //!
 //! A comment holds what the config says of types, paths and masks, never a salt or a value of a record.
 
@@ -13,8 +13,9 @@ use longshore_core::limits::COMMENT_CHARS_MAX;
 use longshore_core::message::MessageField;
 use longshore_core::rollup::{RollupKind, RollupSpec};
 
-use super::check::{BACKFILL_MARK, ENGINE_MARK, Found};
+use super::check::Found;
 use super::client::ClickHouse;
+use super::ddl::{ROLLUP_CLAIMS, Table};
 use super::error::ClientError;
 use super::layout::LAYOUT_COLUMN;
 use super::rollup_ddl::{Grain, target_name};
@@ -26,7 +27,7 @@ use super::sql::{quote_name, quote_table, quote_text};
 pub(super) struct Comments {
     /// Name of the table or view.
     pub(super) object: String,
-    /// Its own; none if the comment says what fills it.
+    /// Its own; none if the comment says what is counted.
     own: Option<String>,
     /// Those of its columns.
     columns: Vec<(String, String)>,
@@ -59,9 +60,7 @@ impl Comments {
     /// What of them is not so in a table that is there; `None` if nothing is, or the table is not.
     fn lacking(&self, found: &Found) -> Option<Comments> {
         let table = found.table(&self.object)?;
-        // These say what fills a rollup, or that nobody has finished filling it.
-        let marked = [BACKFILL_MARK, ENGINE_MARK].contains(&table.comment.as_str());
-        let own = self.own.clone().filter(|own| !marked && *own != table.comment);
+        let own = self.own.clone().filter(|own| *own != table.comment);
         let differs = |(name, comment): &&(String, String)| {
             found.column_comment(&self.object, name).is_some_and(|actual| actual != comment)
         };
@@ -125,6 +124,7 @@ pub(super) fn of(config: &Config, schema: &Schema) -> Vec<Comments> {
     let mut all = vec![events(config), dead_letters(), dead_letter_reasons(), ledger(schema)];
     all.extend(schema.configs.as_ref().map(|table| configs(&table.name)));
     all.extend(schema.claims.as_ref().map(|table| claims(&table.name, schema)));
+    all.extend(schema.completion.iter().map(completion));
     for spec in &config.rollups {
         let rollup = RollupComments { spec, config, events: event_columns(config) };
         all.extend(rollup.all());
@@ -273,6 +273,7 @@ fn ledger(schema: &Schema) -> Comments {
         ("duplicates", "Records whose events were stored already ([dedup])"),
         ("finished_at", "When the slice was whole, UTC"),
         (LAYOUT_COLUMN, "Version of what the tables of this database mean"),
+        ("rollups", "Which rollups counted the slice when it was stored; for those that came later see rollup_slices"),
     ])
 }
 
@@ -285,6 +286,24 @@ fn configs(name: &str) -> Comments {
         ("hash", "Hash of the text"),
         ("text", "The config with the product dictionary, without secrets"),
         ("kept_at", "When it was stored, UTC"),
+    ])
+}
+
+/// Of one of the tables by which rollups that come later count what is stored.
+fn completion(table: &Table) -> Comments {
+    if table.name == ROLLUP_CLAIMS {
+        let own = "Longshore: who has rollups count slices that were stored without them";
+        return Comments::new(&table.name, own).columns([
+            ("claim", "A number of whoever counts"),
+            ("held", "1 where the claim begins, -1 where it ends"),
+            ("at", "When, UTC"),
+        ]);
+    }
+    let own = "Longshore: slices that a rollup counted after they were stored, since it came later";
+    Comments::new(&table.name, own).columns([
+        ("rollup", "The rollup, as `rollups` of the ledger names it"),
+        ("slice", "Id of the slice"),
+        ("counted_at", "When, UTC"),
     ])
 }
 
@@ -327,7 +346,7 @@ impl RollupComments<'_> {
         target_name(self.spec)
     }
 
-    /// The table of states. Its comment says that the engine fills it, and nothing else.
+    /// The table of states. Its comment says what is counted, for the engine alone.
     fn target(&self) -> Comments {
         let mut comments = Comments { object: self.target_name(), own: None, columns: Vec::new() };
         comments = comments.column("product", "The product");

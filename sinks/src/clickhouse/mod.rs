@@ -16,6 +16,7 @@
 //! | `store.rs` | what the sink asks of a server, so that a twin can stand in for it |
 //! | `insert.rs`, `sink.rs`, `partials.rs`, `ledger.rs` | a slice on its way in with what it adds to rollups, and which slices are in |
 //! | `resume.rs`, `markers.rs` | completing a slice that is stored in part, and which slices a rollup has |
+//! | `completion.rs` | rollups that came later count the slices that are stored |
 //! | `configs.rs` | configs that slices of topics were planned under |
 //! | `claims.rs` | events that a producer sent more than once: which slice has them |
 //! | `scratch.rs` | a database that is dropped after use |
@@ -30,6 +31,7 @@ mod claims;
 mod client;
 mod codes;
 mod comments;
+mod completion;
 mod configs;
 mod days;
 mod ddl;
@@ -66,6 +68,7 @@ pub use check::{Difference, MISSING};
 pub use claims::Claim;
 pub use client::{ClickHouse, Connection, VERSION_MIN};
 pub use codes::{CODES, ErrorKind, kind_of_code};
+pub use completion::Completion;
 pub use ddl::{CONFIGS, DEAD_LETTERS, DEDUPLICATION_WINDOW, LEDGER, Table, TableColumn};
 pub use error::{ClientError, ConnectError, ServerException};
 pub use guarded::{Failures, GuardedSink};

@@ -77,7 +77,7 @@ impl<S: Store> ClickHouseSink<S> {
         }
         self.demand_alive(life)?;
         self.deliver(slice, Sending::of(LEDGER, Kind::Ledger), |_| {
-            Ok((!self.is_whole(slice)?).then(|| ledger_batch(slice, rejected + event_times)))
+            Ok((!self.is_whole(slice)?).then(|| ledger_batch(slice, rejected + event_times, &self.rollups)))
         })
     }
 

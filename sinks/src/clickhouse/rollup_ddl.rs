@@ -11,6 +11,8 @@ use longshore_core::column::ColumnType;
 use longshore_core::column::layout::SLICE_COLUMN;
 use longshore_core::rollup::{NARROW_SUM_DIGITS, RollupKind, RollupSpec, sum_digits};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::ddl::{Events, Table, TableColumn, settings};
 use super::sql::{condition, quote_name, quote_table, quote_text};
 use super::types::{SLICE_CODEC, TEXT_CODEC, clickhouse_type, plain};
@@ -30,6 +32,28 @@ pub struct Rollup {
     pub select: Select,
     /// What analysts read.
     pub views: Vec<View>,
+}
+
+impl Rollup {
+    /// Whether it sums, so that a slice must be counted once; else it takes a minimum.
+    pub(super) fn adds(&self) -> bool {
+        self.target.order_by.iter().any(|column| column == SLICE_COLUMN)
+    }
+
+    /// What its table says in its comment: what is counted there. A table that says something else counts something else.
+    pub(super) fn mark(&self) -> String {
+        format!("longshore: counts {:016x}", self.definition())
+    }
+
+    /// What ledger rows call it, where its table has this id.
+    pub(super) fn id(&self, table: &str) -> u64 {
+        xxh3_64(format!("{:016x} {table}", self.definition()).as_bytes())
+    }
+
+    /// A hash of what it counts of which events: its name and its query.
+    fn definition(&self) -> u64 {
+        xxh3_64(format!("{}\n{}", self.target.name, self.select.sql(None)).as_bytes())
+    }
 }
 
 /// A view for analysts.

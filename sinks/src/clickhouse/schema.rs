@@ -6,9 +6,8 @@
 
 use longshore_core::config::Config;
 
-use super::check::ENGINE_MARK;
 use super::comments::{self, Comments};
-use super::ddl::{Events, Table, claims, configs, dead_letters, ledger};
+use super::ddl::{Events, Table, claims, configs, dead_letters, ledger, rollup_claims, rollup_slices};
 use super::durability::{FSYNC, Wanted};
 use super::reasons;
 use super::rollup_ddl::{Rollup, View, rollup};
@@ -31,6 +30,8 @@ pub struct Schema {
     pub configs: Option<Table>,
     /// The claims to events, if one that is sent twice is to count once.
     pub claims: Option<Table>,
+    /// Which slices rollups counted later, and who counts such now, if there are rollups.
+    pub(super) completion: Vec<Table>,
     /// The rollups, in the order of the config.
     pub rollups: Vec<Rollup>,
     /// What the tables must keep through retries and power failures.
@@ -55,6 +56,7 @@ impl Schema {
             ledger: ledger(),
             configs: config.sources.iter().any(|source| source.kafka().is_some()).then(configs),
             claims: config.dedup.as_ref().map(|spec| claims(&config.table.name, spec)),
+            completion: if config.rollups.is_empty() { Vec::new() } else { vec![rollup_slices(), rollup_claims()] },
             rollups: config.rollups.iter().map(|spec| rollup(spec, &events)).collect(),
             durability,
             time: config.table.time.clone(),
@@ -64,7 +66,9 @@ impl Schema {
         if durability.fsync {
             let targets = schema.rollups.iter_mut().map(|rollup| &mut rollup.target);
             let others = [&mut schema.events, &mut schema.dead_letters, &mut schema.ledger];
-            for table in targets.chain(others).chain(&mut schema.configs).chain(&mut schema.claims) {
+            for table in
+                targets.chain(others).chain(&mut schema.configs).chain(&mut schema.claims).chain(&mut schema.completion)
+            {
                 table.settings.extend(FSYNC);
             }
         }
@@ -78,7 +82,7 @@ impl Schema {
         statements.extend(self.tables().map(|table| table.create(&self.database)));
         statements.push(reasons::create(&self.database, &self.reasons));
         for rollup in &self.rollups {
-            statements.push(create_with_comment(&rollup.target, &self.database, ENGINE_MARK));
+            statements.push(create_with_comment(&rollup.target, &self.database, &rollup.mark()));
             statements.extend(rollup.views.iter().map(|view| self.create_view(view)));
         }
         statements
@@ -86,7 +90,11 @@ impl Schema {
 
     /// The tables that inserts go to.
     pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
-        [&self.events, &self.dead_letters, &self.ledger].into_iter().chain(&self.configs).chain(&self.claims)
+        [&self.events, &self.dead_letters, &self.ledger]
+            .into_iter()
+            .chain(&self.configs)
+            .chain(&self.claims)
+            .chain(&self.completion)
     }
 
     pub(super) fn create_database(&self) -> String {

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::builder::{BinaryBuilder, StringBuilder, StringDictionaryBuilder};
+use arrow_array::builder::{BinaryBuilder, ListBuilder, StringBuilder, StringDictionaryBuilder, UInt64Builder};
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use arrow_schema::{DataType, Field};
 use longshore_core::config::Config;
 use longshore_core::dead_letter::{DeadLetter, Reason};
 use longshore_core::limits::ASIDE_DAYS_MIN;
@@ -19,6 +20,7 @@ use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, SliceMet
 
 use super::claims::Claims;
 use super::client::ClickHouse;
+use super::completion;
 use super::days::{self, Days};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
@@ -26,6 +28,7 @@ use super::life::Life;
 use super::markers::{MINUTE, with_markers};
 use super::partials::Partials;
 use super::resume::Gone;
+use super::schema::Schema;
 use super::store::Store;
 use super::work::work;
 
@@ -99,6 +102,8 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) product: String,
     /// What slices add to the rollups; none if there are no rollups.
     pub(super) partials: Option<Arc<Partials>>,
+    /// What ledger rows call the rollups.
+    pub(super) rollups: Arc<[u64]>,
     /// If an event that is sent twice counts once.
     pub(super) claims: Option<Arc<Claims>>,
     /// What the tokens of this run end in; empty unless slices are to be stored again on purpose.
@@ -113,9 +118,16 @@ impl ClickHouseSink {
     ///
     /// With `reload`, slices that ClickHouse has already are stored once more: the tokens are of this run alone.
     pub fn new(clickhouse: &ClickHouse, config: &Config, reload: bool) -> Result<Self, ClientError> {
+        let ids = completion::ids(clickhouse, &Schema::from_config(config).rollups)?;
+        // Of a config of before a rollup's table may be gone, or count something else now: it counts the slice later.
+        let mut config = config.clone();
+        let mut known = ids.iter();
+        config.rollups.retain(|_| known.next().is_some_and(Option::is_some));
+        let rollups = ids.into_iter().flatten().collect();
+        let config = &config;
         let partials = Partials::new(clickhouse, config)?.map(Arc::new);
         let run = if reload { format!("-{:016x}", rand::random::<u64>()) } else { String::new() };
-        Ok(Self { run, ..Self::with(clickhouse.clone(), config, partials) }.with_unused_tokens(rand::random()))
+        Ok(Self { run, rollups, ..Self::with(clickhouse.clone(), config, partials) }.with_unused_tokens(rand::random()))
     }
 
     /// The stored slices of these sources.
@@ -143,6 +155,7 @@ impl<S: Store> ClickHouseSink<S> {
             time: config.table.time.clone(),
             product: config.products.column_name().to_owned(),
             partials,
+            rollups: Schema::from_config(config).rollups.iter().map(|rollup| rollup.id("")).collect(),
             claims: Claims::of(config).map(Arc::new),
             run: String::new(),
             unused: Arc::default(),
@@ -295,7 +308,7 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         self.demand_alive(life)?;
         self.send_letters(slice, Letters::Others)?;
         self.demand_alive(life)?;
-        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
+        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64, &self.rollups))?;
         Ok(Stored { rejected, ..stored })
     }
 
@@ -379,10 +392,14 @@ fn repeated<'a>(texts: impl Iterator<Item = &'a str>) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-/// The slice's row of the ledger. So many rows are not in it any more because they are dead letters.
-pub(super) fn ledger_batch(slice: &LoadedSlice, gone: u64) -> RecordBatch {
+/// The slice's row of the ledger, with the names of the rollups that have counted it. So many rows are not in it any more because they are dead letters.
+pub(super) fn ledger_batch(slice: &LoadedSlice, gone: u64, rollups: &[u64]) -> RecordBatch {
     let SliceMeta { id, source, source_id, start, end, hash } = &slice.meta;
     let decoded = &slice.decoded;
+    let item = Arc::new(Field::new("item", DataType::UInt64, false));
+    let mut names = ListBuilder::new(UInt64Builder::new()).with_field(item);
+    names.values().append_slice(rollups);
+    names.append(true);
     let count = |value: u64| Arc::new(UInt64Array::from_value(value, 1)) as ArrayRef;
     batch([
         ("slice", count(id.0)),
@@ -397,6 +414,7 @@ pub(super) fn ledger_batch(slice: &LoadedSlice, gone: u64) -> RecordBatch {
         ("dead", count(decoded.dead.len() as u64 + gone)),
         ("filtered", count(decoded.filtered)),
         ("duplicates", count(decoded.duplicates)),
+        ("rollups", Arc::new(names.finish())),
     ])
 }
 

@@ -27,7 +27,7 @@ use crate::inputs::Resolved;
 use crate::output::{say, whole};
 use crate::report::{self, Report};
 use crate::signals::{Phase, Stop};
-use crate::{bar, config_file, dead_letters, exposed, guarantee, inputs, kernels, schema};
+use crate::{bar, completing, config_file, dead_letters, exposed, guarantee, inputs, kernels, schema};
 
 /// What an end before the first record leaves.
 const NOTHING_YET: &str = "nothing was loaded yet";
@@ -78,6 +78,7 @@ fn load(
     let prepare = || {
         schema::create_if_fresh(&server.client, &Schema::from_config(config))?;
         guarantee::demand(&server.client, config, &args.config.config)?;
+        completing::before_load(&server.client, &Schema::from_config(config))?;
         let sink = ClickHouseSink::new(&server.client, config, args.reload).or_exit(Exit::Refused)?;
         let known = if args.reload { KnownSlices::default() } else { known_slices(&sink, inputs)? };
         Ok((sink, known))

@@ -53,7 +53,10 @@ fn schema(rollups: &str) -> Schema {
 /// The statements for one rollup, target and views, and what fills it from the events.
 fn rollup(text: &str) -> Vec<String> {
     let schema = schema(text);
-    let mut statements = schema.statements().split_off(5);
+    let mut statements = schema.statements().split_off(7);
+    let (create, mark) = statements[0].split_once("\nCOMMENT ").expect("its table says what is counted");
+    assert_eq!(mark, format!("'{}'", schema.rollups[0].mark()));
+    statements[0] = create.to_owned();
     statements.push(schema.rollups[0].select.sql(None));
     statements
 }
@@ -118,6 +121,7 @@ CREATE TABLE IF NOT EXISTS `shop`.`ledger`
     `duplicates` UInt64,
     `finished_at` DateTime64(3, 'UTC') DEFAULT now64(3),
     `layout` UInt16 DEFAULT 2,
+    `rollups` Array(UInt64) CODEC(ZSTD(1)),
     INDEX by_slice `slice` TYPE bloom_filter GRANULARITY 1,
     CONSTRAINT balances CHECK records = loaded + dead + filtered + duplicates
 )
@@ -184,8 +188,7 @@ ENGINE = AggregatingMergeTree
 ORDER BY (`product`, `user`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
              min_age_to_force_merge_on_partition_only = 1, \
-fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480
-COMMENT 'longshore: filled by the engine'",
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
             &view("minute", "toStartOfMinute(tupleElement(materialize(r.`first`), '_time'))"),
             &view("hour", "toStartOfHour(tupleElement(materialize(r.`first`), '_time'))"),
             &view("day", "toDate(tupleElement(materialize(r.`first`), '_time'))"),
@@ -226,8 +229,7 @@ PARTITION BY toDate(`minute`)
 ORDER BY (`product`, `minute`, `_slice`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
          min_age_to_force_merge_on_partition_only = 1, \
-fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480
-COMMENT 'longshore: filled by the engine'"
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480"
     );
     assert_eq!(
         statements[2],
@@ -270,8 +272,7 @@ PARTITION BY toDate(`minute`)
 ORDER BY (`product`, `channel`, `minute`, `ip`, `_slice`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
          min_age_to_force_merge_on_partition_only = 1, \
-fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480
-COMMENT 'longshore: filled by the engine'"
+fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480"
     );
     assert_eq!(
         statements[1],
@@ -300,4 +301,18 @@ SELECT e.`product` AS `product`, e.`app` AS `app`, toStartOfMinute(e.`ts`) AS `m
 FROM `shop`.`logs` AS e
 GROUP BY e.`product`, e.`app`, toStartOfMinute(e.`ts`)"
     );
+}
+
+#[test]
+fn what_is_counted_has_a_name_that_says_of_which_events_and_in_which_table() {
+    let text = "[[rollup]]\nkind = \"pv_uv\"\nuser = \"user_id\"\n";
+    let rollup = |text: &str| schema(text).rollups.remove(0);
+    let plain = rollup(text);
+    for other in ["by = [\"channel\"]\n", "where = { channel = [\"web\"] }\n", "name = \"other\"\n"] {
+        let other = rollup(&format!("{text}{other}"));
+        assert!(other.mark() != plain.mark() && other.id("t") != plain.id("t"), "{}", other.name);
+    }
+    assert_eq!((rollup(text).mark(), rollup(text).id("t")), (plain.mark(), plain.id("t")));
+    assert_ne!(plain.id("t"), plain.id("u"));
+    assert!(plain.adds() && !rollup(&text.replace("pv_uv", "new_users")).adds());
 }

@@ -2,11 +2,11 @@
 
 use longshore_core::config::Config;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
-use longshore_sinks::clickhouse::{ApplyError, ClickHouseSink, Schema};
+use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
 use crate::database::{TestDatabase, decoded_slice, loaded_slice};
 use crate::resume::{Dying, resume_at};
-use crate::shop::{ROLLUPS, Row, Shop, TABLE, batch, pay, view};
+use crate::shop::{Row, Shop, batch, pay, view};
 
 /// Columns of every type that a rollup takes, and then some conditions.
 const TYPES: &str = r#"
@@ -324,37 +324,4 @@ fn assert_counts(database: &TestDatabase, times: u64, what: &str) {
     }
     assert_eq!(database.lines("SELECT sum(new_users) FROM {db}.new_users_by_minute"), ["2"], "{what}");
     assert_eq!(database.lines("SELECT sum(uv) FROM {db}.pv_uv_by_day"), ["2"], "{what}");
-}
-
-#[test]
-fn a_half_stored_slice_has_to_be_completed_before_a_rollup_is_added() {
-    let shop = Shop::new("half");
-    let half = slice(1, &morning());
-    shop.database.clickhouse.insert("events", "0000000000000001-e", &half.decoded.batch).unwrap();
-    // It would be counted now and once more later.
-    let more = format!("{TABLE}{ROLLUPS}[[rollup]]\nname = \"more\"\nkind = \"pv_uv\"\nuser = \"user_id\"\n");
-    let more = Schema::from_config(&shop.database.config(&more));
-    let error = more.apply(&shop.database.clickhouse).unwrap_err();
-    assert!(matches!(error, ApplyError::HalfStored { rows: 3, .. }), "{error}");
-    shop.sink.write(&half).unwrap();
-    more.apply(&shop.database.clickhouse).unwrap();
-    assert_eq!(shop.database.lines("SELECT sum(pv) FROM {db}.more_by_day"), ["3"]);
-    assert_counts(&shop.database, 1, "once");
-}
-
-#[test]
-fn a_rollup_that_lost_its_mark_is_not_guessed_at() {
-    let shop = Shop::new("unmarked");
-    shop.sink.write(&slice(1, &morning())).unwrap();
-    shop.database.execute("ALTER TABLE {db}.pv_uv_minutes MODIFY COMMENT ''");
-    let schema = Schema::from_config(&shop.config);
-    assert_eq!(schema.check(&shop.database.clickhouse).unwrap().len(), 1);
-    let error = schema.apply(&shop.database.clickhouse).unwrap_err();
-    assert!(matches!(error, ApplyError::Unmarked { .. }), "{error}");
-    shop.database.execute("DROP TABLE {db}.pv_uv_minutes SYNC");
-    let done = schema.apply(&shop.database.clickhouse).unwrap();
-    assert_eq!(done, ["created table pv_uv_minutes, filled from 3 rows of events"]);
-    assert_counts(&shop.database, 1, "filled anew");
-    shop.sink.write(&slice(2, &morning())).unwrap();
-    assert_counts(&shop.database, 2, "and fed by the engine again");
 }

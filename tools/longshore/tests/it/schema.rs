@@ -54,6 +54,8 @@ fn created_from_nothing_it_is_as_it_should_be() {
             "requests_by_ip_by_hour",
             "requests_by_ip_by_minute",
             "requests_by_ip_minutes",
+            "rollup_claims",
+            "rollup_slices",
         ]
     );
 }
@@ -164,24 +166,6 @@ fn columns_of_the_users_own_are_left_alone() {
     assert_eq!(differences(&shop.database, &Schema::from_config(&shop.config)), [""; 0]);
     shop.write(1, &[view("10:00:00.000", "web", "ann")]);
     assert_eq!(shop.database.lines("SELECT note, user_id FROM {db}.events"), ["none ann"]);
-}
-
-#[test]
-fn an_interrupted_filling_is_made_anew() {
-    let shop = Shop::new("killed");
-    shop.write(1, &[view("10:00:00.000", "web", "ann"), view("24:00:00.000", "web", "bob")]);
-    // As a kill in the middle leaves it: marked, half filled.
-    {
-        shop.database.execute("ALTER TABLE {db}.pv_uv_minutes MODIFY COMMENT 'longshore: backfill not finished'");
-        shop.database.execute(
-            "ALTER TABLE {db}.pv_uv_minutes DELETE WHERE minute >= '2026-11-21 00:00:00' SETTINGS mutations_sync = 2",
-        );
-        let schema = Schema::from_config(&shop.config);
-        assert!(differences(&shop.database, &schema).contains(&"pv_uv_minutes: content".to_owned()));
-        schema.apply(&shop.database.clickhouse).unwrap();
-        assert_eq!(differences(&shop.database, &schema), [""; 0]);
-        assert_eq!(shop.database.lines("SELECT sum(pv) FROM {db}.pv_uv_by_day"), ["2"]);
-    }
 }
 
 /// A database of an earlier version, whose ledger says nothing of its layout and whose rollups views may fill.
