@@ -35,6 +35,11 @@ impl Days {
         Days { rows, count }
     }
 
+    /// The day of each row.
+    pub(super) fn rows(&self) -> &[Day] {
+        &self.rows
+    }
+
     pub(super) fn count(&self) -> &BTreeMap<Day, u64> {
         &self.count
     }

@@ -144,7 +144,11 @@ impl<S: Store> ClickHouseSink<S> {
     }
 
     /// The days on which all of its rows are there.
-    fn stored_days(&self, slice: &LoadedSlice, expected: &BTreeMap<Day, u64>) -> Result<BTreeSet<Day>, SinkError> {
+    pub(super) fn stored_days(
+        &self,
+        slice: &LoadedSlice,
+        expected: &BTreeMap<Day, u64>,
+    ) -> Result<BTreeSet<Day>, SinkError> {
         let days: Vec<Day> = expected.keys().copied().collect();
         let found = self.ask(slice, |store| store.rows_by_day(&self.events, &self.time, slice.meta.id, &days))?;
         for (day, rows) in &found {
