@@ -256,8 +256,6 @@ pub const PRODUCTS_COUNTED_MAX: usize = PRODUCTS_MAX;
 pub const PRODUCTS_COUNTED_BYTES_MAX: usize = 8 << 20;
 /// Configs that slices were cut under whose texts a service keeps in memory. Others are read again from where they are kept.
 pub const CONFIG_TEXTS_KEPT: usize = 4;
-/// Slices of which an engine remembers what was acknowledged. The oldest is forgotten first.
-pub const ACKNOWLEDGED_SLICES_MAX: usize = PLANNED_SLICES_MAX;
 
 /// Slices of a partition that may be planned and not stored.
 pub const KAFKA_PLAN_SLICES_MAX: usize = 64;

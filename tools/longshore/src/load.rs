@@ -31,7 +31,7 @@ use crate::output::{say, whole};
 use crate::report::{self, Report};
 use crate::run::journal_options;
 use crate::signals::{Phase, Stop};
-use crate::{bar, config_file, dead_letters, exposed, guarantee, inputs, kernels, schema};
+use crate::{bar, completing, config_file, dead_letters, exposed, guarantee, inputs, kernels, schema};
 
 /// What an end before the first record leaves.
 const NOTHING_YET: &str = "nothing was loaded yet";
@@ -110,6 +110,7 @@ impl Load<'_> {
         let prepare = || {
             schema::create_if_fresh(&server.client, &Schema::from_config(config))?;
             guarantee::demand(&server.client, config, &args.config.config)?;
+            completing::before_load(&server.client, &Schema::from_config(config))?;
             let sink = ClickHouseSink::new(&server.client, config, false).or_exit(Exit::Refused)?;
             let whole = server.client.whole_slices(&plans.in_doubt()).or_exit(Exit::Refused)?;
             for slice in whole {

@@ -40,7 +40,7 @@ use crate::metrics::{Endpoint, Metrics};
 use crate::output::{say, whole};
 use crate::reload::Reload;
 use crate::signals::{self, Phase, Stop};
-use crate::{config_file, exposed, guarantee, inputs, kernels, schema};
+use crate::{completing, config_file, exposed, guarantee, inputs, kernels, schema};
 
 /// Runs the service.
 pub(crate) fn run(args: &RunArgs) -> CommandResult {
@@ -123,7 +123,9 @@ fn prepare(
     let processing = Arc::new(processing);
     let (text, client) = (bundle.text(), server.client.clone());
     ping::start(client.clone(), metrics.reach().clone()).or_exit(Exit::Refused)?;
-    Reload { path: path.to_owned(), config: config.clone(), text, client, processing: processing.clone(), metrics }
+    let completing = completing::start(client.clone(), Schema::from_config(config)).or_exit(Exit::Refused)?;
+    let (path, config) = (path.to_owned(), config.clone());
+    Reload { path, config, text, client, processing: processing.clone(), metrics, completing }
         .start(hangups)
         .or_exit(Exit::Refused)?;
     Ok(processing)

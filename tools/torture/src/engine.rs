@@ -43,6 +43,10 @@ pub enum Bug {
     ClaimsNotSynced,
     /// A slice in doubt is decoded by the clock of the day instead of the moment at which it was cut.
     ClockForgotten,
+    /// A slice's markers in a rollup are another insert than its rows.
+    MarkerElsewhere,
+    /// Of all days that a slice touches the marker of the first one is looked up.
+    MarkerOfOneDay,
 }
 
 /// Bytes of a slice at most.
@@ -166,7 +170,7 @@ impl Engine<FileFeed<LivingDisk, FollowedFolder>> {
             FileFeedOptions { slice_age: SLICE_AGE, cut_options: Box::new(cut_options), look_up: Box::new(ledger) };
         let feed = FileFeed::new(journal, &recovered, files, cutting).map_err(|error| ended(env, &error))?;
         let feed = feed.with_clock(env.wall_clock());
-        let connection = Connection { server, life, tokens_removed: bug == Some(Bug::TokenRemoved) };
+        let connection = Connection { server, life, bug };
         env.note(format_args!("an engine starts, {} slices in doubt", recovered.in_doubt.len()));
         let configs = Arc::new(Mutex::new(recovered.configs));
         Engine::over(env, feed, (plans, configs), connection, config_text, bug)

@@ -86,12 +86,12 @@ pub fn simulate(seed: u64, options: Options) -> Report {
 fn simulate_files(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
     let unplanned = env.once_in(4);
-    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2), unplanned };
+    let common = Common { dedup: env.once_in(2), unplanned };
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
     let mut world = World {
         bug: options.bug,
         common,
-        server: Server::new(env.clone(), common.by_views, window),
+        server: Server::new(env.clone(), window),
         disk: FaultyDisk::new(env.word(), Lies::default()),
         folder: Folder::new(env.clone()),
         plans: Plans::default(),

@@ -55,12 +55,12 @@ struct World {
 /// Runs a seed.
 pub(crate) fn simulate(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
-    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2), unplanned: false };
+    let common = Common { dedup: env.once_in(2), unplanned: false };
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
     let mut world = World {
         bug: options.bug,
         common,
-        server: Server::new(env.clone(), common.by_views, window),
+        server: Server::new(env.clone(), window),
         broker: Broker::new(env.word(), PARTITIONS, Planted::Nothing),
         plans: Plans::default(),
         configs: Arc::new(Mutex::new(BTreeMap::<ConfigHash, String>::new())),
@@ -184,8 +184,7 @@ impl World {
         let (number, term) = (consumer.member, consumer.term());
         let text = self.setup.text(self.common);
         let feed = KafkaFeed::new(consumer, topic_options(), ConfigHash::of(&text)).with_clock(self.env.wall_clock());
-        let tokens_removed = self.bug == Some(Bug::TokenRemoved);
-        let connection = Connection { server: self.server.clone(), life: life.clone(), tokens_removed };
+        let connection = Connection { server: self.server.clone(), life: life.clone(), bug: self.bug };
         let kept = (self.plans.clone(), self.configs.clone());
         self.env.note(format_args!("engine {number} joins"));
         match Engine::over(&self.env, feed, kept, connection, &text, self.bug) {

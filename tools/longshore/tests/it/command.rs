@@ -369,7 +369,7 @@ fn schema_prints_applies_and_names_what_differs() {
 
     let (code, out, _) = run(&site, ["schema", "-c", "longshore.toml"]);
     assert_eq!(code, 78);
-    let absent = format!("the database {} with its 13 tables and views is not there yet", site.database);
+    let absent = format!("the database {} with its 15 tables and views is not there yet", site.database);
     assert_says(&out, &[&absent, "--apply"]);
     let (code, out, err) = run(&site, ["schema", "--apply", "-c", "longshore.toml"]);
     assert_eq!(code, 0, "{err}");

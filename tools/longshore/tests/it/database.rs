@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use longshore_core::config::{self, Config, Env, FilledBy, Secret, WireCompression};
+use longshore_core::config::{self, Config, Env, Secret, WireCompression};
 use longshore_core::dead_letter::DeadLetter;
 use longshore_core::decode::{DecodedSlice, Decoder, Scratch};
 use longshore_core::slice::{CutAt, Slice, SliceId};
@@ -54,16 +54,7 @@ impl TestDatabase {
 
     /// A config of this database; `text` is everything but the version and the `[clickhouse]` section.
     pub(crate) fn config(&self, text: &str) -> Config {
-        self.config_filled_by(text, FilledBy::Engine)
-    }
-
-    /// The same with rollups that are filled this way.
-    pub(crate) fn config_filled_by(&self, text: &str, filled_by: FilledBy) -> Config {
-        let rollups = match filled_by {
-            FilledBy::Engine => "engine",
-            FilledBy::Views => "views",
-        };
-        config_in(&self.name, &format!("{text}\n[clickhouse]\nrollups = \"{rollups}\""))
+        config_in(&self.name, &format!("{text}\n[clickhouse]"))
     }
 
     /// Rows of a query as text; `{db}` is the database.

@@ -9,7 +9,7 @@ use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
-use longshore_sinks::clickhouse::{Claim, ClickHouseSink, ClientError, Counted, Day, Minutes, Probe, Store};
+use longshore_sinks::clickhouse::{Claim, ClickHouseSink, ClientError, Day, Store};
 
 use crate::database::loaded_slice;
 use crate::shop::{Row, Shop, batch, pay, view};
@@ -241,8 +241,8 @@ impl Store for Twin {
         Ok(Vec::new())
     }
 
-    fn counted(&self, _: &Probe, _: SliceId, _: &Minutes) -> Result<Counted, ClientError> {
-        Ok(Counted::On(BTreeSet::new()))
+    fn marked(&self, _: &str, _: SliceId, _: &[Day]) -> Result<BTreeSet<Day>, ClientError> {
+        Ok(BTreeSet::new())
     }
 }
 

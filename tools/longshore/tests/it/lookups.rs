@@ -52,6 +52,29 @@ fn a_slice_is_found_by_reading_a_small_part_of_ledger_and_dead_letters() {
 }
 
 #[test]
+fn a_marker_is_found_by_the_primary_key_of_its_day() {
+    let shop = Shop::new("lookups_markers");
+    // Two days with 50,000 slices and 200,000 groups each.
+    for (slice, product, minute, count) in
+        [("cityHash64(number)", "''", "0", 50_000), ("0", "'shop'", "number % 1440", 200_000)]
+    {
+        shop.database.execute(&format!(
+            "INSERT INTO {{db}}.requests_by_ip_minutes (product, minute, ip, _slice, requests) \
+             SELECT {product}, toDateTime('2026-11-20 00:00:00', 'UTC') + 86400 * arrayJoin([0, 1]) + 60 * ({minute}), \
+             toIPv4(if({slice} = 0, number, 0)), {slice}, 1 FROM numbers({count})"
+        ));
+    }
+    shop.database.execute("OPTIMIZE TABLE {db}.requests_by_ip_minutes FINAL");
+    let id = shop.database.lines("SELECT cityHash64(20000)")[0].parse().map(SliceId).unwrap();
+    let clickhouse = &shop.database.clickhouse;
+    // 2026-11-20, and a day that is not there.
+    let statement = clickhouse.marked_statement("requests_by_ip_minutes", id, &[20_777, 20_800]);
+    let (read, all) = granules(&shop, &statement);
+    assert!(read <= 2 && all > 50, "{read} of {all} granules");
+    assert_eq!(shop.database.lines(&statement), ["20777"]);
+}
+
+#[test]
 fn tables_of_an_earlier_version_lack_an_index_and_loads_go_on_until_it_is_added() {
     let shop = Shop::new("lookups_old");
     let schema = Schema::from_config(&shop.config);

@@ -34,6 +34,7 @@ mod reload;
 mod restarted;
 mod resume;
 mod rollups;
+mod rollups_later;
 mod run;
 mod schema;
 mod secrets;

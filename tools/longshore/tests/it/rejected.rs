@@ -5,7 +5,6 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use longshore_core::config::FilledBy;
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
 use longshore_sinks::clickhouse::ClickHouseSink;
@@ -203,7 +202,7 @@ fn a_table_that_rejects_everything_is_nobodys_row() {
 
 #[test]
 fn what_a_view_rejects_is_nobodys_row() {
-    let shop = Shop::filled_by("rejected_view", FilledBy::Views);
+    let shop = Shop::new("rejected_view");
     shop.database.execute(
         "CREATE TABLE {db}.other (amount Decimal(3, 2), CONSTRAINT cheap CHECK amount < 1) ENGINE = MergeTree ORDER BY ()",
     );

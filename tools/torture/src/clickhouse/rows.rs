@@ -130,6 +130,8 @@ pub enum Row {
     Gmv(Group, u64, i128, BTreeSet<u64>),
     /// Of the views: group, views, visitors.
     PvUv(Group, u64, BTreeSet<u64>),
+    /// Of a rollup by minute: this slice is counted on this day.
+    Marker(u64, i64),
     /// A dead letter.
     Dead(DeadRow),
     /// Of the ledger.
@@ -144,6 +146,7 @@ impl Row {
         let minute = match self {
             Row::Event { event, .. } => minute_of(event.ts_ms),
             Row::Gmv((_, _, minute), ..) | Row::PvUv((_, _, minute), ..) => *minute,
+            Row::Marker(_, day) => return *day,
             Row::FirstSeen(..) | Row::Dead(_) | Row::Ledger(_) | Row::Claim(_) => return 0,
         };
         minute.div_euclid(24 * 60)
@@ -160,6 +163,9 @@ struct Columns<'b>(&'b RecordBatch);
 
 impl Columns<'_> {
     fn row(&self, table: Table, row: usize) -> Result<Row, String> {
+        if matches!(table, Table::Gmv | Table::PvUv) && self.u64("_slice", row)? != 0 {
+            return self.marker(table, row);
+        }
         Ok(match table {
             Table::Events => {
                 Row::Event { event: self.event(row)?, slice: self.u64("_slice", row)?, row: self.u32("_row", row)? }
@@ -203,6 +209,22 @@ impl Columns<'_> {
                 duplicates: self.u64("duplicates", row)?,
             }),
         })
+    }
+
+    /// A row that says which slice is counted. It must count nothing itself.
+    fn marker(&self, table: Table, row: usize) -> Result<Row, String> {
+        let (product, channel, minute) = self.group(row)?;
+        let nothing = match table {
+            Table::Gmv => {
+                let amount = self.column("amount")?.as_primitive::<Decimal128Type>().value(row);
+                (self.u64("orders", row)?, amount) == (0, 0) && self.distinct("buyers", row)?.is_empty()
+            }
+            _ => self.u64("pv", row)? == 0 && self.distinct("uv", row)?.is_empty(),
+        };
+        match nothing && product.is_empty() && channel.is_empty() && minute.rem_euclid(24 * 60) == 0 {
+            true => Ok(Row::Marker(self.u64("_slice", row)?, minute.div_euclid(24 * 60))),
+            false => Err(format!("a marker of {product}, {channel} and {minute} that counts: {}", !nothing)),
+        }
     }
 
     fn event(&self, row: usize) -> Result<Event, String> {
