@@ -40,9 +40,9 @@ class Server:
 SLICE = "cityHash64({n})"
 TABLES = {
     "ledger": (
-        "slice UInt64, source_id UInt64, source String CODEC(ZSTD(1)), start UInt64, `end` UInt64, bytes UInt64, "
-        "hash UInt64, records UInt64, finished_at DateTime64(3, 'UTC')",
-        "ORDER BY (source_id, start, slice)",
+        "slice UInt64, head UInt64, source String CODEC(ZSTD(1)), start UInt64, `end` UInt64, bytes UInt64, "
+        "before UInt64, after UInt64, records UInt64, finished_at DateTime64(3, 'UTC')",
+        "ORDER BY (head, start, slice)",
         f"SELECT {SLICE.format(n='number')}, cityHash64(number % {SOURCES}), concat('/log/', toString(number % {SOURCES})), "
         f"intDiv(number, {SOURCES}) * 1000000, (intDiv(number, {SOURCES}) + 1) * 1000000, 1000000, cityHash64(number, 1), "
         "5000, fromUnixTimestamp64Milli(toInt64(1700000000000 + number), 'UTC') FROM numbers({from_}, {rows})",
@@ -99,9 +99,9 @@ def lookups(rows):
     day = "toInt32(toDate(ts)) IN (19675)"
     return [
         ("ledger: whether a slice is whole", "ledger", f"SELECT DISTINCT slice FROM {DATABASE}.ledger WHERE slice IN ({slice_id})",
-         f"SELECT 1 FROM {DATABASE}.ledger WHERE source_id = {source} AND start = {start} AND slice = {slice_id} LIMIT 1"),
+         f"SELECT 1 FROM {DATABASE}.ledger WHERE head = {source} AND start = {start} AND slice = {slice_id} LIMIT 1"),
         ("ledger: slices of a source", "ledger", None,
-         f"SELECT DISTINCT slice, source_id, start, `end`, hash FROM {DATABASE}.ledger WHERE source_id IN ({source}) FORMAT Null"),
+         f"SELECT DISTINCT slice, head, bytes, before, after FROM {DATABASE}.ledger WHERE head IN ({source}) FORMAT Null"),
         ("ledger: slices by their ids alone", "ledger", None,
          f"SELECT DISTINCT slice FROM {DATABASE}.ledger WHERE slice IN ({slice_id})"),
         ("dead letters: of a slice", "dead_letters", f"SELECT count() FROM {DATABASE}.dead_letters WHERE slice = {letters}",

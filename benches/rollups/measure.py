@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What rollups cost, filled by the engine and by materialized views.
+"""What rollups cost.
 
     measure.py CONFIG INPUT [--longshore PATH] [--data DIR] [--runs N]
 
-Loads INPUT into an empty embedded ClickHouse with CONFIG as it is declared, in three ways: without its rollups, with
-them filled by the engine, and with them filled by views. The ways take turns, so that what else the machine does falls
-on all of them. CPU seconds are those of longshore and of the server it starts, from start to stop, merges that run
+Loads INPUT into an empty embedded ClickHouse with CONFIG as it is declared, without its rollups and with them. The two
+take turns, so that what else the machine does falls
+on both. CPU seconds are those of longshore and of the server it starts, from start to stop, merges that run
 meanwhile included. Prints medians, and what the rollups add.
 
 CONFIG must have a [clickhouse] section with a key `database`, and [clickhouse.embedded] with
@@ -25,8 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def variants(text):
     start, end = text.index("[[rollup]]"), text.index("[clickhouse]")
-    filled_by = lambda way: re.sub(r"(?m)^database = .*$", lambda line: f'{line[0]}\nrollups = "{way}"', text, count=1)
-    return {"none": text[:start] + text[end:], "engine": filled_by("engine"), "views": filled_by("views")}
+    return {"none": text[:start] + text[end:], "all": text}
 
 
 def load(longshore, config, log, data):

@@ -10,14 +10,13 @@ use longshore_core::budget::{Budget, Command};
 use longshore_core::config::Config;
 use longshore_core::decode::Decoder;
 use longshore_core::limits::WORKERS_DEFAULT_MAX;
-use longshore_ingest::clock::WallClock;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::input::Input;
-use longshore_ingest::known::KnownSlices;
 use longshore_ingest::memory::Memory;
 use longshore_ingest::pipeline::{self, PipelineOptions};
 use longshore_ingest::progress::{Progress, Totals};
 use longshore_ingest::read::ReadMethod;
+use longshore_ingest::reader::Books;
 use longshore_ingest::retry::RetryPolicy;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, Stored};
 
@@ -67,11 +66,10 @@ pub fn run(config: &Config, decoder: &Decoder, inputs: &[Input], read: ReadMetho
         inserts_in_flight: config.clickhouse.inserts_in_flight,
         memory: Memory::new(Budget::of(config, Command::Load).decoded_bytes),
         retry: RetryPolicy::default(),
-        clock: WallClock::system(),
     };
     let (sink, progress, stop) = (NullSink::default(), Progress::default(), AtomicBool::new(false));
     let (start, cpu) = (Instant::now(), process_cpu_seconds());
-    let outcome = pipeline::run(inputs, &KnownSlices::default(), decoder, &sink, &options, (&progress, &stop))?;
+    let outcome = pipeline::run(inputs, Books::NONE, decoder, &sink, &options, (&progress, &stop))?;
     let (seconds, cpu_seconds) = (start.elapsed().as_secs_f64(), process_cpu_seconds() - cpu);
     if let Some(error) = outcome.input_errors.into_iter().next() {
         return Err(error).context("an input of the bench");

@@ -18,7 +18,7 @@ use longshore_core::limits::FOLLOW_HANDLES_MAX;
 use longshore_core::slice::SliceId;
 use longshore_ingest::cut::CutOptions;
 use longshore_ingest::feed::{Feed, FeedError};
-use longshore_ingest::files::{FileFeed, FileFeedOptions, SystemFiles, known_sources};
+use longshore_ingest::files::{FileFeed, FileFeedOptions, NothingThere, SystemFiles, known_sources};
 use longshore_ingest::follow::FollowOptions;
 use longshore_ingest::journal::{ConfigHash, Disk, Journal, LockedDirectory, Machine, Options};
 use longshore_ingest::memory::Memory;
@@ -164,7 +164,11 @@ pub(crate) fn file_feed<D: Disk>(
     let follow = FollowOptions { patterns, events: true, handles_max: FOLLOW_HANDLES_MAX, let_go: Duration::ZERO };
     let files = SystemFiles::follow(&follow, known_sources(&recovered)?).map_err(refuse)?;
     let cut = CutOptions::of(config);
-    let options = FileFeedOptions { slice_age: config.run.slice_age, cut_options: Box::new(move |_| Ok(cut)) };
+    let options = FileFeedOptions {
+        slice_age: config.run.slice_age,
+        cut_options: Box::new(move |_| Ok(cut)),
+        look_up: Box::new(NothingThere::default()),
+    };
     FileFeed::new(journal, &recovered, files, options)
 }
 

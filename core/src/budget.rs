@@ -14,7 +14,7 @@
 use std::fmt;
 
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step};
-use crate::config::{Config, FilledBy, Format, ProductsSpec};
+use crate::config::{Config, Format, ProductsSpec};
 use crate::limits::{
     DEAD_LETTER_DETAIL_SHORT_BYTES, DICTIONARY_VALUE_BYTES, DICTIONARY_VALUES_MAX, KAFKA_POLL_ALL_BYTES,
     KAFKA_PREFETCH_BYTES, KAFKA_SLICES_HELD, KNOWN_USERS_BYTES_MAX, MEMORY_ALLOCATOR_SHARE, MEMORY_DICTIONARY_BYTES,
@@ -158,9 +158,7 @@ impl Budget {
         if matches!(config.products, ProductsSpec::Column { dictionary: Some(_), .. }) {
             add(MEMORY_DICTIONARY_BYTES, DICTIONARY.to_owned());
         }
-        if config.rollups.iter().any(|spec| matches!(spec.kind, RollupKind::NewUsers { .. }))
-            && config.clickhouse.rollups == FilledBy::Engine
-        {
+        if config.rollups.iter().any(|spec| matches!(spec.kind, RollupKind::NewUsers { .. })) {
             add(KNOWN_USERS_BYTES_MAX / 2 * 3, "users that are known to be stored".to_owned());
         }
         if has_files {

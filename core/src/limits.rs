@@ -182,6 +182,10 @@ pub const FOLLOW_TAIL_BYTES: usize = 4_096;
 /// Milliseconds without growth after which the writer of a file that no pattern leads to any more has let go of it. Programs
 /// that rotate logs wait for less until they tell it to open another file.
 pub const FOLLOW_LET_GO_MS: u64 = 60_000;
+/// Loads with one config that run beside each other.
+pub const LOADS_MAX: usize = 16;
+/// Inputs of a load of which is asked at once what is stored.
+pub const INPUTS_LOOKED_UP: usize = 256;
 /// Shortest head by which a file can be taken for a copy of another.
 pub const FOLLOW_HEAD_BYTES_MIN: usize = 8;
 /// Followed files with the same beginning that a new one is compared with.
@@ -257,8 +261,6 @@ pub const PRODUCTS_COUNTED_MAX: usize = PRODUCTS_MAX;
 pub const PRODUCTS_COUNTED_BYTES_MAX: usize = 8 << 20;
 /// Configs that slices were cut under whose texts a service keeps in memory. Others are read again from where they are kept.
 pub const CONFIG_TEXTS_KEPT: usize = 4;
-/// Slices of which an engine remembers what was acknowledged. The oldest is forgotten first.
-pub const ACKNOWLEDGED_SLICES_MAX: usize = PLANNED_SLICES_MAX;
 
 /// Slices of a partition that may be planned and not stored.
 pub const KAFKA_PLAN_SLICES_MAX: usize = 64;

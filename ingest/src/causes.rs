@@ -123,7 +123,8 @@ mod tests {
             rows_by_product: Vec::new(),
             cut: CutAt::Unknown,
         };
-        let meta = SliceMeta { id: SliceId(1), source: Arc::from(source), source_id: 1, start: 0, end: 0, hash: 0 };
+        let meta =
+            SliceMeta { id: SliceId(1), source: Arc::from(source), head: 1, start: 0, end: 0, before: 0, after: 0 };
         LoadedSlice::new(meta, decoded)
     }
 

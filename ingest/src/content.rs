@@ -17,6 +17,15 @@ pub const PREFIX_BLOCK_BYTES: usize = 4_096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Chain(pub u64);
 
+/// What tells one place of a content from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Of the whole blocks before it.
+    pub chain: Chain,
+    /// Of all before it.
+    pub digest: u64,
+}
+
 /// A content from its first byte to a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix {
@@ -80,10 +89,60 @@ impl Prefix {
         self.chain
     }
 
+    /// Both of these.
+    pub fn mark(&self) -> Mark {
+        Mark { chain: self.chain, digest: self.digest() }
+    }
+
     /// Hash of all of it.
     pub fn digest(&self) -> u64 {
         // The length keeps a block that is not whole from being like a whole one.
         xxh3_64_with_seed(&self.rest, self.chain.0 ^ xxh3_64(&self.length().to_le_bytes()))
+    }
+}
+
+/// A content while it is read from its first byte on: the hash of what was read, and by what its slices are found.
+#[derive(Debug, Clone, Default)]
+pub struct Content {
+    prefix: Prefix,
+    /// Its first bytes, as far as they were read, at most [`FOLLOW_HEAD_BYTES`].
+    beginning: Vec<u8>,
+    head: Option<u64>,
+}
+
+impl Content {
+    /// Nothing was read yet. `seed` as of [`Prefix::seeded`].
+    pub fn seeded(seed: u64) -> Content {
+        Content { prefix: Prefix::seeded(seed), ..Content::default() }
+    }
+
+    /// It was read up to the end of `prefix`, and its slices are found by `head`.
+    pub fn resumed(prefix: Prefix, head: u64) -> Content {
+        Content { prefix, beginning: Vec::new(), head: Some(head) }
+    }
+
+    /// These were read next.
+    pub fn pass(&mut self, bytes: &[u8]) {
+        let room = FOLLOW_HEAD_BYTES - self.beginning.len();
+        if self.head.is_none() && room > 0 {
+            self.beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+        self.prefix.update(bytes);
+    }
+
+    /// All that was read.
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    /// By what its slices are found. The first of them has just been read, or the head is known.
+    pub fn head(&mut self) -> u64 {
+        *self.head.get_or_insert_with(|| head(&self.beginning))
+    }
+
+    /// Its slices are found by this.
+    pub fn is_found_by(&mut self, head: u64) {
+        self.head = Some(head);
     }
 }
 

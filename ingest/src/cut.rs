@@ -25,6 +25,8 @@ pub struct CutOptions {
     pub records_max: usize,
     /// Longest record, bytes.
     pub record_bytes_max: usize,
+    /// What the slices are of: the same bytes are other slices of another stream. A hash of the table's name.
+    pub stream: u64,
 }
 
 impl CutOptions {
@@ -38,6 +40,7 @@ impl CutOptions {
             slice_bytes: budget.slice_bytes,
             records_max: budget.records_max,
             record_bytes_max: config.decode.record_bytes_max,
+            stream: stream_of(&config.table.name),
         }
     }
 
@@ -52,6 +55,11 @@ impl CutOptions {
     }
 }
 
+/// What a table's slices are of.
+pub fn stream_of(table: &str) -> u64 {
+    xxh3_64(table.as_bytes())
+}
+
 /// A slice on its way to a decoder.
 #[derive(Debug)]
 pub struct CutSlice {
@@ -59,30 +67,40 @@ pub struct CutSlice {
     pub slice: Slice,
     /// What is remembered.
     pub meta: SliceMeta,
+    /// An earlier run planned it, and may have stored some of it.
+    pub in_doubt: bool,
 }
 
-/// Which source a slice is of.
+/// Which source a slice is of, and of what stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Of<'a> {
     pub(crate) name: &'a Arc<str>,
-    pub(crate) source_id: u64,
     pub(crate) header: Option<&'a Arc<[String]>>,
+    pub(crate) stream: u64,
+}
+
+/// Where a slice stands in its content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// By what the content's slices are found.
+    pub(crate) head: u64,
+    /// Offset of the slice's first byte in the source.
+    pub(crate) start: u64,
+    /// Digest of all that stands before it.
+    pub(crate) before: u64,
+    /// Digest of that and of the slice.
+    pub(crate) after: u64,
 }
 
 impl CutSlice {
-    /// A slice of whole records, of a tail, or of both, with its id.
-    pub(crate) fn new(of: Of<'_>, start: u64, bytes: Vec<u8>, tail: Option<Tail>) -> CutSlice {
-        let hash = xxh3_64(&bytes);
-        let mut identity = Xxh3::new();
-        identity.update(&of.source_id.to_le_bytes());
-        identity.update(&start.to_le_bytes());
-        identity.update(&(bytes.len() as u64).to_le_bytes());
-        identity.update(&hash.to_le_bytes());
-        if let Some(tail) = &tail {
-            identity.update(&tail.consumed.to_le_bytes());
-            identity.update(&tail.head);
-        }
-        let id = SliceId(identity.digest());
+    /// A slice of whole records, of a tail, or of both, with its id: what follows from the stream and from the content up to
+    /// the slice's end, and from nothing else.
+    pub(crate) fn new(of: Of<'_>, place: Place, bytes: Vec<u8>, tail: Option<Tail>) -> CutSlice {
+        let Place { head, start, before, after } = place;
+        let kind = Kind::of(tail.as_ref());
+        let id = slice_id(of.stream, before, after, kind);
+        // A record that is cut short may arrive whole: what follows then does not follow what was there of it.
+        let after = if kind == Kind::CutShort { !after } else { after };
         let slice = Slice {
             id,
             source: of.name.clone(),
@@ -93,9 +111,39 @@ impl CutSlice {
             messages: None,
             cut: CutAt::Unknown,
         };
-        let meta = SliceMeta { id, source: of.name.clone(), source_id: of.source_id, start, end: slice.end(), hash };
-        CutSlice { slice, meta }
+        let meta = SliceMeta { id, source: of.name.clone(), head, start, end: slice.end(), before, after };
+        CutSlice { slice, meta, in_doubt: false }
     }
+}
+
+/// What the bytes of a slice are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Whole records.
+    Records,
+    /// A record that is too long.
+    TooLong,
+    /// A record of which the rest is not there.
+    CutShort,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 3] = [Kind::Records, Kind::TooLong, Kind::CutShort];
+
+    fn of(tail: Option<&Tail>) -> Kind {
+        match tail.map(|tail| tail.reason) {
+            None => Kind::Records,
+            Some(Reason::TooLong) => Kind::TooLong,
+            Some(_) => Kind::CutShort,
+        }
+    }
+}
+
+/// The id of a slice of this stream between two places of a content, given by their digests.
+pub(crate) fn slice_id(stream: u64, before: u64, after: u64, kind: Kind) -> SliceId {
+    let mut identity = Xxh3::new();
+    [stream, before, after, kind as u64].iter().for_each(|word| identity.update(&word.to_le_bytes()));
+    SliceId(identity.digest())
 }
 
 /// The tail for a record that is too long: `head` are its first bytes, `length` how many there are, `ending` those of the

@@ -19,27 +19,31 @@ use longshore_core::limits::{LANE_SLICES_MAX, PLANNED_SLICES_MAX};
 use longshore_core::slice::{CutAt, SliceId};
 
 use crate::clock::WallClock;
+use crate::content::Chain;
 use crate::cut::{CutOptions, CutSlice};
 use crate::feed::{Feed, FeedError, Lease, Notice, PlannedSlice, Room, SourceStatus, Ticket, Trouble};
 use crate::follow::SourceId;
-use crate::journal::{ConfigHash, Disk, Journal, JournaledSlice, Recovered, Refusal, WriteError};
+use crate::journal::{ConfigHash, Disk, Journal, JournaledSlice, Reached, Recovered, Refusal, WriteError};
 
 mod changes;
 mod cutting;
 mod decompress;
 mod journaled;
 mod lane;
+mod origin;
 mod port;
 mod trouble;
 mod whereabouts;
 
 pub use journaled::known_sources;
+pub use origin::{LookUp, NothingThere};
 pub use port::{Files, Nuls, ReadEnd, ReadError, SystemFiles};
 pub use whereabouts::{SourceFile, Whereabouts, find};
 
 use cutting::{Cutting, Outcome};
-use journaled::{journal_identity, known_source};
+use journaled::known_source;
 use lane::{Back, Held, Lane};
+use origin::{Origin, Questions};
 use trouble::Watched;
 
 /// Reads out of a config's text how slices are cut, or says why it cannot be read.
@@ -51,13 +55,17 @@ pub struct FileFeedOptions {
     pub slice_age: Duration,
     /// How a config that slices were cut under says that they are cut.
     pub cut_options: CutOptionsOf,
+    /// Tells what is stored of new files.
+    pub look_up: Box<dyn LookUp>,
 }
 
 /// Followed files. See the [module](self).
 pub struct FileFeed<D: Disk, F: Files> {
     journal: Journal<D>,
     files: F,
-    options: FileFeedOptions,
+    /// A slice is cut once its oldest record has waited for so long.
+    slice_age: Duration,
+    cut_options: CutOptionsOf,
     /// What the event times of new slices are compared with.
     clock: WallClock,
     /// What new slices are cut under.
@@ -82,6 +90,7 @@ pub struct FileFeed<D: Disk, F: Files> {
     watched: Watched,
     /// Names of sources that went between two runs, until that is said.
     unseen: Vec<String>,
+    questions: Questions,
 }
 
 /// A slice that was given away and is not done.
@@ -97,6 +106,8 @@ struct Candidate {
     id: SourceId,
     cut: CutSlice,
     records: u64,
+    /// Of the content before it, and up to its end.
+    chains: (Chain, Chain),
     /// Bytes of the file as stored, if all of it was read.
     stored: Option<u64>,
     /// When its oldest record was there.
@@ -132,7 +143,9 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
         Ok(FileFeed {
             journal,
             files,
-            options,
+            slice_age: options.slice_age,
+            cut_options: options.cut_options,
+            questions: Questions::new(options.look_up),
             clock: WallClock::system(),
             config: None,
             configs,
@@ -181,12 +194,13 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
 
     /// How long nothing is due: zero if something is.
     fn patience(&self, now: Duration, wait: Duration) -> Duration {
+        let wait = if self.questions.any() { wait.min(ANSWER_WAIT) } else { wait };
         let again = self.due.first().map_or(wait, |(due, _)| due.saturating_sub(now).min(wait));
         if self.planned_slices() >= PLANNED_SLICES_MAX {
             return again;
         }
         let free = self.active.iter().map(|id| &self.lanes[id]).filter(|lane| lane.planned_now() < LANE_SLICES_MAX);
-        let due = |lane: &Lane| lane.due_in(now, self.options.slice_age, self.slice_bytes(), self.draining);
+        let due = |lane: &Lane| lane.due_in(now, self.slice_age, self.slice_bytes(), self.draining);
         free.filter_map(due).min().map_or(again, |due| due.min(again))
     }
 
@@ -229,7 +243,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                 }
                 let cut = self.configs[&journaled.config];
                 let buffer = self.buffers.pop().unwrap_or_default();
-                let cut_ms = journaled.cut_ms.unwrap_or_default();
+                let cut_ms = journaled.cut_ms;
                 let cutting = Cutting { files: &mut self.files, options: &cut, lane, now, cut_ms };
                 let outcome = cutting.again(&journaled, buffer);
                 let lane = self.lanes.get_mut(&id).expect("an active lane");
@@ -263,19 +277,19 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
     ) {
         let ticket = self.ticket();
         self.given.insert(ticket, Given { id, journaled, since });
-        let CutSlice { slice, meta } = cut;
+        let CutSlice { slice, meta, .. } = cut;
         let config = journaled.config;
         planned.push(PlannedSlice { slice, meta, config, in_doubt, ticket, lease: Lease::forever(), since });
     }
 
     /// Cuts what is ready, as much as there is room for. Nothing of it is journaled yet.
-    fn cut(&mut self, now: Duration, room: &mut Room) -> Vec<Candidate> {
-        let Some((_, options)) = self.config else { return Vec::new() };
+    fn cut(&mut self, now: Duration, room: &mut Room) -> Result<Vec<Candidate>, FeedError> {
+        let Some((_, options)) = self.config else { return Ok(Vec::new()) };
         let mut candidates = Vec::new();
         for id in self.turns() {
             loop {
                 let lane = self.lanes.get_mut(&id).expect("an active lane");
-                let due = lane.cut_due_in(now, self.options.slice_age, options.slice_bytes as u64);
+                let due = lane.cut_due_in(now, self.slice_age, options.slice_bytes as u64);
                 let full = lane.planned_now() >= LANE_SLICES_MAX
                     || self.given.len() + self.back + candidates.len() >= PLANNED_SLICES_MAX;
                 if room.is_full() || full {
@@ -285,15 +299,28 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                     break;
                 }
                 self.served = Some(id);
+                if !matches!(lane.origin, Origin::Settled) {
+                    if self.find_origin(id, &options, now)? {
+                        continue;
+                    }
+                    break;
+                }
                 let since = lane.since.unwrap_or(now);
                 let buffer = self.buffers.pop().unwrap_or_default();
                 let cut_ms = self.clock.now_ms();
                 match (Cutting { files: &mut self.files, options: &options, lane, now, cut_ms }).next(buffer) {
-                    Outcome::Cut { slice, records, stored } => {
+                    Outcome::Cut { slice, records, content, stored } => {
                         room.take(usize::try_from(slice.meta.end - slice.meta.start).unwrap_or(usize::MAX));
                         let lane = self.lanes.get_mut(&id).expect("an active lane");
-                        lane.cut_to(slice.meta.end);
-                        candidates.push(Candidate { id, cut: *slice, records, stored, since });
+                        if let Some((known, head)) = lane.known.take_if(|(known, _)| known.contains(slice.meta.id)) {
+                            lane.pass(slice.meta.end, content, Origin::Found(known, head));
+                            continue;
+                        }
+                        lane.known = None;
+                        let before = lane.chain();
+                        lane.cut_to(slice.meta.end, content);
+                        let chains = (before, lane.chain());
+                        candidates.push(Candidate { id, cut: *slice, records, chains, stored, since });
                     }
                     Outcome::Nothing { all_read } => {
                         self.rest(id, all_read, now);
@@ -308,7 +335,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
                 }
             }
         }
-        candidates
+        Ok(candidates)
     }
 
     /// A lane has nothing more to cut for now.
@@ -329,14 +356,17 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
     ) -> Result<(), FeedError> {
         let Some((config, _)) = self.config.filter(|_| !candidates.is_empty()) else { return Ok(()) };
         let mut slices = Vec::with_capacity(candidates.len());
-        for Candidate { id, cut, records, .. } in &candidates {
-            let source = self.introduce(*id)?;
-            let &crate::sink::SliceMeta { id: slice, start, end, hash, .. } = &cut.meta;
+        for Candidate { id, cut, records, chains: (before, after), .. } in &candidates {
+            let origin = self.lanes.get(id).map_or(0, |lane| lane.reached.origin);
+            let first = Reached { position: cut.meta.start, chain: *before, head: cut.meta.head, origin };
+            let source = self.introduce(*id, Some(first))?;
+            let &crate::sink::SliceMeta { id: slice, start, end, .. } = &cut.meta;
             let cut_ms = match cut.slice.cut {
-                CutAt::Planned(cut_ms) => Some(cut_ms),
-                CutAt::Unknown | CutAt::Unplanned(_) => None,
+                CutAt::Planned(cut_ms) | CutAt::Unplanned(cut_ms) => cut_ms,
+                CutAt::Unknown => 0,
             };
-            slices.push(JournaledSlice { slice, source, start, end, hash, config, records: Some(*records), cut_ms });
+            let (before, after, records) = (*before, *after, Some(*records));
+            slices.push(JournaledSlice { slice, source, start, end, before, after, config, records, cut_ms });
         }
         self.journal.cut(&slices).map_err(journal_error)?;
         for (Candidate { id, cut, stored, since, .. }, journaled) in candidates.into_iter().zip(slices) {
@@ -346,32 +376,11 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             lane.since = self.active.contains(&id).then_some(now);
             if let Some(stored) = stored {
                 lane.stored = stored;
-                self.introduce(id)?;
+                self.introduce(id, None)?;
             }
             self.give(id, cut, journaled, false, since, planned);
         }
         Ok(())
-    }
-
-    /// The lane's number in the journal, where it is made known, or known by what it is now.
-    fn introduce(&mut self, id: SourceId) -> Result<crate::journal::SourceNumber, FeedError> {
-        let lane = self.lanes.get_mut(&id).expect("a lane that was cut");
-        let identity = self.files.identity(id).map(|identity| journal_identity(&identity, lane.stored));
-        match (lane.number, identity) {
-            (Some(number), Some(identity)) if identity != lane.identity => {
-                self.journal.identify(number, &identity, &lane.name).map_err(journal_error)?;
-                lane.identity = identity;
-                Ok(number)
-            }
-            (Some(number), _) => Ok(number),
-            (None, identity) => {
-                // A source that was read is one that the follower knows.
-                let identity = identity.expect("the follower knows what it confirmed");
-                let number = self.journal.know(&identity, &lane.name, lane.begin).map_err(journal_error)?;
-                (lane.number, lane.identity) = (Some(number), identity);
-                Ok(number)
-            }
-        }
     }
 }
 
@@ -389,6 +398,7 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         self.say_unseen();
         self.watched.empty_are(self.files.without_files(), now);
         self.wake_due(now);
+        self.take_answers(now);
         if room.is_full() {
             return Ok(());
         }
@@ -399,7 +409,7 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
             self.resend(true, now, &mut room, planned);
         }
         if !self.draining {
-            let candidates = self.cut(now, &mut room);
+            let candidates = self.cut(now, &mut room)?;
             self.say_nuls(&candidates);
             self.plan(candidates, now, planned)?;
         }
@@ -446,7 +456,7 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
     }
 
     fn set_config(&mut self, config_text: &str) -> Result<ConfigHash, FeedError> {
-        let cut = (self.options.cut_options)(config_text).map_err(|detail| FeedError::Refuse { detail })?;
+        let cut = (self.cut_options)(config_text).map_err(|detail| FeedError::Refuse { detail })?;
         let hash = self.journal.keep_config(config_text).map_err(journal_error)?;
         self.config = Some((hash, cut));
         self.configs.insert(hash, cut);
@@ -479,11 +489,14 @@ impl<D: Disk, F: Files> Feed for FileFeed<D, F> {
         let known: Vec<SourceId> =
             self.lanes.iter().filter(|(_, lane)| lane.number.is_some()).map(|(id, _)| *id).collect();
         for id in known {
-            self.introduce(id)?;
+            self.introduce(id, None)?;
         }
         self.journal.flush().map_err(journal_error)
     }
 }
+
+/// How long nothing else is waited for while something is asked.
+const ANSWER_WAIT: Duration = Duration::from_millis(10);
 
 /// Buffers that wait to be filled again.
 const BUFFERS_KEPT: usize = 2;

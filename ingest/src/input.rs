@@ -8,20 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use longshore_core::limits::{READ_BLOCK_BYTES, ZSTD_WINDOW_LOG_MAX};
+use longshore_core::limits::{FOLLOW_HEAD_BYTES, READ_BLOCK_BYTES, ZSTD_WINDOW_LOG_MAX};
+use longshore_core::slice::SliceId;
 use rustix::fs::OFlags;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::patterns::{Barred, Expansion, Match, Owner, is_elsewhere, open_without_links};
-use crate::read::{self, FileReaders, PipeEnd, PipeReader, Raw, RawBody};
+use crate::read::{self, FileReaders, PipeEnd, PipeReader, Raw, RawBody, ReadMethod};
 
 /// Something to load, from its first byte to its last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     /// For people, and in the ledger: the absolute path, or `-`.
     pub name: Arc<str>,
-    /// Identity: the same file in the same place has the same id in every run.
-    pub source_id: u64,
     kind: InputKind,
 }
 
@@ -48,7 +46,7 @@ impl FileNumber {
 }
 
 impl Input {
-    /// A file. Its identity is its path, made absolute with symbolic links resolved.
+    /// A file. Its name is its path, made absolute with symbolic links resolved.
     pub fn file(path: &Path) -> Result<Self, InputError> {
         let fail = |error| InputError::Open { name: path.display().to_string().into(), error };
         let resolved = path.canonicalize().map_err(fail)?;
@@ -75,8 +73,7 @@ impl Input {
     }
 
     fn at(path: &Path, kind: InputKind) -> Self {
-        let source_id = xxh3_64(path.as_os_str().as_encoded_bytes());
-        Input { name: path.to_string_lossy().into(), source_id, kind }
+        Input { name: path.to_string_lossy().into(), kind }
     }
 
     /// Which file it is, however it was named. `None` for what is no regular file.
@@ -88,9 +85,23 @@ impl Input {
         }
     }
 
-    /// Standard input. It cannot be read again, so each run's is a source of its own: `run_id` must differ from run to run.
-    pub fn stdin(run_id: u64) -> Self {
-        Input { name: "-".into(), source_id: xxh3_64(&run_id.to_le_bytes()), kind: InputKind::Stdin }
+    /// Standard input. It cannot be read again.
+    pub fn stdin() -> Self {
+        Input { name: "-".into(), kind: InputKind::Stdin }
+    }
+
+    /// The first bytes of its content, at most [`FOLLOW_HEAD_BYTES`]; none of what can be read but once, or cannot be read.
+    pub(crate) fn beginning(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if self.repeatable() {
+            let (mut files, stop) = (FileReaders::new(ReadMethod::Pread), AtomicBool::new(false));
+            if let Ok(mut stream) = self.open(&mut files, Arc::default(), &stop) {
+                // What was read before an error is a beginning as well.
+                let _ = stream.fill(&mut bytes, FOLLOW_HEAD_BYTES, 0);
+            }
+            bytes.truncate(FOLLOW_HEAD_BYTES);
+        }
+        bytes
     }
 
     /// Bytes as stored (compressed, if it is), where that can be known.
@@ -104,7 +115,7 @@ impl Input {
     }
 
     /// It can be read again from its start: it is a regular file.
-    pub(crate) fn repeatable(&self) -> bool {
+    pub fn repeatable(&self) -> bool {
         self.stored_bytes().is_some()
     }
 
@@ -255,6 +266,21 @@ pub enum InputError {
     Window {
         /// The input.
         name: Arc<str>,
+    },
+    /// A slice of it that an earlier load planned, and may have stored in part, cannot be read again.
+    #[error(
+        "{name} has other bytes from {start} to {end} than an earlier load read there, which planned them as slice {slice} \
+         and may have stored some of it; put the file back as it was and load it again"
+    )]
+    Changed {
+        /// The input.
+        name: Arc<str>,
+        /// The slice.
+        slice: SliceId,
+        /// Where it begins.
+        start: u64,
+        /// Where it ends.
+        end: u64,
     },
     /// Its header line cannot be used; nothing of it was loaded.
     #[error("{name}: {detail}")]

@@ -44,7 +44,8 @@
 //!
 //! ```
 //! use longshore_core::slice::SliceId;
-//! use longshore_ingest::journal::{ConfigHash, Journal, JournaledSlice, Machine, Options};
+//! use longshore_ingest::content::Chain;
+//! use longshore_ingest::journal::{ConfigHash, Journal, JournaledSlice, Machine, Options, Reached};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let (dir, config_text) = (folder.path().join("journal"), "version = 1");
@@ -52,7 +53,7 @@
 //! let (mut journal, recovered) = Journal::open(&dir, Options::new(Machine::this()))?;
 //! for slice in &recovered.in_doubt {
 //!     let _config = &recovered.configs[&slice.config];
-//!     // Read the source's bytes from slice.start to slice.end, compare their XXH3 with slice.hash, decode, insert; then:
+//!     // Read the source's bytes from slice.start to slice.end, compare the id that follows from them, decode, insert; then:
 //!     journal.done(slice)?;
 //! }
 //!
@@ -62,19 +63,19 @@
 //! // A source is looked up by its identity; a new one is made known, from the position on where it is to be read.
 //! let identity = b"device 2049, inode 131, head 9f3c";
 //! let known = recovered.sources.iter().find(|source| source.identity[..] == identity[..]);
-//! let (source, position) = match known {
+//! let (source, reached) = match known {
 //!     Some(source) => (source.number, source.cut_end),
-//!     None => (journal.know(identity, "/var/log/shop/app.log", 0)?, 0),
+//!     None => (journal.know(identity, "/var/log/shop/app.log", Reached::default())?, Reached::default()),
 //! };
 //!
 //! // A slice is journaled, then sent, then done. It begins where the last one ended.
 //! let slice = JournaledSlice {
-//!     slice: SliceId(0x51c3), source, start: position, end: position + 4_096, hash: 0xb17e, config, records: Some(17),
-//!     cut_ms: Some(1_795_000_000_000),
+//!     slice: SliceId(0x51c3), source, start: reached.position, end: reached.position + 4_096, before: reached.chain,
+//!     after: Chain(0xb17e), config, records: Some(17), cut_ms: 1_795_000_000_000,
 //! };
 //! journal.cut(&[slice])?;
 //! journal.done(&slice)?;
-//! assert_eq!(journal.position(source), Some(position + 4_096));
+//! assert_eq!(journal.position(source), Some(4_096));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -97,7 +98,7 @@ pub mod testing;
 
 pub use disk::{Directory, Disk, DiskFile, LockedDirectory};
 pub use error::{DiskError, OpenError, Refusal, WriteError};
-pub use format::{ConfigHash, FORMAT_VERSION, JournaledSlice, Machine, SourceNumber};
+pub use format::{ConfigHash, FORMAT_VERSION, JournaledSlice, Machine, Reached, SourceNumber};
 pub use inspect::{Behind, Condition, Holder, Inspection, SegmentFile, inspect, kept_config};
 pub use state::KnownSource;
 
@@ -231,9 +232,9 @@ impl<D: Disk> Journal<D> {
 
     /// Makes a source known, of which everything before `position` needs no reading. Durable with the next
     /// [`cut`](Journal::cut); if it is lost before, nothing of the source was sent.
-    pub fn know(&mut self, identity: &[u8], name: &str, position: u64) -> Result<SourceNumber, WriteError> {
+    pub fn know(&mut self, identity: &[u8], name: &str, reached: Reached) -> Result<SourceNumber, WriteError> {
         self.check_poison()?;
-        let record = self.state.introduce(identity, name, position)?;
+        let record = self.state.introduce(identity, name, reached)?;
         let Record::Source { number, .. } = record else { unreachable!("that is what introduces a source") };
         self.write(&[record])?;
         Ok(number)
@@ -279,6 +280,30 @@ impl<D: Disk> Journal<D> {
         self.compact_if_large()?;
         self.write_synced(&[Record::Forgotten { source }])?;
         Ok(given_up)
+    }
+
+    /// Forgets sources that have nothing in doubt, with one sync.
+    ///
+    /// # Errors
+    /// One of them is not known, or the disk failed.
+    pub fn forget_all(&mut self, sources: &[SourceNumber]) -> Result<(), WriteError> {
+        self.check_poison()?;
+        if sources.is_empty() {
+            return Ok(());
+        }
+        for &source in sources {
+            if !self.state.in_doubt_of(source)?.is_empty() {
+                return Err(Refusal::InDoubt(source).into());
+            }
+        }
+        self.compact_if_large()?;
+        let records: Vec<Record> = sources.iter().map(|&source| Record::Forgotten { source }).collect();
+        self.write_synced(&records)
+    }
+
+    /// Random bits, of the disk's.
+    pub(crate) fn random(&self) -> u128 {
+        self.disk.random()
     }
 
     /// Waits until all that was written is durable.

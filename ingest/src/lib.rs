@@ -24,6 +24,7 @@ pub mod lease;
 pub mod memory;
 pub mod patterns;
 pub mod pipeline;
+pub mod planned;
 pub mod progress;
 pub mod read;
 pub mod reader;

@@ -19,16 +19,13 @@ use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use longshore_core::decode::{Decoder, Scratch};
 use longshore_core::limits::{SCRATCH_BYTES_MAX, SLICES_DECODED_QUEUED, SLICES_READ_AHEAD};
-use longshore_core::slice::CutAt;
 
-use crate::clock::WallClock;
 use crate::cut::{CutOptions, CutSlice};
 use crate::input::{Input, InputError};
-use crate::known::KnownSlices;
 use crate::memory::{Memory, Permit};
 use crate::progress::Progress;
 use crate::read::ReadMethod;
-use crate::reader::{Reader, ReaderOptions, again};
+use crate::reader::{Books, Reader, ReaderOptions, Reading, again};
 use crate::retry::{RetryEnd, RetryPolicy, until_done};
 use crate::sink::{Attempts, LoadedSlice, Sink, SinkError, Stored};
 use crate::turns::Turns;
@@ -48,8 +45,6 @@ pub struct PipelineOptions {
     pub memory: Memory,
     /// Waiting for the sink.
     pub retry: RetryPolicy,
-    /// What event times are compared with.
-    pub clock: WallClock,
 }
 
 /// How a run ended, short of a fatal error.
@@ -77,7 +72,7 @@ pub enum PipelineError {
 /// `stop` ends the run early: what was cut is still stored, unless the sink is away. A refusing sink sets it too.
 pub fn run(
     inputs: &[Input],
-    known: &KnownSlices,
+    books: Books<'_>,
     decoder: &Decoder,
     sink: &dyn Sink,
     options: &PipelineOptions,
@@ -93,14 +88,14 @@ pub fn run(
     let (used_send, used) = bounded(1 + SLICES_READ_AHEAD + options.workers);
     // As many as there can be batches with the sink or before it, so that all of them come back.
     let (stored_send, stored) = bounded(options.workers + SLICES_DECODED_QUEUED + options.inserts_in_flight);
-    let run = Run { inputs, known, decoder, sink, options, progress, stop, end: Mutex::new(None) };
+    let run = Run { inputs, books, decoder, sink, options, progress, stop, end: Mutex::new(None) };
 
-    let input_errors = std::thread::scope(|scope| {
+    let Reading { errors: input_errors, end } = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let reader_options = ReaderOptions { cut: options.cut, read: options.read };
-            let errors = Reader::new(&reader_options, known, progress, stop).read_all(inputs, &cut_send, &used);
+            let reading = Reader::new(&reader_options, books, progress, stop).read_all(inputs, &cut_send, &used);
             drop(cut_send);
-            errors
+            reading
         });
         for _ in 0..options.inserts_in_flight {
             let (decoded, stored_send) = (decoded.clone(), stored_send.clone());
@@ -120,7 +115,7 @@ pub fn run(
         reader.join().expect("the reader does not panic")
     });
 
-    match run.end.into_inner().expect("no panic while ending") {
+    match run.end.into_inner().expect("no panic while ending").or(end) {
         Some(RetryEnd::Fatal(detail)) => Err(PipelineError::Sink(detail)),
         Some(RetryEnd::Stopped(_) | RetryEnd::Behind(_)) => Ok(Outcome { input_errors, stopped: true }),
         None => Ok(Outcome { input_errors, stopped: stop.load(Ordering::Relaxed) }),
@@ -130,6 +125,8 @@ pub fn run(
 /// A decoded slice, with its memory.
 struct Held {
     loaded: LoadedSlice,
+    /// It may be stored in part.
+    in_doubt: bool,
     permit: Permit,
 }
 
@@ -142,7 +139,7 @@ struct Kept {
 /// What the stages share.
 struct Run<'a> {
     inputs: &'a [Input],
-    known: &'a KnownSlices,
+    books: Books<'a>,
     decoder: &'a Decoder,
     sink: &'a dyn Sink,
     options: &'a PipelineOptions,
@@ -162,8 +159,7 @@ impl Run<'_> {
         (used, stored): (&Sender<Vec<u8>>, &Receiver<Kept>),
     ) {
         let mut scratch = Scratch::new(self.decoder);
-        for CutSlice { mut slice, meta } in cut {
-            slice.cut = CutAt::Unplanned(self.options.clock.now_ms());
+        for CutSlice { slice, meta, in_doubt } in cut {
             if let Ok(Kept { batch, permit }) = stored.try_recv() {
                 scratch.recycle(batch);
                 drop(permit);
@@ -179,7 +175,7 @@ impl Run<'_> {
             permit.resize(self.decoder.stored_bytes_max(&outcome, bytes, false));
             // The reader may have finished; then the buffer is simply freed.
             let _ = used.try_send(slice.bytes);
-            let held = Held { loaded: LoadedSlice::new(meta, outcome), permit };
+            let held = Held { loaded: LoadedSlice::new(meta, outcome), in_doubt, permit };
             if decoded.send(held).is_err() {
                 return;
             }
@@ -199,12 +195,15 @@ impl Run<'_> {
             let on_retry = || {
                 self.progress.retries.fetch_add(1, Ordering::Relaxed);
             };
-            let begun = self.known.was_begun(turn.what.loaded.meta.id);
-            let mut attempts = Attempts::new(begun || !turn.waited().is_zero());
+            let mut attempts = Attempts::new(turn.what.in_doubt || !turn.waited().is_zero());
             let slice = &mut turn.what.loaded;
             match until_done(self.options.retry, self.stop, &what, on_retry, || self.attempt(&mut attempts, slice)) {
                 Ok(became) => {
-                    let Held { loaded, mut permit } = turn.what;
+                    if let Err(error) = self.books.plans.done(turn.what.loaded.meta.id) {
+                        self.end(RetryEnd::Fatal(error.to_string()));
+                        return;
+                    }
+                    let Held { loaded, mut permit, .. } = turn.what;
                     self.progress.stored(&loaded, &became);
                     let batch = loaded.decoded.batch;
                     let bytes = batch.get_array_memory_size();
@@ -223,17 +222,21 @@ impl Run<'_> {
                     turns.later(turn);
                 }
                 Err(end) => {
-                    let mut first = self.end.lock().expect("no panic while ending");
-                    // A refusal outranks a stop: it is what the operator has to know.
-                    if first.is_none() || matches!(end, RetryEnd::Fatal(_)) {
-                        *first = Some(end);
-                    }
-                    // Nothing more can be stored, so nothing more need be read, and nobody need wait for the sink.
-                    self.stop.store(true, Ordering::Relaxed);
+                    self.end(end);
                     return;
                 }
             }
         }
+    }
+
+    /// Nothing more can be stored, so nothing more need be read, and nobody need wait for the sink.
+    fn end(&self, end: RetryEnd) {
+        let mut first = self.end.lock().expect("no panic while ending");
+        // A refusal outranks a stop: it is what the operator has to know.
+        if first.is_none() || matches!(end, RetryEnd::Fatal(_)) {
+            *first = Some(end);
+        }
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 

@@ -4,6 +4,7 @@
 //! returned, so that the same input gives the same slices in every run. The bytes are read into the buffer that becomes
 //! the slice; only the torn record at its end is copied, into the next one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,18 +12,24 @@ use crossbeam_channel::{Receiver, Sender};
 use longshore_core::dead_letter::Reason;
 use longshore_core::delimited;
 use longshore_core::frame::{Cut, FRAME_PREFIX_BYTES, Next, cut};
-use longshore_core::limits::{DEAD_LETTER_HEAD_BYTES, SLICE_BYTES_CEILING};
-use longshore_core::slice::Tail;
+use longshore_core::limits::{
+    DEAD_LETTER_HEAD_BYTES, FOLLOW_HEAD_BYTES, INPUTS_LOOKED_UP, SLICE_BYTES_CEILING, SLICE_RECORDS_MAX,
+};
+use longshore_core::slice::{CutAt, Tail};
 use memchr::memchr;
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::cut::{CutOptions, CutSlice, Of, too_long};
+use crate::content::{self, Content, Mark};
+use crate::cut::{CutOptions, CutSlice, Of, Place, too_long};
 use crate::input::{Filled, Input, InputError, Stream};
-use crate::known::KnownSlices;
+use crate::journal::ConfigHash;
+use crate::known::{KnownSlice, KnownSlices, NothingStored, StoredSlices};
+use crate::planned::{NothingPlanned, Plans};
 use crate::progress::Progress;
 use crate::read::{FileReaders, ReadMethod};
+use crate::retry::RetryEnd;
 
 pub(crate) mod again;
+mod passed;
 
 /// How inputs are read.
 #[derive(Debug, Clone, Copy)]
@@ -33,61 +40,150 @@ pub struct ReaderOptions {
     pub read: ReadMethod,
 }
 
+/// What is known of the inputs, and where new slices are planned.
+#[derive(Clone, Copy)]
+pub struct Books<'a> {
+    /// What is stored.
+    pub stored: &'a dyn StoredSlices,
+    /// What is planned.
+    pub plans: &'a dyn Plans,
+    /// What slices are processed under. One that was planned under another config is not sent.
+    pub config: ConfigHash,
+    /// Only what is planned is to be sent, and nothing new.
+    pub finish: bool,
+}
+
+impl Books<'_> {
+    /// Nothing is known, and nothing is planned.
+    pub const NONE: Books<'static> =
+        Books { stored: &NothingStored, plans: &NothingPlanned, config: ConfigHash(0), finish: false };
+}
+
 /// Reads inputs, one after the other, and sends their slices.
 pub struct Reader<'a> {
     options: &'a ReaderOptions,
-    known: &'a KnownSlices,
+    books: Books<'a>,
+    /// What was found there, and what was cut since: a content that comes twice counts once.
+    known: KnownSlices,
+    /// Heads of which all that is stored is known.
+    asked: HashSet<u64>,
     progress: &'a Progress,
     stop: &'a AtomicBool,
 }
 
-/// Nobody takes slices any more.
-struct Disconnected;
+/// Nothing more is to be read: nobody takes slices any more, or why nobody tells what is stored.
+struct Over(Option<RetryEnd>);
+
+/// What reading all inputs came to.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Inputs that could not be read to their end.
+    pub errors: Vec<InputError>,
+    /// Why nobody could tell what is stored of the rest, if that ended it.
+    pub end: Option<RetryEnd>,
+}
 
 impl<'a> Reader<'a> {
-    /// A reader that skips `known` slices, counts in `progress` and ends early when `stop` is set.
-    pub fn new(
-        options: &'a ReaderOptions,
-        known: &'a KnownSlices,
-        progress: &'a Progress,
-        stop: &'a AtomicBool,
-    ) -> Self {
-        Reader { options, known, progress, stop }
+    /// A reader that skips slices that are stored, counts in `progress` and ends early when `stop` is set.
+    pub fn new(options: &'a ReaderOptions, books: Books<'a>, progress: &'a Progress, stop: &'a AtomicBool) -> Self {
+        Reader { options, books, known: KnownSlices::default(), asked: HashSet::new(), progress, stop }
     }
 
     /// Sends the slices of all inputs to `slices`, into buffers from `used` where there are some.
     ///
-    /// An input that fails does not keep the others from being read. Returns the failures.
-    pub fn read_all(&self, inputs: &[Input], slices: &Sender<CutSlice>, used: &Receiver<Vec<u8>>) -> Vec<InputError> {
-        let mut errors = Vec::new();
+    /// An input that fails does not keep the others from being read.
+    pub fn read_all(&mut self, inputs: &[Input], slices: &Sender<CutSlice>, used: &Receiver<Vec<u8>>) -> Reading {
+        let mut reading = Reading::default();
         let mut files = FileReaders::new(self.options.read);
         // Goes from input to input: many small ones fill the same memory again.
         let mut buffer = Vec::new();
-        for input in inputs {
+        for (at, input) in inputs.iter().enumerate() {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let stream = match input.open(&mut files, self.progress.stored_read.clone(), self.stop) {
-                Ok(stream) => stream,
-                Err(error) => {
-                    tracing::error!("{error}");
-                    errors.push(error);
-                    continue;
-                }
-            };
-            let mut source = Source::new(self, input.source_id, stream, buffer);
-            let ended = source.read(slices, used);
-            buffer = source.buffer;
-            buffer.clear();
-            if let Some(error) = source.failure {
-                tracing::error!("{error}");
-                errors.push(error);
-            }
-            if let Err(Disconnected) = ended {
+            if at % INPUTS_LOOKED_UP == 0
+                && let Err(Over(end)) = self.look_up(&inputs[at..])
+            {
+                reading.end = end;
                 break;
             }
+            match self.read_input(input, &mut files, &mut buffer, slices, used) {
+                Ok(None) => {}
+                Ok(Some(error)) => {
+                    tracing::error!("{error}");
+                    reading.errors.push(error);
+                }
+                Err(Over(end)) => {
+                    reading.end = end;
+                    break;
+                }
+            }
         }
-        errors
+        reading
+    }
+
+    /// Sends the slices of an input. Why it could not be read to its end, if it could not.
+    fn read_input(
+        &mut self,
+        input: &Input,
+        files: &mut FileReaders,
+        buffer: &mut Vec<u8>,
+        slices: &Sender<CutSlice>,
+        used: &Receiver<Vec<u8>>,
+    ) -> Result<Option<InputError>, Over> {
+        let mut seed = 0;
+        loop {
+            let stream = match input.open(files, self.progress.stored_read.clone(), self.stop) {
+                Ok(stream) => stream,
+                Err(error) => return Ok(Some(error)),
+            };
+            let mut source = Source::new(self, stream, std::mem::take(buffer), seed);
+            let parted = source.read(slices, used)?;
+            let (failure, waits) = (source.failure, source.waits);
+            *buffer = source.buffer;
+            buffer.clear();
+            if waits {
+                tracing::warn!(
+                    "{}: it is the beginning of what was stored before, and is not loaded until it goes on otherwise or further",
+                    input.name
+                );
+            }
+            match parted {
+                // It begins as another content does: from its beginning on it is one of its own.
+                Some(parted) => {
+                    tracing::info!(
+                        "{}: it begins as what was stored before, goes on otherwise, and is loaded whole",
+                        input.name
+                    );
+                    seed = parted;
+                }
+                None => return Ok(failure),
+            }
+        }
+    }
+
+    /// Asks what is stored of the next inputs, as far as they can be read twice: one question for many.
+    fn look_up(&mut self, inputs: &[Input]) -> Result<(), Over> {
+        let next = &inputs[..inputs.len().min(INPUTS_LOOKED_UP)];
+        let beginnings: Vec<Vec<u8>> = next.iter().map(Input::beginning).collect();
+        self.ask(beginnings.iter().map(Vec::as_slice))
+    }
+
+    /// Asks what is stored of contents that begin so, unless that was asked.
+    fn ask<'b>(&mut self, beginnings: impl Iterator<Item = &'b [u8]>) -> Result<(), Over> {
+        let mut heads = Vec::new();
+        for beginning in beginnings {
+            if !beginning.is_empty() && self.asked.insert(content::head(beginning)) {
+                heads.extend(content::heads(beginning));
+            }
+        }
+        if !heads.is_empty() {
+            heads.sort_unstable();
+            heads.dedup();
+            let stored = self.books.stored.found_by(&heads).map_err(|end| Over(Some(end)))?;
+            self.known.extend(stored.into_iter().filter(|known| known.stream == self.options.cut.stream));
+        }
+        Ok(())
     }
 }
 
@@ -108,66 +204,93 @@ enum Stored {
 }
 
 /// One input while it is read.
-struct Source<'a> {
-    reader: &'a Reader<'a>,
-    source_id: u64,
-    stream: Stream<'a>,
+struct Source<'a, 'r> {
+    reader: &'r mut Reader<'a>,
+    stream: Stream<'r>,
     /// What was read and not yet sent begins at `position`.
     buffer: Vec<u8>,
     position: usize,
     /// Offset in the source of `buffer[position]`.
     offset: u64,
+    /// All before that.
+    content: Content,
     header: Option<Arc<[String]>>,
+    /// Where a slice ends that an earlier load planned: while it is cut, there is nothing behind it.
+    limit: Option<u64>,
     /// The stream may have more bytes.
     more: bool,
     /// The stream has no more bytes because a stop was asked for: nobody knows how what is there goes on.
     stopped: bool,
     /// Why the stream ended before its end.
     failure: Option<InputError>,
+    /// Where its first slice begins.
+    begin: u64,
+    /// It is the beginning of a stored content.
+    waits: bool,
+    /// The seed with which it begins anew, since it parts from a stored content.
+    parted: Option<u64>,
 }
 
-impl<'a> Source<'a> {
+impl<'a, 'r> Source<'a, 'r> {
     /// A source from its start. `buffer` is empty and may have room already.
-    fn new(reader: &'a Reader<'a>, source_id: u64, stream: Stream<'a>, buffer: Vec<u8>) -> Self {
+    fn new(reader: &'r mut Reader<'a>, stream: Stream<'r>, buffer: Vec<u8>, seed: u64) -> Self {
         Source {
             reader,
-            source_id,
             stream,
             buffer,
             position: 0,
             offset: 0,
+            content: Content::seeded(seed),
             header: None,
+            limit: None,
             more: true,
             stopped: false,
             failure: None,
+            begin: 0,
+            waits: false,
+            parted: None,
         }
     }
 
-    fn read(&mut self, slices: &Sender<CutSlice>, used: &Receiver<Vec<u8>>) -> Result<(), Disconnected> {
+    /// Sends its slices; the seed with which it is to be read again, if it parts from a stored content.
+    fn read(&mut self, slices: &Sender<CutSlice>, used: &Receiver<Vec<u8>>) -> Result<Option<u64>, Over> {
+        self.fill(FOLLOW_HEAD_BYTES);
+        let beginning = self.buffer[..self.buffer.len().min(FOLLOW_HEAD_BYTES)].to_vec();
+        self.reader.ask(std::iter::once(beginning.as_slice()))?;
         if self.reader.options.cut.has_header() && !self.read_header() {
-            return Ok(());
+            return Ok(None);
         }
+        self.begin = self.offset;
         while !self.leave_rest() {
-            match self.skip_known() {
+            match self.send_planned(slices, used)? {
                 Stored::Before => continue,
-                Stored::Unknown => return Ok(()),
+                Stored::Unknown => return Ok(None),
                 Stored::Not => {}
             }
+            match self.skip_known() {
+                Stored::Before => continue,
+                Stored::Unknown => return Ok(self.parted),
+                Stored::Not => {}
+            }
+            if self.reader.books.finish {
+                return Ok(None);
+            }
             let Window { cut, covers_rest } = self.cut();
+            let before = self.content.prefix().mark();
             let (start, bytes) = self.take(cut.end, used);
             let ended = bytes.is_empty();
             if !ended {
-                self.send(slices, start, bytes, None)?;
+                self.send(slices, (start, before), bytes, None)?;
             }
             // A slice of its own: should the rest of a damaged file arrive later, the whole records before it are known.
-            let start = self.offset;
+            let (start, before) = (self.offset, self.content.prefix().mark());
             match self.tail(cut.next, covers_rest) {
-                Some(tail) => self.send(slices, start, Vec::new(), Some(tail))?,
-                None if ended => return Ok(()),
+                Some(tail) => self.send(slices, (start, before), Vec::new(), Some(tail))?,
+                None if ended => return Ok(None),
                 None => {}
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// A stop was asked for, and what was not cut can be read again. A pipe's bytes are gone from the pipe once they were
@@ -200,18 +323,45 @@ impl<'a> Source<'a> {
         true
     }
 
-    fn window(&self) -> &[u8] {
+    /// What was read and not yet sent, up to the limit.
+    fn rest(&self) -> &[u8] {
         let rest = &self.buffer[self.position..];
-        &rest[..rest.len().min(self.reader.options.cut.window_bytes())]
+        match self.left() {
+            Some(left) => &rest[..rest.len().min(left)],
+            None => rest,
+        }
+    }
+
+    /// Bytes up to the limit, if there is one.
+    fn left(&self) -> Option<usize> {
+        self.limit.map(|limit| usize::try_from(limit - self.offset).unwrap_or(usize::MAX))
+    }
+
+    /// There may be more behind what was read.
+    fn has_more(&self) -> bool {
+        self.more && self.left().is_none_or(|left| left > self.buffer.len() - self.position)
+    }
+
+    /// Bytes that are looked at to cut a slice. A planned one may have been cut under other bounds.
+    fn window_bytes(&self) -> usize {
+        let window = self.reader.options.cut.window_bytes();
+        if self.limit.is_some() { window.max(SLICE_BYTES_CEILING + 1) } else { window }
+    }
+
+    fn window(&self) -> &[u8] {
+        let rest = self.rest();
+        &rest[..rest.len().min(self.window_bytes())]
     }
 
     fn advance(&mut self, bytes: usize) {
+        self.content.pass(&self.buffer[self.position..self.position + bytes]);
         self.position += bytes;
         self.offset += bytes as u64;
     }
 
     /// Makes at least `bytes` available after `position`, unless the stream ends before.
     fn fill(&mut self, bytes: usize) {
+        let bytes = self.left().map_or(bytes, |left| bytes.min(left));
         if !self.more || self.buffer.len() - self.position >= bytes {
             return;
         }
@@ -231,16 +381,17 @@ impl<'a> Source<'a> {
     /// Where the next slice ends. Reads on only if what is there does not settle it.
     fn cut(&mut self) -> Window {
         let options = &self.reader.options.cut;
+        let records_max = if self.limit.is_some() { SLICE_RECORDS_MAX } else { options.records_max };
         loop {
-            let covers_rest = !self.more && self.buffer.len() - self.position < options.window_bytes();
+            let covers_rest = !self.has_more() && self.rest().len() < self.window_bytes();
             // After a failure or a stop nobody knows whether the last line is whole.
-            let at_end = covers_rest && self.failure.is_none() && !self.stopped;
-            let cut = cut(options.framing, self.window(), options.records_max, at_end, options.record_bytes_max);
-            let wants_more = matches!(cut.next, Next::More) && self.window().len() < options.window_bytes();
-            if !(wants_more && self.more) {
+            let at_end = covers_rest && (self.limit.is_some() || self.failure.is_none() && !self.stopped);
+            let cut = cut(options.framing, self.window(), records_max, at_end, options.record_bytes_max);
+            let wants_more = matches!(cut.next, Next::More) && self.window().len() < self.window_bytes();
+            if !(wants_more && self.has_more()) {
                 return Window { cut, covers_rest };
             }
-            self.fill(options.window_bytes());
+            self.fill(self.window_bytes());
         }
     }
 
@@ -249,6 +400,7 @@ impl<'a> Source<'a> {
     fn take(&mut self, end: usize, used: &Receiver<Vec<u8>>) -> (u64, Vec<u8>) {
         let start = self.offset;
         let rest = self.position + end..self.buffer.len();
+        self.content.pass(&self.buffer[self.position..rest.start]);
         self.offset += end as u64;
         if self.position > 0 || rest.len() > end {
             let mut bytes = used.try_recv().unwrap_or_default();
@@ -276,11 +428,11 @@ impl<'a> Source<'a> {
     fn tail_so_far(&mut self, next: Next, covers_rest: bool) -> Option<(Tail, bool)> {
         match next {
             Next::TooLong { length } => Some(self.too_long(length)),
-            Next::Truncated { detail } => Some((self.rest(Reason::TruncatedFrame, detail), false)),
+            Next::Truncated { detail } => Some((self.rest_as_tail(Reason::TruncatedFrame, detail), false)),
             // What the system failed to read can be read again; what is damaged stays so.
             Next::More if covers_rest && !self.rest_is_empty() && !self.failed_to_read() => {
                 let detail = "the input ends inside this record".to_owned();
-                Some((self.rest(Reason::TruncatedInput, detail), false))
+                Some((self.rest_as_tail(Reason::TruncatedInput, detail), false))
             }
             Next::More | Next::Full | Next::End => None,
         }
@@ -292,8 +444,8 @@ impl<'a> Source<'a> {
         let prefix = if framed.is_some() { FRAME_PREFIX_BYTES } else { 0 };
         self.advance(prefix);
         self.fill(DEAD_LETTER_HEAD_BYTES);
-        let head_end = self.buffer.len().min(self.position + DEAD_LETTER_HEAD_BYTES);
-        let head = self.buffer[self.position..head_end].to_vec();
+        let here = self.rest();
+        let head = here[..here.len().min(DEAD_LETTER_HEAD_BYTES)].to_vec();
         let (length, ending) = match framed {
             Some(length) => (self.pass_over(length), 0),
             None => self.pass_line(),
@@ -307,7 +459,7 @@ impl<'a> Source<'a> {
     fn pass_over(&mut self, bytes: u64) -> u64 {
         let mut left = bytes;
         loop {
-            let here = (self.buffer.len() - self.position).min(usize::try_from(left).unwrap_or(usize::MAX));
+            let here = self.rest().len().min(usize::try_from(left).unwrap_or(usize::MAX));
             self.advance(here);
             left -= here as u64;
             if left == 0 || !self.refill() {
@@ -321,16 +473,17 @@ impl<'a> Source<'a> {
         let mut length = 0;
         let mut last = None;
         loop {
-            let rest = &self.buffer[self.position..];
+            let rest = self.rest();
             if let Some(end) = memchr(b'\n', rest) {
                 let before = if end > 0 { Some(rest[end - 1]) } else { last };
                 let carriage_return = u64::from(before == Some(b'\r'));
                 self.advance(end + 1);
                 return (length + end as u64 - carriage_return, 1 + carriage_return);
             }
-            length += rest.len() as u64;
+            let passed = rest.len();
+            length += passed as u64;
             last = rest.last().copied().or(last);
-            self.advance(rest.len());
+            self.advance(passed);
             if !self.refill() {
                 return (length, 0);
             }
@@ -339,13 +492,13 @@ impl<'a> Source<'a> {
 
     /// Reads on once everything in the buffer was passed over. False at the end.
     fn refill(&mut self) -> bool {
-        self.fill(self.reader.options.cut.window_bytes());
-        self.position < self.buffer.len()
+        self.fill(self.window_bytes());
+        !self.rest().is_empty()
     }
 
     /// All that is left, as a tail.
-    fn rest(&mut self, reason: Reason, detail: String) -> Tail {
-        let here = &self.buffer[self.position..];
+    fn rest_as_tail(&mut self, reason: Reason, detail: String) -> Tail {
+        let here = self.rest();
         let mut head = here[..here.len().min(self.reader.options.cut.record_bytes_max)].to_vec();
         let length = self.pass_over(u64::MAX);
         if length > head.len() as u64 {
@@ -355,7 +508,7 @@ impl<'a> Source<'a> {
     }
 
     fn rest_is_empty(&self) -> bool {
-        self.position == self.buffer.len()
+        self.rest().is_empty()
     }
 
     fn failed_to_read(&self) -> bool {
@@ -363,46 +516,39 @@ impl<'a> Source<'a> {
     }
 
     fn send(
-        &self,
+        &mut self,
         slices: &Sender<CutSlice>,
-        start: u64,
+        (start, before): (u64, Mark),
         bytes: Vec<u8>,
         tail: Option<Tail>,
-    ) -> Result<(), Disconnected> {
-        let of = Of { name: self.stream.name(), source_id: self.source_id, header: self.header.as_ref() };
-        let slice = CutSlice::new(of, start, bytes, tail);
+    ) -> Result<(), Over> {
+        let mut slice = self.slice((start, before), bytes, tail);
         let length = slice.meta.end - start;
         self.reader.progress.cut_bytes.fetch_add(length, Ordering::Relaxed);
         if self.reader.known.contains(slice.meta.id) {
             self.reader.progress.skipped(length);
             return Ok(());
         }
-        slices.send(slice).map_err(|_| Disconnected)
+        let chains = (before.chain, self.content.prefix().chain());
+        let planned = self.reader.books.plans.plan(&slice, chains);
+        let cut_ms = planned.map_err(|error| Over(Some(RetryEnd::Fatal(format!("{}: {error}", slice.meta)))))?;
+        slice.slice.cut = CutAt::Unplanned(cut_ms);
+        self.forward(slices, slice)
     }
 
-    /// Passes over a slice that was stored before and ends elsewhere than one cut now would: the file has grown since,
-    /// or the slices were of another size.
-    fn skip_known(&mut self) -> Stored {
-        let candidates = self.reader.known.starting_at(self.source_id, self.offset);
-        let Some(longest) = candidates.iter().map(|known| known.end - known.start).max() else { return Stored::Not };
-        let wanted = usize::try_from(longest).unwrap_or(usize::MAX).min(SLICE_BYTES_CEILING);
-        self.fill(wanted.max(self.reader.options.cut.window_bytes()));
-        let available = &self.buffer[self.position..];
-        let found = candidates
-            .iter()
-            .filter(|known| known.end > known.start)
-            .filter_map(|known| usize::try_from(known.end - known.start).ok().map(|bytes| (bytes, known.hash)))
-            .filter(|&(bytes, hash)| bytes <= available.len() && xxh3_64(&available[..bytes]) == hash)
-            .map(|(bytes, _)| bytes)
-            .max();
-        let Some(bytes) = found else {
-            let undecided = self.stopped && available.len() < wanted;
-            return if undecided { Stored::Unknown } else { Stored::Not };
-        };
-        self.advance(bytes);
-        self.reader.progress.cut_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.reader.progress.skipped(bytes as u64);
-        Stored::Before
+    /// The slice between a place and where the source stands.
+    fn slice(&mut self, (start, before): (u64, Mark), bytes: Vec<u8>, tail: Option<Tail>) -> CutSlice {
+        let stream = self.reader.options.cut.stream;
+        let place =
+            Place { head: self.content.head(), start, before: before.digest, after: self.content.prefix().digest() };
+        let of = Of { name: self.stream.name(), header: self.header.as_ref(), stream };
+        CutSlice::new(of, place, bytes, tail)
+    }
+
+    /// Sends a slice that is planned.
+    fn forward(&mut self, slices: &Sender<CutSlice>, slice: CutSlice) -> Result<(), Over> {
+        self.reader.known.extend([KnownSlice::of(self.reader.options.cut.stream, &slice.meta)]);
+        slices.send(slice).map_err(|_| Over(None))
     }
 }
 

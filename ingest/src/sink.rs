@@ -10,18 +10,21 @@ use longshore_core::slice::SliceId;
 /// Which bytes of which source a slice holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceMeta {
-    /// Identity: same bytes, same place, same source, same id.
+    /// Identity: same stream, same content up to its end, same id.
     pub id: SliceId,
     /// Name of the source, for people.
     pub source: Arc<str>,
-    /// Identity of the source.
-    pub source_id: u64,
+    /// By what the slices of its content are found ([`content`](crate::content)); of a topic a hash of its partition.
+    pub head: u64,
     /// Offset of the first byte in the source, after decompression.
     pub start: u64,
     /// Offset just past the last byte.
     pub end: u64,
-    /// XXH3-64 of the slice's whole records.
-    pub hash: u64,
+    /// Digest of all that stands before it in its content; zero of a topic.
+    pub before: u64,
+    /// Digest of that and of the slice, its complement if the slice is a record that is cut short; of a topic that of the
+    /// slice alone.
+    pub after: u64,
 }
 
 impl fmt::Display for SliceMeta {
@@ -192,7 +195,7 @@ mod tests {
         let (dead, cut) = (Vec::new(), CutAt::Unknown);
         let decoded = DecodedSlice { batch, dead, records: 1, filtered: 0, duplicates: 0, rows_by_product, cut };
         let (id, source) = (SliceId(1), Arc::from("app.log"));
-        LoadedSlice::new(SliceMeta { id, source, source_id: 1, start: 0, end: 0, hash: 0 }, decoded)
+        LoadedSlice::new(SliceMeta { id, source, head: 1, start: 0, end: 0, before: 0, after: 0 }, decoded)
     }
 
     #[test]

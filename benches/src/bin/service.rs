@@ -9,7 +9,8 @@ use clap::Parser;
 use longshore_benches::service::{Job, Without};
 use longshore_benches::{case, doubt, service};
 use longshore_core::slice::SliceId;
-use longshore_ingest::journal::{Journal, JournaledSlice, Machine, Options};
+use longshore_ingest::content::Chain;
+use longshore_ingest::journal::{Journal, JournaledSlice, Machine, Options, Reached};
 use serde_json::{Map, json};
 
 /// The command's own, so that freshly freed buffers cost what they cost there.
@@ -98,11 +99,23 @@ fn journal(dir: &Path, slices: u64) -> anyhow::Result<()> {
     ensure!(!dir.exists(), "{} is there already", dir.display());
     let (mut journal, _) = Journal::open(dir, Options::new(Machine::this())).context("opening the journal")?;
     let config = journal.keep_config("version = 1\n").context("keeping the config")?;
-    let source = journal.know(b"the bench's only source", "/var/log/app.log", 0).context("making a source known")?;
+    let source = journal
+        .know(b"the bench's only source", "/var/log/app.log", Reached::at(0))
+        .context("making a source known")?;
     let mut seconds = Vec::new();
     for number in 0..slices {
         let (slice, start, end) = (SliceId(number), number * 100, number * 100 + 100);
-        let slice = JournaledSlice { slice, source, start, end, hash: number, config, records: Some(1), cut_ms: None };
+        let slice = JournaledSlice {
+            slice,
+            source,
+            start,
+            end,
+            before: Chain::default(),
+            after: Chain(number),
+            config,
+            records: Some(1),
+            cut_ms: 0,
+        };
         let begin = Instant::now();
         journal.cut(&[slice]).context("journaling a slice")?;
         journal.done(&slice).context("saying that it is done")?;

@@ -7,7 +7,7 @@ use longshore_core::column::layout::{ROW_COLUMN, SLICE_COLUMN};
 use longshore_core::dead_letter::Reason;
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
-use longshore_sinks::clickhouse::{Claim, ClickHouse, ClientError, Counted, Day, Minutes, Probe, Store};
+use longshore_sinks::clickhouse::{Claim, ClickHouse, ClientError, Day, Store};
 
 use super::Without;
 
@@ -23,9 +23,12 @@ impl Partial {
     }
 }
 
-/// The batch without the columns that say where a row came from.
+/// Events without the columns that say where a row came from; whatever is no event as it is.
 fn without_provenance(batch: &RecordBatch) -> RecordBatch {
     let schema = batch.schema();
+    if schema.column_with_name(ROW_COLUMN).is_none() {
+        return batch.clone();
+    }
     let own = |name: &str| name != SLICE_COLUMN && name != ROW_COLUMN;
     let kept: Vec<usize> =
         schema.fields().iter().enumerate().filter(|(_, field)| own(field.name())).map(|(index, _)| index).collect();
@@ -88,7 +91,7 @@ impl Store for Partial {
         Store::claims(&self.clickhouse, table, slice, keys)
     }
 
-    fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {
-        Store::counted(&self.clickhouse, rollup, slice, adds)
+    fn marked(&self, table: &str, slice: SliceId, days: &[Day]) -> Result<BTreeSet<Day>, ClientError> {
+        Store::marked(&self.clickhouse, table, slice, days)
     }
 }

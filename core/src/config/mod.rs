@@ -281,8 +281,6 @@ pub struct ClickHouseSpec {
     pub inserts_in_flight: usize,
     /// Compression of inserts on the wire.
     pub compression: WireCompression,
-    /// What fills the rollups.
-    pub rollups: FilledBy,
     /// What the server must be able to promise, or nothing is loaded.
     pub guarantee: Guarantee,
     /// Whether a single server syncs parts before it acknowledges them.
@@ -296,15 +294,6 @@ pub enum Guarantee {
     ExactlyOnce,
     /// Every record, some perhaps twice after a retry.
     AtLeastOnce,
-}
-
-/// What fills the rollups' tables. The answers are the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FilledBy {
-    /// The engine: it aggregates each slice and inserts the partial aggregates.
-    Engine,
-    /// ClickHouse: materialized views over the events table.
-    Views,
 }
 
 /// Which ClickHouse.

@@ -1,7 +1,7 @@
 //! Partial aggregates of one batch: what its rows add to each declared rollup.
 //!
-//! The result of a rollup by minute is one row a group with counts, sums and `uniqExact` states, as ClickHouse's own
-//! materialized view would make it of the same rows. Of new users it is each user's earliest event in the batch; which
+//! The result of a rollup by minute is one row a group with counts, sums and `uniqExact` states, as ClickHouse
+//! itself would make it of the same rows. Of new users it is each user's earliest event in the batch; which
 //! of them have to be sent is for who knows what the store has ([`super::known`]).
 //!
 //! Each group column becomes a number a row in the order of its values (a dictionary's keys make that cheap), the

@@ -90,7 +90,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
         lane.end(&what);
         let is_journaled = lane.number.is_some();
         self.active.remove(&id);
-        if is_journaled { self.introduce(id).map(|_| ()) } else { Ok(()) }
+        if is_journaled { self.introduce(id, None).map(|_| ()) } else { Ok(()) }
     }
 
     /// A source that will not come back is forgotten, unless something of it is in doubt.
@@ -144,7 +144,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
         lane.vanished();
         let is_journaled = lane.number.is_some();
         self.wake(id, now);
-        if is_journaled { self.introduce(id).map(|_| ()) } else { Ok(()) }
+        if is_journaled { self.introduce(id, None).map(|_| ()) } else { Ok(()) }
     }
 
     /// Says which sources have NUL bytes before records: once in the log.

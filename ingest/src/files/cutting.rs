@@ -14,10 +14,11 @@ use longshore_core::words::plural;
 use memchr::memchr;
 
 use super::lane::{Lane, LongRecord, Rest};
+use super::origin::Origin;
 use super::port::{Files, Nuls, ReadEnd, ReadError};
-use crate::cut::{CutOptions, CutSlice, Of, too_long};
-use crate::follow::SourceId;
-use crate::journal::JournaledSlice;
+use crate::content::{Content, Prefix, rest_bytes};
+use crate::cut::{CutOptions, CutSlice, Of, Place, too_long};
+use crate::journal::{JournaledSlice, Reached};
 
 /// What cutting came to.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) enum Outcome {
     Cut {
         slice: Box<CutSlice>,
         records: u64,
+        /// All up to its end.
+        content: Content,
         /// All of a compressed file was read with it: its bytes as stored.
         stored: Option<u64>,
     },
@@ -71,12 +74,13 @@ impl<F: Files> Cutting<'_, F> {
     fn try_next(&mut self, mut bytes: Vec<u8>) -> Result<Outcome, Outcome> {
         self.header()?;
         let position = self.lane.position;
+        let content = self.content()?;
         if let Some(long) = self.lane.long.take() {
             return self.long_record(position, long);
         }
         if let Some(rest) = self.lane.rest.take_if(|rest| rest.start == position) {
-            let tail = self.rest(None, rest)?;
-            return self.slice(position, Vec::new(), Some(tail), 1, None);
+            let (tail, after) = self.rest(None, rest)?;
+            return self.slice(position, (&content, after), Vec::new(), Some(tail), 1, None);
         }
         let wanted = self.lane.bytes_to_read(self.options.window_bytes());
         let end = self.read(position, wanted, &mut bytes)?;
@@ -96,13 +100,18 @@ impl<F: Files> Cutting<'_, F> {
             let all = nothing_follows && cut.end == bytes.len();
             bytes.truncate(cut.end);
             let stored = (all && end == ReadEnd::Ended).then_some(self.lane.size);
-            return self.slice(position, bytes, None, cut.records as u64, stored);
+            let mut after = content.clone();
+            after.pass(&bytes);
+            return self.slice(position, (&content, after), bytes, None, cut.records as u64, stored);
         }
         match cut.next {
-            Next::TooLong { length } => self.long_record(position, LongRecord::begin(position, length)),
+            Next::TooLong { length } => {
+                let long = self.begin_long(position, content, length)?;
+                self.long_record(position, long)
+            }
             Next::Truncated { detail } if nothing_follows || self.lane.is_whole() => {
-                let tail = self.rest(None, Rest::begin(position, detail))?;
-                self.slice(position, Vec::new(), Some(tail), 1, None)
+                let (tail, after) = self.rest(None, Rest::begin(position, content.clone(), detail))?;
+                self.slice(position, (&content, after), Vec::new(), Some(tail), 1, None)
             }
             Next::Truncated { detail } => Err(Outcome::Stop(detail)),
             Next::More | Next::Full | Next::End => {
@@ -126,18 +135,20 @@ impl<F: Files> Cutting<'_, F> {
     fn behind_nuls(&mut self, start: u64, mut bytes: Vec<u8>, nothing_follows: bool) -> Result<Outcome, Outcome> {
         let looked = self.lane.nuls.take().filter(|(at, _)| *at == start);
         let from = looked.map_or(start + bytes.len() as u64, |(_, to)| to);
-        let nuls =
-            self.files.pass_nuls(SourceId(self.lane.source_id), from).map_err(|error| self.failed(error, from))?;
+        let nuls = self.files.pass_nuls(self.lane.id, from).map_err(|error| self.failed(error, from))?;
         let is_first = self.lane.begins_at(start) && !self.options.has_header();
         let end = match nuls {
             Nuls::Data(at) if is_first => at,
             Nuls::Data(at) => {
                 bytes.truncate(usize::try_from(at - start).unwrap_or(usize::MAX).min(bytes.len()));
-                return self.slice(start, bytes, None, 0, None);
+                let content = self.content()?;
+                let mut after = content.clone();
+                after.pass(&bytes);
+                return self.slice(start, (&content, after), bytes, None, 0, None);
             }
             Nuls::End | Nuls::More(_) => start,
         };
-        if !self.files.confirm(SourceId(self.lane.source_id), end) {
+        if !self.files.confirm(self.lane.id, end) {
             return Err(Outcome::Later);
         }
         match nuls {
@@ -147,8 +158,10 @@ impl<F: Files> Cutting<'_, F> {
                 Err(Outcome::Later)
             }
             Nuls::Data(at) => {
-                (self.lane.begin, self.lane.position) = (at, at);
+                (self.lane.begin, self.lane.position, self.lane.reached.origin) = (at, at, at);
                 self.lane.nul_bytes += at - start;
+                // What stands behind them may be known.
+                self.lane.origin = Origin::New;
                 Err(Outcome::Later)
             }
         }
@@ -164,16 +177,19 @@ impl<F: Files> Cutting<'_, F> {
 
     fn try_again(&mut self, journaled: &JournaledSlice, mut bytes: Vec<u8>) -> Result<Outcome, Outcome> {
         self.header()?;
-        let &JournaledSlice { start, end, .. } = journaled;
+        let &JournaledSlice { start, end, before, .. } = journaled;
         let length = end - start;
         if let Some((_, long)) = self.lane.long_again.take_if(|(slice, _)| *slice == journaled.slice) {
-            let tail = self.long_again(journaled, long)?;
-            return self.slice_again(journaled, Vec::new(), Some(tail));
+            let content = long.before.clone();
+            let (tail, after) = self.long_again(journaled, long)?;
+            return self.slice_again(journaled, (&content, after), Vec::new(), Some(tail));
         }
         if let Some(rest) = self.lane.rest.take_if(|rest| rest.start == start) {
-            let tail = self.rest(Some(end), rest)?;
-            return self.slice_again(journaled, Vec::new(), Some(tail));
+            let content = rest.before.clone();
+            let (tail, after) = self.rest(Some(end), rest)?;
+            return self.slice_again(journaled, (&content, after), Vec::new(), Some(tail));
         }
+        let content = self.content_at(Reached { position: start, chain: before, ..self.lane.reached })?;
         // It may have been planned under other bounds. What is longer than any is one long record.
         let ceiling = if length <= SLICE_BYTES_CEILING as u64 { SLICE_BYTES_CEILING } else { 0 };
         let window = self.options.window_bytes().max(ceiling) as u64;
@@ -184,27 +200,65 @@ impl<F: Files> Cutting<'_, F> {
         }
         let limit = self.options.record_bytes_max;
         let cut = cut(self.options.framing, &bytes, SLICE_RECORDS_MAX, length <= window, limit);
-        let (bytes, tail) = match cut.next {
-            _ if cut.end as u64 == length => (bytes, None),
+        let (bytes, tail, after) = match cut.next {
+            _ if cut.end as u64 == length => {
+                let mut after = content.clone();
+                after.pass(&bytes);
+                (bytes, None, after)
+            }
             Next::TooLong { length: framed } if cut.end == 0 => {
-                let tail = self.long_again(journaled, LongRecord::begin(start, framed))?;
-                (Vec::new(), Some(tail))
+                let long = self.begin_long(start, content.clone(), framed)?;
+                let (tail, after) = self.long_again(journaled, long)?;
+                (Vec::new(), Some(tail), after)
             }
             Next::Truncated { detail } if cut.end == 0 => {
-                (Vec::new(), Some(self.rest(Some(end), Rest::begin(start, detail))?))
+                let (tail, after) = self.rest(Some(end), Rest::begin(start, content.clone(), detail))?;
+                (Vec::new(), Some(tail), after)
             }
             _ => return Err(self.changed(journaled, "its records end elsewhere")),
         };
-        self.slice_again(journaled, bytes, tail)
+        self.slice_again(journaled, (&content, after), bytes, tail)
+    }
+
+    /// All before the next slice.
+    pub(super) fn content(&mut self) -> Result<Content, Outcome> {
+        if let Some(content) = &self.lane.content {
+            return Ok(content.clone());
+        }
+        let content = self.content_at(self.lane.reached)?;
+        Ok(self.lane.content.insert(content).clone())
+    }
+
+    /// All before a place that an earlier run reached, of which no more than a block is read again.
+    fn content_at(&mut self, reached: Reached) -> Result<Content, Outcome> {
+        let Reached { position, chain, head, origin } = reached;
+        let length = position - origin;
+        let is_there = |content: &&Content| {
+            let prefix = content.prefix();
+            (prefix.length(), prefix.chain()) == (length, chain)
+        };
+        if let Some(content) = [&self.lane.again, &self.lane.content].into_iter().flatten().find(is_there) {
+            return Ok(content.clone());
+        }
+        let wanted = rest_bytes(length);
+        let mut bytes = Vec::new();
+        if wanted > 0 {
+            self.read(position - wanted, wanted as usize, &mut bytes)?;
+            if bytes.len() as u64 != wanted || !self.files.confirm(self.lane.id, self.lane.position) {
+                self.lane.failed(self.now);
+                return Err(Outcome::Later);
+            }
+        }
+        Ok(Content::resumed(Prefix::resumed(chain, length, &bytes), head))
     }
 
     /// The end of a long record of a slice that was journaled.
-    fn long_again(&mut self, journaled: &JournaledSlice, mut long: LongRecord) -> Result<Tail, Outcome> {
+    fn long_again(&mut self, journaled: &JournaledSlice, mut long: LongRecord) -> Result<(Tail, Content), Outcome> {
         match self.end_of_long(journaled.start, Some(journaled.end), &mut long) {
-            Ok(Long::Ended(tail)) => Ok(tail),
+            Ok(Long::Ended(tail)) => Ok((tail, long.content)),
             Ok(Long::Open) => Err(self.changed(journaled, "a long record has another end")),
             Ok(Long::Later) | Err(Outcome::Later) => {
-                if self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
+                if self.files.confirm(self.lane.id, self.lane.position) {
                     self.lane.long_again = Some((journaled.slice, long));
                 }
                 Err(Outcome::Later)
@@ -216,24 +270,27 @@ impl<F: Files> Cutting<'_, F> {
     fn slice_again(
         &mut self,
         journaled: &JournaledSlice,
+        (before, mut after): (&Content, Content),
         bytes: Vec<u8>,
         tail: Option<Tail>,
     ) -> Result<Outcome, Outcome> {
-        let mut slice = CutSlice::new(self.of(), journaled.start, bytes, tail);
-        slice.slice.cut = journaled.cut_ms.map_or(CutAt::Unknown, CutAt::Planned);
+        let mut slice = CutSlice::new(self.of(), place(journaled.start, before, &mut after), bytes, tail);
+        slice.slice.cut = CutAt::Planned(journaled.cut_ms);
         if slice.meta.id != journaled.slice {
             return Err(self.changed(journaled, "other bytes are there"));
         }
-        if !self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
+        if !self.files.confirm(self.lane.id, self.lane.position) {
             return Err(Outcome::Later);
         }
-        Ok(Outcome::Cut { slice: Box::new(slice), records: journaled.records.unwrap_or(0), stored: None })
+        self.lane.again = Some(after.clone());
+        let records = journaled.records.unwrap_or(0);
+        Ok(Outcome::Cut { slice: Box::new(slice), records, content: after, stored: None })
     }
 
     /// What was read is not what was journaled. Only the source's own bytes say so: those of a file that was just truncated
     /// or replaced are another's, and the source may go on in a copy.
     fn changed(&mut self, journaled: &JournaledSlice, what: &str) -> Outcome {
-        if !self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
+        if !self.files.confirm(self.lane.id, self.lane.position) {
             self.lane.failed(self.now);
             return Outcome::Later;
         }
@@ -245,32 +302,33 @@ impl<F: Files> Cutting<'_, F> {
     }
 
     fn of(&self) -> Of<'_> {
-        Of { name: &self.lane.name, source_id: self.lane.source_id, header: self.lane.header.as_ref() }
+        Of { name: &self.lane.name, header: self.lane.header.as_ref(), stream: self.options.stream }
     }
 
     /// A slice whose bytes are the source's own.
     fn slice(
         &mut self,
         start: u64,
+        (before, mut after): (&Content, Content),
         bytes: Vec<u8>,
         tail: Option<Tail>,
         records: u64,
         stored: Option<u64>,
     ) -> Result<Outcome, Outcome> {
-        let mut slice = CutSlice::new(self.of(), start, bytes, tail);
+        let mut slice = CutSlice::new(self.of(), place(start, before, &mut after), bytes, tail);
         slice.slice.cut = CutAt::Planned(self.cut_ms);
         let bytes = if slice.slice.tail.is_none() { &slice.slice.bytes[..] } else { &[] };
-        if !self.files.confirm_read(SourceId(self.lane.source_id), slice.meta.end, bytes) {
+        if !self.files.confirm_read(self.lane.id, slice.meta.end, bytes) {
             return Err(Outcome::Later);
         }
         if self.is_text() {
             self.lane.nul_bytes += nuls_of_lines(&slice.slice.bytes) as u64;
         }
-        Ok(Outcome::Cut { slice: Box::new(slice), records, stored })
+        Ok(Outcome::Cut { slice: Box::new(slice), records, content: after, stored })
     }
 
-    fn read(&mut self, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, Outcome> {
-        let read = self.files.read(SourceId(self.lane.source_id), at, bytes, into);
+    pub(super) fn read(&mut self, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<ReadEnd, Outcome> {
+        let read = self.files.read(self.lane.id, at, bytes, into);
         if read.is_ok() {
             self.lane.unreadable = None;
         }
@@ -305,7 +363,7 @@ impl<F: Files> Cutting<'_, F> {
     }
 
     /// Reads the header line, if there is one and it was not read. It is no part of any slice.
-    fn header(&mut self) -> Result<(), Outcome> {
+    pub(super) fn header(&mut self) -> Result<(), Outcome> {
         if !self.options.has_header() || self.lane.header.is_some() {
             return Ok(());
         }
@@ -327,13 +385,16 @@ impl<F: Files> Cutting<'_, F> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let header = delimited::parse_header(line, self.options.format).map_err(Outcome::Stop)?;
         let begin = (line_end + 1).min(bytes.len()) as u64;
-        if !self.files.confirm(SourceId(self.lane.source_id), begin.max(self.lane.position)) {
+        if !self.files.confirm(self.lane.id, begin.max(self.lane.position)) {
             return Err(Outcome::Later);
         }
         self.lane.header = Some(header);
         self.lane.nul_bytes += nuls as u64;
         if self.lane.number.is_none() {
             (self.lane.begin, self.lane.position) = (begin, begin);
+            let mut content = Content::default();
+            content.pass(&bytes[nuls..begin as usize]);
+            (self.lane.content, self.lane.reached.origin) = (Some(content), nuls as u64);
         }
         Ok(())
     }
@@ -341,17 +402,33 @@ impl<F: Files> Cutting<'_, F> {
     /// The slice of a record that is too long, or what is known of it so far.
     fn long_record(&mut self, start: u64, mut long: LongRecord) -> Result<Outcome, Outcome> {
         let is_open = match self.end_of_long(start, None, &mut long) {
-            Ok(Long::Ended(tail)) => return self.slice(start, Vec::new(), Some(tail), 1, None),
+            Ok(Long::Ended(tail)) => {
+                let content = self.content()?;
+                return self.slice(start, (&content, long.content), Vec::new(), Some(tail), 1, None);
+            }
             Ok(Long::Open) => true,
             Ok(Long::Later) | Err(Outcome::Later) => false,
             Err(outcome) => return Err(outcome),
         };
         // It is kept for the next look, by when nobody could tell any more whose bytes these were.
-        if !self.files.confirm(SourceId(self.lane.source_id), self.lane.position) {
+        if !self.files.confirm(self.lane.id, self.lane.position) {
             return Err(Outcome::Later);
         }
         self.lane.long = Some(long);
         if is_open { Ok(Outcome::Nothing { all_read: false }) } else { Err(Outcome::Later) }
+    }
+
+    /// A record that begins at `start` behind `content`, with its prefix if it has one.
+    fn begin_long(&mut self, start: u64, mut content: Content, framed: Option<u64>) -> Result<LongRecord, Outcome> {
+        let mut looked_to = start;
+        let before = content.clone();
+        if framed.is_some() {
+            let mut prefix = Vec::new();
+            self.read(start, FRAME_PREFIX_BYTES, &mut prefix)?;
+            content.pass(&prefix);
+            looked_to += FRAME_PREFIX_BYTES as u64;
+        }
+        Ok(LongRecord { head: Vec::new(), looked_to, before, content, last: 0, framed })
     }
 
     /// Looks for the end of a long record in as many bytes as one step has, at most up to `end`, where it is known to end.
@@ -368,6 +445,7 @@ impl<F: Files> Cutting<'_, F> {
             let read = self.read(long.looked_to, wanted, &mut block)?;
             if let Some(at) = memchr(b'\n', &block).filter(|_| framed.is_none()) {
                 long.look_at(&block[..at]);
+                long.content.pass(b"\n");
                 let carriage_return = u64::from(long.last == b'\r');
                 let length = long.looked_to - body - carriage_return;
                 let head = std::mem::take(&mut long.head);
@@ -389,7 +467,7 @@ impl<F: Files> Cutting<'_, F> {
     }
 
     /// All that is left from `rest` on, or all up to `end`, as one record that is cut short. In as many steps as it takes.
-    fn rest(&mut self, end: Option<u64>, mut rest: Rest) -> Result<Tail, Outcome> {
+    fn rest(&mut self, end: Option<u64>, mut rest: Rest) -> Result<(Tail, Content), Outcome> {
         let keep = self.options.record_bytes_max;
         let last = rest.at + FOLLOW_LONG_BYTES;
         let mut block = Vec::new();
@@ -402,39 +480,38 @@ impl<F: Files> Cutting<'_, F> {
                 false => Err(Outcome::Later),
             };
             if let Err(outcome) = read {
-                if matches!(outcome, Outcome::Later)
-                    && self.files.confirm(SourceId(self.lane.source_id), self.lane.position)
-                {
+                if matches!(outcome, Outcome::Later) && self.files.confirm(self.lane.id, self.lane.position) {
                     self.lane.rest = Some(rest);
                 }
                 return Err(outcome);
             }
             rest.head.extend_from_slice(&block[..block.len().min(keep - rest.head.len())]);
             rest.at += block.len() as u64;
+            rest.content.pass(&block);
             if block.len() < wanted || end == Some(rest.at) {
                 break;
             }
         }
-        let Rest { start, at, mut head, detail } = rest;
+        let Rest { start, at, content, mut head, detail, .. } = rest;
         let length = at - start;
         if length > head.len() as u64 {
             head.truncate(DEAD_LETTER_HEAD_BYTES);
         }
-        Ok(Tail { reason: Reason::TruncatedFrame, head, length, consumed: length, detail })
+        Ok((Tail { reason: Reason::TruncatedFrame, head, length, consumed: length, detail }, content))
     }
 }
 
-impl LongRecord {
-    /// A record that begins at `start`, with its prefix if it has one.
-    fn begin(start: u64, framed: Option<u64>) -> LongRecord {
-        let prefix = if framed.is_some() { FRAME_PREFIX_BYTES as u64 } else { 0 };
-        LongRecord { head: Vec::new(), looked_to: start + prefix, last: 0, framed }
-    }
+/// Where a slice stands that begins behind `before` and ends with `after`.
+fn place(start: u64, before: &Content, after: &mut Content) -> Place {
+    Place { head: after.head(), start, before: before.prefix().digest(), after: after.prefix().digest() }
+}
 
+impl LongRecord {
     fn look_at(&mut self, block: &[u8]) {
         let room = DEAD_LETTER_HEAD_BYTES - self.head.len();
         self.head.extend_from_slice(&block[..block.len().min(room)]);
         self.looked_to += block.len() as u64;
+        self.content.pass(block);
         self.last = block.last().copied().unwrap_or(self.last);
     }
 }

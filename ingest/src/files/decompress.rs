@@ -270,7 +270,9 @@ impl Decompressing {
             Err(InputError::Damaged { compression, offset, error, .. }) => {
                 format!("its {compression} data cannot be decompressed past byte {offset} of its content ({error})")
             }
-            Err(error @ (InputError::Header { .. } | InputError::Window { .. })) => error.to_string(),
+            Err(error @ (InputError::Header { .. } | InputError::Window { .. } | InputError::Changed { .. })) => {
+                error.to_string()
+            }
         };
         self.damaged = Some(why);
         Ok(())

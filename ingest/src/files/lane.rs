@@ -7,10 +7,13 @@ use std::time::Duration;
 use longshore_core::slice::SliceId;
 use longshore_core::words::plural;
 
+use super::origin::Origin;
+use crate::content::{Chain, Content};
 use crate::feed::SourceStatus;
 use crate::follow::{Position, SourceId};
 use crate::input::Compression;
-use crate::journal::{JournaledSlice, KnownSource, SourceNumber};
+use crate::journal::{JournaledSlice, KnownSource, Reached, SourceNumber};
+use crate::known::KnownSlices;
 
 /// How long a lane that the system failed to read is left alone.
 const FAILED_WAIT: Duration = Duration::from_secs(1);
@@ -20,8 +23,8 @@ const FAILED_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Lane {
     /// Where it was found first. Its rows say so whatever it is called later.
     pub(super) name: Arc<str>,
-    /// Identity in slices.
-    pub(super) source_id: u64,
+    /// As the follower knows it.
+    pub(super) id: SourceId,
     /// In the journal, once something was cut.
     pub(super) number: Option<SourceNumber>,
     /// As the journal has it.
@@ -35,6 +38,16 @@ pub(super) struct Lane {
     pub(super) begin: u64,
     /// Where the next slice begins in the content.
     pub(super) position: u64,
+    /// All before that; `None` until the last of it was read again, of a source of an earlier run.
+    pub(super) content: Option<Content>,
+    /// All up to the end of the slice that was read again last.
+    pub(super) again: Option<Content>,
+    /// Where it begins, of a new one.
+    pub(super) origin: Origin,
+    /// Slices that may be stored of what comes next, with the head that they were found by.
+    pub(super) known: Option<(Arc<KnownSlices>, u64)>,
+    /// How far it was read in an earlier run.
+    pub(super) reached: Reached,
     /// Names of a CSV's or TSV's fields.
     pub(super) header: Option<Arc<[String]>>,
     /// A record that is too long and whose end was not found yet.
@@ -93,6 +106,10 @@ pub(super) struct LongRecord {
     pub(super) head: Vec<u8>,
     /// Content up to here was looked at.
     pub(super) looked_to: u64,
+    /// All before it.
+    pub(super) before: Content,
+    /// All before where it was looked to.
+    pub(super) content: Content,
     /// The last byte that was looked at.
     pub(super) last: u8,
     /// Its length, by its prefix.
@@ -105,6 +122,10 @@ pub(super) struct Rest {
     pub(super) start: u64,
     /// It was looked through up to here.
     pub(super) at: u64,
+    /// All before it.
+    pub(super) before: Content,
+    /// All before where it was looked to.
+    pub(super) content: Content,
     /// Its first bytes.
     pub(super) head: Vec<u8>,
     /// What is wrong with it.
@@ -112,8 +133,8 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    pub(super) fn begin(start: u64, detail: String) -> Rest {
-        Rest { start, at: start, head: Vec::new(), detail }
+    pub(super) fn begin(start: u64, content: Content, detail: String) -> Rest {
+        Rest { start, at: start, before: content.clone(), content, head: Vec::new(), detail }
     }
 }
 
@@ -122,7 +143,7 @@ impl Lane {
     pub(super) fn found(id: SourceId, name: Arc<str>, compression: Compression) -> Lane {
         Lane {
             name,
-            source_id: id.0,
+            id,
             number: None,
             identity: Vec::new(),
             compression,
@@ -130,6 +151,11 @@ impl Lane {
             stored: 0,
             begin: 0,
             position: 0,
+            content: Some(Content::default()),
+            again: None,
+            origin: Origin::New,
+            known: None,
+            reached: Reached::default(),
             header: None,
             long: None,
             long_again: None,
@@ -158,7 +184,9 @@ impl Lane {
         Lane {
             number: Some(source.number),
             identity: source.identity.to_vec(),
-            position: source.cut_end,
+            position: source.cut_end.position,
+            content: None,
+            reached: source.cut_end,
             stored,
             ..Lane::found(id, source.name.clone(), compression)
         }
@@ -327,7 +355,7 @@ impl Lane {
 
     /// How long until something is to be cut; `None` if that is not known.
     pub(super) fn cut_due_in(&self, now: Duration, slice_age: Duration, slice_bytes: u64) -> Option<Duration> {
-        if self.stopped.is_some() || !self.found || self.ended {
+        if self.stopped.is_some() || !self.found || self.ended || matches!(self.origin, Origin::Asked) {
             return None;
         }
         let whole = self.is_whole() || self.ending;
@@ -342,11 +370,27 @@ impl Lane {
         self.retry_at.map_or(Duration::ZERO, |at| at.saturating_sub(now))
     }
 
+    /// Where it went on or begins, before it was looked what is stored of it.
+    pub(super) fn from(&self) -> u64 {
+        if self.number.is_some() { self.reached.position } else { self.begin }
+    }
+
+    /// What was cut up to `end` is stored already.
+    pub(super) fn pass(&mut self, end: u64, content: Content, origin: Origin) {
+        (self.position, self.content, self.origin) = (end, Some(content), origin);
+        self.long = None;
+    }
+
     /// A slice up to `end` was cut.
-    pub(super) fn cut_to(&mut self, end: u64) {
-        self.position = end;
+    pub(super) fn cut_to(&mut self, end: u64, content: Content) {
+        (self.position, self.content) = (end, Some(content));
         self.long = None;
         self.cut_now += 1;
+    }
+
+    /// Of all before the next slice.
+    pub(super) fn chain(&self) -> Chain {
+        self.content.as_ref().map_or(self.reached.chain, |content| content.prefix().chain())
     }
 
     /// What was cut is journaled and given away.
@@ -358,6 +402,15 @@ impl Lane {
     /// There is nothing more to cut until it changes.
     pub(super) fn rest(&mut self, all_read: bool) {
         self.since = None;
+        (self.known, self.again) = (None, None);
+        // Of thousands of lanes that rest, the last block each is read again when it is needed.
+        if !self.is_whole()
+            && self.number.is_some()
+            && let Some(mut content) = self.content.take()
+        {
+            let chain = content.prefix().chain();
+            self.reached = Reached { position: self.position, chain, head: content.head(), ..self.reached };
+        }
         if all_read {
             self.ended = true;
             self.stored = self.size;

@@ -65,6 +65,7 @@ impl Case {
         let framing = self.framing;
         let cut_options: CutOptionsOf = Box::new(move |_| {
             Ok(CutOptions {
+                stream: 1,
                 framing,
                 format: Format::Json,
                 slice_bytes: 4_096,
@@ -72,7 +73,11 @@ impl Case {
                 record_bytes_max: RECORD_BYTES,
             })
         });
-        let options = FileFeedOptions { slice_age: Duration::from_secs(1), cut_options };
+        let options = FileFeedOptions {
+            slice_age: Duration::from_secs(1),
+            cut_options,
+            look_up: Box::new(NothingThere::default()),
+        };
         let mut feed = FileFeed::new(journal, &recovered, files, options).expect("a feed");
         feed.set_config("config").expect("kept");
         self.feed = Some(feed);

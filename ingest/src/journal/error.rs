@@ -169,6 +169,9 @@ pub enum Refusal {
     /// No such source.
     #[error("the journal knows no source {0}")]
     UnknownSource(SourceNumber),
+    /// Slices of the source are in doubt: forgotten, they might be cut anew beside themselves.
+    #[error("source {0} has slices in doubt")]
+    InDoubt(SourceNumber),
     /// The config was not kept first.
     #[error("the journal has no config {0}: it must be kept before a slice is cut under it")]
     UnknownConfig(ConfigHash),

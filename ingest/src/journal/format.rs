@@ -28,12 +28,12 @@ use longshore_core::limits::{JOURNAL_IDENTITY_BYTES_MAX, JOURNAL_NAME_BYTES_MAX}
 use longshore_core::slice::SliceId;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::content::Chain;
+
 /// First bytes of a segment.
 pub(super) const MAGIC: [u8; 8] = *b"LSJOURN\n";
 /// Version of the format that this engine writes.
-pub const FORMAT_VERSION: u32 = 2;
-/// The oldest version that it reads: in that one nothing says when a slice was cut.
-pub(super) const FORMAT_VERSION_OLDEST: u32 = 1;
+pub const FORMAT_VERSION: u32 = 3;
 /// Bytes of a segment's header.
 pub(super) const HEADER_BYTES: usize = 56;
 /// Bytes of a record before its payload.
@@ -103,22 +103,43 @@ pub struct JournaledSlice {
     pub start: u64,
     /// Position just past the last.
     pub end: u64,
-    /// XXH3-64 of the slice's bytes, so that a source that changed is noticed when it is read again.
-    pub hash: u64,
+    /// Of the content before it.
+    pub before: Chain,
+    /// Of the content up to its end.
+    pub after: Chain,
     /// The config that it is processed under.
     pub config: ConfigHash,
     /// Records in it, where they were counted.
     pub records: Option<u64>,
-    /// When it was cut, in milliseconds since 1970: what its event times are compared with whenever it is decoded. Not of
-    /// slices that an earlier version cut, whose event times it compared with nothing.
-    pub cut_ms: Option<i64>,
+    /// When it was cut, in milliseconds since 1970: what its event times are compared with whenever it is decoded.
+    pub cut_ms: i64,
+}
+
+/// How far a source was read, with what it takes to go on there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Reached {
+    /// Offset.
+    pub position: u64,
+    /// Of the content before it.
+    pub chain: Chain,
+    /// By what the slices of its content are found.
+    pub head: u64,
+    /// Where its content begins: behind NUL bytes, if there are any.
+    pub origin: u64,
+}
+
+impl Reached {
+    /// Of a source whose content nobody looks at.
+    pub fn at(position: u64) -> Reached {
+        Reached { position, ..Reached::default() }
+    }
 }
 
 /// One record of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Record {
     /// A source was made known, or is part of a snapshot.
-    Source { number: SourceNumber, position: u64, identity: Arc<[u8]>, name: Arc<str> },
+    Source { number: SourceNumber, reached: Reached, identity: Arc<[u8]>, name: Arc<str> },
     /// A slice was cut. Nothing of it was sent before.
     Cut(JournaledSlice),
     /// All inserts of a slice are acknowledged.
@@ -172,15 +193,11 @@ impl Header {
         }
         let field = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("within the header"));
         let version = u32::from_le_bytes(*bytes[8..].first_chunk().expect("within the header"));
-        let ours = FORMAT_VERSION_OLDEST..=FORMAT_VERSION;
-        if !ours.contains(&version) {
-            // A header that would be right with one of our versions has a damaged version.
-            let fits = |version: u32| {
-                let mut ours = *bytes;
-                ours[8..12].copy_from_slice(&version.to_le_bytes());
-                xxh3_64(&ours[..48]) == field(48)
-            };
-            return Err(match ours.into_iter().any(fits) {
+        if version != FORMAT_VERSION {
+            // A header that would be right with our version has a damaged version.
+            let mut ours = *bytes;
+            ours[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+            return Err(match xxh3_64(&ours[..48]) == field(48) {
                 true => HeaderFault::Damaged(8, "the format's version"),
                 false => HeaderFault::Version(version),
             });
@@ -252,20 +269,20 @@ impl Record {
     fn encode(&self, out: &mut Vec<u8>) {
         let words = |out: &mut Vec<u8>, words: &[u64]| words.iter().for_each(|word| out.extend(word.to_le_bytes()));
         match self {
-            Record::Source { number, position, identity, name } => {
+            Record::Source { number, reached, identity, name } => {
                 out.push(1);
                 out.extend(number.0.to_le_bytes());
-                out.extend(position.to_le_bytes());
+                words(out, &[reached.position, reached.chain.0, reached.head, reached.origin]);
                 out.extend((identity.len() as u32).to_le_bytes());
                 out.extend_from_slice(identity);
                 out.extend_from_slice(name.as_bytes());
             }
             Record::Cut(cut) => {
-                out.push(if cut.cut_ms.is_some() { 8 } else { 2 });
+                out.push(2);
                 out.extend(cut.source.0.to_le_bytes());
                 let records = cut.records.unwrap_or(RECORDS_UNKNOWN);
-                words(out, &[cut.slice.0, cut.start, cut.end, cut.hash, cut.config.0, records]);
-                out.extend(cut.cut_ms.iter().flat_map(|cut_ms| cut_ms.to_le_bytes()));
+                words(out, &[cut.slice.0, cut.start, cut.end, cut.before.0, cut.after.0, cut.config.0, records]);
+                out.extend(cut.cut_ms.to_le_bytes());
             }
             Record::Done { source, start, slice } => {
                 out.push(3);
@@ -300,19 +317,22 @@ impl Record {
         let mut fields = Fields(rest);
         let record = match kind {
             1 => {
-                let (number, position) = (SourceNumber(fields.u32()?), fields.u64()?);
+                let number = SourceNumber(fields.u32()?);
+                let (position, chain) = (fields.u64()?, Chain(fields.u64()?));
+                let reached = Reached { position, chain, head: fields.u64()?, origin: fields.u64()? };
                 let (identity, name) = fields.identity_and_name()?;
-                Record::Source { number, position, identity, name }
+                Record::Source { number, reached, identity, name }
             }
-            2 | 8 => Record::Cut(JournaledSlice {
+            2 => Record::Cut(JournaledSlice {
                 source: SourceNumber(fields.u32()?),
                 slice: SliceId(fields.u64()?),
                 start: fields.u64()?,
                 end: fields.u64()?,
-                hash: fields.u64()?,
+                before: Chain(fields.u64()?),
+                after: Chain(fields.u64()?),
                 config: ConfigHash(fields.u64()?),
                 records: Some(fields.u64()?).filter(|&records| records != RECORDS_UNKNOWN),
-                cut_ms: if kind == 8 { Some(fields.u64()?.cast_signed()) } else { None },
+                cut_ms: fields.u64()?.cast_signed(),
             }),
             3 => Record::Done {
                 source: SourceNumber(fields.u32()?),

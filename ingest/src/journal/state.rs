@@ -9,7 +9,7 @@ use longshore_core::limits::{
 use longshore_core::slice::SliceId;
 
 use super::error::Refusal;
-use super::format::{JournaledSlice, Record, SourceNumber};
+use super::format::{JournaledSlice, Reached, Record, SourceNumber};
 
 /// A source that a journal knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct KnownSource {
     /// Everything before is stored: the end of the last slice before which all are done.
     pub position: u64,
     /// Where the next slice is to be cut: the end of the last slice, done or in doubt.
-    pub cut_end: u64,
+    pub cut_end: Reached,
 }
 
 /// Everything that a journal knows. A position moves only here, and only over slices that are done.
@@ -42,8 +42,8 @@ pub(super) struct State {
 struct Source {
     identity: Arc<[u8]>,
     name: Arc<str>,
-    position: u64,
-    /// Slices from `position` on, each beginning where the one before ends. The first is not done.
+    reached: Reached,
+    /// Slices from there on, each beginning where the one before ends. The first is not done.
     pending: VecDeque<Pending>,
 }
 
@@ -56,8 +56,13 @@ struct Pending {
 }
 
 impl Source {
-    fn cut_end(&self) -> u64 {
-        self.pending.back().map_or(self.position, |last| last.cut.end)
+    fn cut_end(&self) -> Reached {
+        self.pending.back().map_or(self.reached, |last| self.behind(&last.cut))
+    }
+
+    /// Behind a slice of it.
+    fn behind(&self, cut: &JournaledSlice) -> Reached {
+        Reached { position: cut.end, chain: cut.after, ..self.reached }
     }
 }
 
@@ -68,7 +73,7 @@ impl State {
             number,
             identity: source.identity.clone(),
             name: source.name.clone(),
-            position: source.position,
+            position: source.reached.position,
             cut_end: source.cut_end(),
         };
         self.sources.iter().map(known).collect()
@@ -76,7 +81,7 @@ impl State {
 
     /// The position of a source.
     pub(super) fn position(&self, source: SourceNumber) -> Option<u64> {
-        self.sources.get(&source).map(|source| source.position)
+        self.sources.get(&source).map(|source| source.reached.position)
     }
 
     /// Slices that were cut and are not done, as they were cut.
@@ -101,7 +106,7 @@ impl State {
         records.push(Record::SnapshotBegin { records: 0, next_source: self.next_source });
         records.extend(self.sources.iter().map(|(&number, source)| Record::Source {
             number,
-            position: source.position,
+            reached: source.reached,
             identity: source.identity.clone(),
             name: source.name.clone(),
         }));
@@ -118,8 +123,8 @@ impl State {
         records
     }
 
-    /// The record that makes a source known, from `position` on.
-    pub(super) fn introduce(&self, identity: &[u8], name: &str, position: u64) -> Result<Record, Refusal> {
+    /// The record that makes a source known, from there on.
+    pub(super) fn introduce(&self, identity: &[u8], name: &str, reached: Reached) -> Result<Record, Refusal> {
         check_lengths(identity, name)?;
         if let Some(&number) = self.numbers.get(identity) {
             return Err(Refusal::KnownAlready(number));
@@ -128,7 +133,7 @@ impl State {
             return Err(Refusal::TooManySources);
         }
         let number = SourceNumber(self.next_source);
-        Ok(Record::Source { number, position, identity: identity.into(), name: name.into() })
+        Ok(Record::Source { number, reached, identity: identity.into(), name: name.into() })
     }
 
     /// The record that makes a source known by another identity or name.
@@ -151,7 +156,7 @@ impl State {
         let mut ends = HashMap::new();
         for cut in cuts {
             let source = self.sources.get(&cut.source).ok_or(Refusal::UnknownSource(cut.source))?;
-            let expected = ends.insert(cut.source, cut.end).unwrap_or_else(|| source.cut_end());
+            let expected = ends.insert(cut.source, cut.end).unwrap_or_else(|| source.cut_end().position);
             check_next(cut, expected)?;
         }
         Ok(())
@@ -180,7 +185,7 @@ impl State {
     /// Takes in a record. Refuses one that contradicts those before it.
     pub(super) fn apply(&mut self, record: Record) -> Result<(), Refusal> {
         match record {
-            Record::Source { number, position, identity, name } => {
+            Record::Source { number, reached, identity, name } => {
                 if let Some(&number) = self.numbers.get(&identity) {
                     return Err(Refusal::KnownAlready(number));
                 }
@@ -189,11 +194,11 @@ impl State {
                 }
                 self.next_source = self.next_source.max(number.0.saturating_add(1));
                 self.numbers.insert(identity.clone(), number);
-                self.sources.insert(number, Source { identity, name, position, pending: VecDeque::new() });
+                self.sources.insert(number, Source { identity, name, reached, pending: VecDeque::new() });
             }
             Record::Cut(cut) => {
                 let source = self.sources.get_mut(&cut.source).ok_or(Refusal::UnknownSource(cut.source))?;
-                check_next(&cut, source.cut_end())?;
+                check_next(&cut, source.cut_end().position)?;
                 source.pending.push_back(Pending { cut, sequence: self.sequence, done: false });
                 self.sequence += 1;
                 self.slices += 1;
@@ -224,9 +229,9 @@ impl State {
         let at = self.find(source_number, start, slice)?;
         let source = self.sources.get_mut(&source_number).expect("it was found");
         source.pending[at].done = true;
-        while let Some(first) = source.pending.front().filter(|first| first.done) {
-            source.position = first.cut.end;
-            source.pending.pop_front();
+        while source.pending.front().is_some_and(|first| first.done) {
+            let first = source.pending.pop_front().expect("there is one");
+            source.reached = source.behind(&first.cut);
             self.slices -= 1;
         }
         Ok(())

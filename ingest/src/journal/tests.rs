@@ -9,7 +9,10 @@ use longshore_core::slice::SliceId;
 
 use super::format::Record;
 use super::testing::{FaultyDisk, Lies};
-use super::{ConfigHash, Journal, JournaledSlice, KnownSource, Machine, Options, Refusal, SourceNumber, WriteError};
+use super::{
+    ConfigHash, Journal, JournaledSlice, KnownSource, Machine, Options, Reached, Refusal, SourceNumber, WriteError,
+};
+use crate::content::Chain;
 
 const CONFIG: &str = "version = 1\n";
 
@@ -28,10 +31,11 @@ fn slice(source: u32, start: u64, end: u64) -> JournaledSlice {
         source: SourceNumber(source),
         start,
         end,
-        hash: 7 * end,
+        before: Chain(7 * start),
+        after: Chain(7 * end),
         config: ConfigHash::of(CONFIG),
         records: Some(3),
-        cut_ms: None,
+        cut_ms: -5,
     }
 }
 
@@ -39,8 +43,8 @@ fn slice(source: u32, start: u64, end: u64) -> JournaledSlice {
 fn with_two_sources(disk: &FaultyDisk) -> Journal<FaultyDisk> {
     let mut journal = open(disk);
     journal.keep_config(CONFIG).unwrap();
-    assert_eq!(journal.know(b"a", "a.log", 0).unwrap(), SourceNumber(0));
-    assert_eq!(journal.know(b"b", "b.log", 50).unwrap(), SourceNumber(1));
+    assert_eq!(journal.know(b"a", "a.log", Reached::at(0)).unwrap(), SourceNumber(0));
+    assert_eq!(journal.know(b"b", "b.log", Reached::at(50)).unwrap(), SourceNumber(1));
     journal
 }
 
@@ -70,7 +74,7 @@ fn a_position_moves_only_over_slices_that_are_done_without_a_gap() {
         identity: identity.into(),
         name: name.into(),
         position,
-        cut_end,
+        cut_end: Reached { position: cut_end, chain: Chain(7 * cut_end), ..Reached::default() },
     };
     assert_eq!(recovered.sources, [source(0, b"a", "a.log", 0, 30), source(1, b"b", "b.log", 50, 60)]);
     journal.done(&slices[0]).unwrap();
@@ -96,10 +100,10 @@ fn what_would_lose_or_double_bytes_is_refused_and_the_journal_goes_on() {
     assert!(matches!(refusal(journal.done(&other)), Refusal::NotInDoubt { .. }));
     journal.done(&slice(0, 10, 20)).unwrap();
     assert!(matches!(refusal(journal.done(&slice(0, 10, 20))), Refusal::NotInDoubt { .. }));
-    assert_eq!(refusal(journal.know(b"a", "other", 0).map(drop)), Refusal::KnownAlready(SourceNumber(0)));
+    assert_eq!(refusal(journal.know(b"a", "other", Reached::at(0)).map(drop)), Refusal::KnownAlready(SourceNumber(0)));
     let long = vec![0; JOURNAL_IDENTITY_BYTES_MAX + 1];
-    assert!(matches!(refusal(journal.know(&long, "", 0).map(drop)), Refusal::TooLong { .. }));
-    journal.know(&long[1..], "", 0).unwrap();
+    assert!(matches!(refusal(journal.know(&long, "", Reached::at(0)).map(drop)), Refusal::TooLong { .. }));
+    journal.know(&long[1..], "", Reached::at(0)).unwrap();
 }
 
 #[test]
@@ -112,7 +116,7 @@ fn a_source_that_was_forgotten_gives_up_its_slices_and_never_its_number() {
     let (mut journal, recovered) = Journal::open_on(disk, options()).unwrap();
     assert_eq!(recovered.in_doubt, [slice(0, 0, 10)]);
     assert_eq!(recovered.sources.len(), 1);
-    assert_eq!(journal.know(b"b", "b.log", 0).unwrap(), SourceNumber(2));
+    assert_eq!(journal.know(b"b", "b.log", Reached::at(0)).unwrap(), SourceNumber(2));
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn a_journal_is_as_large_as_what_is_alive() {
     let mut options = options();
     options.segment_bytes = 2_000;
     let (mut journal, _) = Journal::open_on(disk.clone(), options).unwrap();
-    journal.know(b"a", "a.log", 0).unwrap();
+    journal.know(b"a", "a.log", Reached::at(0)).unwrap();
     for n in 0..1_000 {
         // Each its own config: those of slices that are over go.
         let config = journal.keep_config(&format!("# {n}")).unwrap();

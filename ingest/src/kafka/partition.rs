@@ -60,7 +60,8 @@ impl Entry {
 pub(super) struct Partition {
     at: TopicPartition,
     name: Arc<str>,
-    source_id: u64,
+    /// By what its slices are found.
+    head: u64,
     revoked: Arc<AtomicBool>,
     term: Term,
     /// What the broker has.
@@ -112,7 +113,7 @@ impl Partition {
             .collect();
         let name: Arc<str> = at.to_string().into();
         let mut partition = Partition {
-            source_id: xxh3_64(name.as_bytes()),
+            head: xxh3_64(name.as_bytes()),
             name,
             revoked: Arc::default(),
             term,
@@ -384,10 +385,11 @@ impl Partition {
         let meta = SliceMeta {
             id,
             source: self.name.clone(),
-            source_id: self.source_id,
+            head: self.head,
             start: draft.start,
             end: draft.next,
-            hash,
+            before: 0,
+            after: hash,
         };
         let slice = Slice {
             id,

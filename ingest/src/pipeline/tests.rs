@@ -10,7 +10,6 @@ use longshore_core::config::{self, Config, Env, Format, Framing};
 use longshore_core::slice::SliceId;
 
 use super::*;
-use crate::clock::WallClock;
 use crate::known::KnownSlice;
 use crate::read::ReaderChoice;
 use crate::sink::{SinkError, SliceMeta, Stored};
@@ -46,6 +45,7 @@ fn options(slice_bytes: usize) -> PipelineOptions {
             format: Format::Json,
             slice_bytes,
             records_max: 10_000,
+            stream: 1,
             record_bytes_max: 200,
         },
         memory: Memory::new(1 << 30),
@@ -53,7 +53,6 @@ fn options(slice_bytes: usize) -> PipelineOptions {
         workers: 2,
         inserts_in_flight: 2,
         retry: RetryPolicy { wait_first: Duration::from_millis(1), wait_max: Duration::from_millis(4) },
-        clock: WallClock::system(),
     }
 }
 
@@ -163,13 +162,20 @@ impl Case {
     fn run(
         &self,
         sink: &FaultySink,
-        known: &KnownSlices,
+        known: &Vec<KnownSlice>,
         slice_bytes: usize,
     ) -> (Result<Outcome, PipelineError>, Progress) {
         let progress = Progress::default();
         let stop = AtomicBool::new(false);
         let inputs = [Input::file(&self.path).expect("the file exists")];
-        let outcome = run(&inputs, known, &self.decoder, sink, &options(slice_bytes), (&progress, &stop));
+        let outcome = run(
+            &inputs,
+            Books { stored: known, ..Books::NONE },
+            &self.decoder,
+            sink,
+            &options(slice_bytes),
+            (&progress, &stop),
+        );
         (outcome, progress)
     }
 }
@@ -182,7 +188,7 @@ fn good_numbers(count: u64) -> Vec<u64> {
 fn every_record_is_stored_once_or_dead_once() {
     let case = Case::new(10_000);
     let sink = FaultySink::new(|_| Fault::None);
-    let (outcome, progress) = case.run(&sink, &KnownSlices::default(), 10_000);
+    let (outcome, progress) = case.run(&sink, &Vec::new(), 10_000);
     let outcome = outcome.expect("nothing refuses");
     assert!(!outcome.stopped && outcome.input_errors.is_empty());
     assert_eq!(sink.numbers(), good_numbers(10_000));
@@ -218,7 +224,7 @@ fn whatever_slices_become_they_stay_within_their_memory() {
         options.memory = Memory::new(total);
         sink.stored.lock().expect("no panic").clear();
         let inputs = [Input::file(&path).expect("the file exists")];
-        run(&inputs, &KnownSlices::default(), &decoder, &sink, &options, (&progress, &stop)).expect("nothing refuses");
+        run(&inputs, Books::NONE, &decoder, &sink, &options, (&progress, &stop)).expect("nothing refuses");
         assert_eq!(sink.numbers(), (0..200).collect::<Vec<_>>());
         let peak = options.memory.peak();
         assert!((128_000..=total + UNTOUCHED).contains(&peak), "{peak} of {total}");
@@ -234,7 +240,7 @@ fn a_sink_that_is_away_or_loses_answers_costs_nothing() {
         4 => Fault::AnswerLost,
         _ => Fault::None,
     });
-    let (outcome, progress) = case.run(&sink, &KnownSlices::default(), 10_000);
+    let (outcome, progress) = case.run(&sink, &Vec::new(), 10_000);
     outcome.expect("nothing refuses");
     assert_eq!(sink.numbers(), good_numbers(10_000));
     assert_eq!(progress.totals().records, 10_000);
@@ -246,7 +252,7 @@ fn slices_that_wait_for_others_are_stored_after_them() {
     let case = Case::new(10_000);
     // More wait at once than both threads keep aside.
     let sink = FaultySink::new(|attempt| if attempt < 40 || attempt % 3 == 0 { Fault::Behind } else { Fault::None });
-    let (outcome, progress) = case.run(&sink, &KnownSlices::default(), 10_000);
+    let (outcome, progress) = case.run(&sink, &Vec::new(), 10_000);
     assert!(!outcome.expect("nothing refuses").stopped);
     assert_eq!(sink.numbers(), good_numbers(10_000));
     assert_eq!(progress.totals().records, 10_000);
@@ -258,9 +264,9 @@ fn a_slice_that_waits_does_not_keep_a_run_from_its_end() {
     let (progress, stop) = (Progress::default(), AtomicBool::new(false));
     let sink = FaultySink::new(|_| Fault::Behind);
     let inputs = [Input::file(&case.path).expect("the file exists")];
-    let (known, options) = (KnownSlices::default(), options(10_000));
+    let options = options(10_000);
     let outcome = std::thread::scope(|scope| {
-        let running = scope.spawn(|| run(&inputs, &known, &case.decoder, &sink, &options, (&progress, &stop)));
+        let running = scope.spawn(|| run(&inputs, Books::NONE, &case.decoder, &sink, &options, (&progress, &stop)));
         wait_until_steady(|| progress.cut_bytes.load(Ordering::Relaxed));
         stop.store(true, Ordering::Relaxed);
         running.join().expect("no panic")
@@ -273,19 +279,13 @@ fn a_slice_that_waits_does_not_keep_a_run_from_its_end() {
 fn a_refusal_ends_the_run_and_the_next_run_does_the_rest() {
     let case = Case::new(10_000);
     let refusing = FaultySink::new(|attempt| if attempt < 9 { Fault::None } else { Fault::Refuses });
-    let (outcome, progress) = case.run(&refusing, &KnownSlices::default(), 10_000);
+    let (outcome, progress) = case.run(&refusing, &Vec::new(), 10_000);
     let error = outcome.expect_err("it refuses");
     assert_eq!(error.to_string(), "refused");
     let stored = progress.totals().slices;
     assert_eq!(stored, 9);
 
-    let known = KnownSlices::new(refusing.metas().into_iter().map(|meta| KnownSlice {
-        id: meta.id,
-        source_id: meta.source_id,
-        start: meta.start,
-        end: meta.end,
-        hash: meta.hash,
-    }));
+    let known: Vec<KnownSlice> = refusing.metas().iter().map(|meta| KnownSlice::of(1, meta)).collect();
     let rest = FaultySink::new(|_| Fault::None);
     let (outcome, progress) = case.run(&rest, &known, 10_000);
     outcome.expect("nothing refuses");
@@ -304,9 +304,8 @@ fn a_slow_sink_stops_the_reader() {
     let (progress, stop) = (Progress::default(), AtomicBool::new(false));
     let inputs = [Input::file(&case.path).expect("the file exists")];
     let options = options(SLICE_BYTES);
-    let known = KnownSlices::default();
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| run(&inputs, &known, &case.decoder, &sink, &options, (&progress, &stop)));
+        let running = scope.spawn(|| run(&inputs, Books::NONE, &case.decoder, &sink, &options, (&progress, &stop)));
         let read = wait_until_steady(|| progress.cut_bytes.load(Ordering::Relaxed));
         // Being cut, read ahead, with the workers, decoded, being inserted.
         let slices_max = 1 + SLICES_READ_AHEAD + options.workers + SLICES_DECODED_QUEUED + options.inserts_in_flight;
@@ -338,9 +337,9 @@ fn a_stop_stores_what_was_cut() {
     sink.set_open(false);
     let (progress, stop) = (Progress::default(), AtomicBool::new(false));
     let inputs = [Input::file(&case.path).expect("the file exists")];
-    let (options, known) = (options(10_000), KnownSlices::default());
+    let options = options(10_000);
     let outcome = std::thread::scope(|scope| {
-        let running = scope.spawn(|| run(&inputs, &known, &case.decoder, &sink, &options, (&progress, &stop)));
+        let running = scope.spawn(|| run(&inputs, Books::NONE, &case.decoder, &sink, &options, (&progress, &stop)));
         wait_until_steady(|| progress.cut_bytes.load(Ordering::Relaxed));
         stop.store(true, Ordering::Relaxed);
         sink.set_open(true);

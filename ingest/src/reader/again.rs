@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use longshore_core::limits::READ_BLOCK_BYTES;
 use longshore_core::slice::{CutAt, Slice};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::ReaderOptions;
+use crate::content::Prefix;
 use crate::input::{Filled, Input};
 use crate::read::FileReaders;
 use crate::sink::SliceMeta;
@@ -20,7 +20,7 @@ pub(crate) fn read(
     options: &ReaderOptions,
     stop: &AtomicBool,
 ) -> Result<Slice, String> {
-    let input = inputs.iter().find(|input| input.source_id == meta.source_id).expect("a slice is of some input");
+    let input = inputs.iter().find(|input| input.name == meta.source).expect("a slice is of some input");
     if !input.repeatable() {
         return Err("it cannot be read twice; put it into a file, and load that".to_owned());
     }
@@ -28,6 +28,7 @@ pub(crate) fn read(
     // What is read twice counts once.
     let mut stream = input.open(&mut files, Arc::default(), stop).map_err(|error| error.to_string())?;
     let length = usize::try_from(meta.end - meta.start).expect("a slice fits in memory");
+    let mut content = Prefix::default();
     let (mut bytes, mut offset) = (Vec::with_capacity(length), 0);
     loop {
         let wanted = match meta.start - offset {
@@ -45,11 +46,13 @@ pub(crate) fn read(
             break;
         }
         let passed = bytes.len().min(usize::try_from(meta.start - offset).unwrap_or(usize::MAX));
+        content.update(&bytes[..passed]);
         bytes.drain(..passed);
         offset += passed as u64;
     }
     bytes.truncate(length);
-    if xxh3_64(&bytes) != meta.hash {
+    content.update(&bytes);
+    if content.digest() != meta.after {
         return Err("its bytes were changed since they were read".to_owned());
     }
     let SliceMeta { id, source, start, .. } = meta.clone();

@@ -23,6 +23,7 @@ const LINES: ReaderOptions = ReaderOptions {
         slice_bytes: 1_000,
         records_max: SLICE_RECORDS_MAX,
         record_bytes_max: 200,
+        stream: 1,
     },
     read: ReadMethod::Pread,
 };
@@ -44,7 +45,11 @@ impl Fixture {
 }
 
 /// Reads a file by each way to read files; they must not differ in anything.
-fn read_known(path: &Path, options: &ReaderOptions, known: &KnownSlices) -> (Vec<CutSlice>, Vec<InputError>, Progress) {
+fn read_known(
+    path: &Path,
+    options: &ReaderOptions,
+    known: &Vec<KnownSlice>,
+) -> (Vec<CutSlice>, Vec<InputError>, Progress) {
     let by =
         |read| read_inputs(&[Input::file(path).expect("the file exists")], &ReaderOptions { read, ..*options }, known);
     let all: Vec<_> = methods().into_iter().map(by).collect();
@@ -59,30 +64,31 @@ fn read_known(path: &Path, options: &ReaderOptions, known: &KnownSlices) -> (Vec
 fn read_inputs(
     inputs: &[Input],
     options: &ReaderOptions,
-    known: &KnownSlices,
+    known: &Vec<KnownSlice>,
 ) -> (Vec<CutSlice>, Vec<InputError>, Progress) {
     let progress = Progress::default();
     let stop = AtomicBool::new(false);
     let (send, receive) = unbounded();
     let (_, used) = unbounded();
-    let errors = Reader::new(options, known, &progress, &stop).read_all(inputs, &send, &used);
+    let books = Books { stored: known, ..Books::NONE };
+    let reading = Reader::new(options, books, &progress, &stop).read_all(inputs, &send, &used);
+    assert!(reading.end.is_none(), "{:?}", reading.end);
     drop(send);
-    (receive.into_iter().collect(), errors, progress)
+    // Each is cut at another moment.
+    let timeless = |mut slice: CutSlice| {
+        slice.slice.cut = CutAt::Unknown;
+        slice
+    };
+    (receive.into_iter().map(timeless).collect(), reading.errors, progress)
 }
 
 fn read(path: &Path, options: &ReaderOptions) -> (Vec<CutSlice>, Vec<InputError>) {
-    let (slices, errors, _) = read_known(path, options, &KnownSlices::default());
+    let (slices, errors, _) = read_known(path, options, &Vec::new());
     (slices, errors)
 }
 
-fn known(slices: &[CutSlice]) -> KnownSlices {
-    KnownSlices::new(slices.iter().map(|slice| KnownSlice {
-        id: slice.meta.id,
-        source_id: slice.meta.source_id,
-        start: slice.meta.start,
-        end: slice.meta.end,
-        hash: slice.meta.hash,
-    }))
+fn known(slices: &[CutSlice]) -> Vec<KnownSlice> {
+    slices.iter().map(|slice| KnownSlice::of(1, &slice.meta)).collect()
 }
 
 fn joined(slices: &[CutSlice]) -> Vec<u8> {
@@ -139,7 +145,7 @@ fn compression_changes_nothing_about_the_slices() {
     let content = some_lines(500);
     let (plain, _) = read(&fixture.file("a.log", &content), &LINES);
     let places = |slices: &[CutSlice]| -> Vec<_> {
-        slices.iter().map(|slice| (slice.meta.start, slice.meta.end, slice.meta.hash)).collect()
+        slices.iter().map(|slice| (slice.meta.start, slice.meta.end, slice.meta.after)).collect()
     };
     let half = content.len() / 2;
     let members = |compress: fn(&[u8]) -> Vec<u8>| [compress(&content[..half]), compress(&content[half..])].concat();
@@ -331,7 +337,7 @@ fn one_missing_file_does_not_cost_the_others() {
     std::fs::remove_file(&gone).expect("removed");
     for read in methods() {
         let options = ReaderOptions { read, ..LINES };
-        let (slices, errors, _) = read_inputs(&inputs, &options, &KnownSlices::default());
+        let (slices, errors, _) = read_inputs(&inputs, &options, &Vec::new());
         assert!(matches!(errors.as_slice(), [InputError::Open { .. }]), "{errors:?}");
         assert_eq!(joined(&slices), b"y\n");
     }
@@ -342,12 +348,12 @@ fn a_read_error_in_the_middle_costs_what_is_behind_it() {
     let content = some_lines(500);
     let bad_at = 10_000;
     let progress = Progress::default();
-    let (stop, known) = (AtomicBool::new(false), KnownSlices::default());
+    let stop = AtomicBool::new(false);
     let (send, receive) = unbounded();
     let (_, used) = unbounded();
-    let reader = Reader::new(&LINES, &known, &progress, &stop);
+    let mut reader = Reader::new(&LINES, Books::NONE, &progress, &stop);
     let raw = failing_raw(&content, bad_at, progress.stored_read.clone());
-    let mut source = Source::new(&reader, 1, Stream::new("a.log".into(), raw).expect("opens"), Vec::new());
+    let mut source = Source::new(&mut reader, Stream::new("a.log".into(), raw).expect("opens"), Vec::new(), 0);
     assert!(source.read(&send, &used).is_ok());
     let error = source.failure.as_ref().expect("a failure").to_string();
     assert_eq!(error, "cannot read a.log past byte 10000: a bad sector");
@@ -361,16 +367,16 @@ fn a_read_error_in_the_middle_costs_what_is_behind_it() {
 #[test]
 fn many_small_files_keep_their_bytes_apart() {
     let fixture = Fixture::new();
-    let contents: Vec<Vec<u8>> = (0..300).map(|n| [some_lines(n % 40), vec![b'y'; n % 3]].concat()).collect();
+    let contents: Vec<Vec<u8>> =
+        (0..300).map(|n| [format!("{n}\n").into_bytes(), some_lines(n % 40), vec![b'y'; n % 3]].concat()).collect();
     let paths: Vec<PathBuf> =
         (0..).zip(&contents).map(|(n, content)| fixture.file(&format!("{n:03}"), content)).collect();
     let inputs: Vec<Input> = paths.iter().map(|path| Input::file(path).expect("exists")).collect();
     for read in methods() {
-        let (slices, errors, progress) =
-            read_inputs(&inputs, &ReaderOptions { read, ..LINES }, &KnownSlices::default());
+        let (slices, errors, progress) = read_inputs(&inputs, &ReaderOptions { read, ..LINES }, &Vec::new());
         assert!(errors.is_empty(), "{errors:?}");
         for (input, content) in inputs.iter().zip(&contents) {
-            let of_input = slices.iter().filter(|slice| slice.meta.source_id == input.source_id);
+            let of_input = slices.iter().filter(|slice| slice.meta.source == input.name);
             let bytes: Vec<u8> = of_input.flat_map(|slice| slice.slice.bytes.clone()).collect();
             assert!(bytes == *content, "{read}: {}", input.name);
         }
@@ -418,7 +424,7 @@ fn an_unterminated_line_at_the_end_of_a_full_window_is_a_slice_of_its_own_howeve
     let (slices, _) = read(&path, &LINES);
     assert_eq!(slices.iter().map(|slice| slice.slice.bytes.len()).collect::<Vec<_>>(), [900, 100]);
     // A slice known at the start that is longer than the window makes the reader read on to the end at once.
-    let other = KnownSlice { id: SliceId(1), source_id: slices[0].meta.source_id, start: 0, end: 5_000, hash: 0 };
-    let (again, _, _) = read_known(&path, &LINES, &KnownSlices::new([other]));
+    let other = KnownSlice { id: SliceId(1), length: 5_000, after: 0, ..KnownSlice::of(1, &slices[0].meta) };
+    let (again, _, _) = read_known(&path, &LINES, &vec![other]);
     assert_eq!(again.iter().map(|slice| slice.meta.id).collect::<Vec<_>>(), [slices[0].meta.id, slices[1].meta.id]);
 }

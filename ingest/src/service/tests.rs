@@ -9,7 +9,7 @@ use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_core::decode::Decoder;
 
 use super::*;
-use crate::cut::{CutSlice, Of};
+use crate::cut::{CutSlice, Of, Place};
 use crate::feed::{Room, SourceStatus};
 use crate::sink::Sink;
 
@@ -43,10 +43,11 @@ const AGAIN: u64 = 1 << 32;
 
 fn give(ticket: Ticket, since: Duration) -> PlannedSlice {
     let name: Arc<str> = "endless".into();
-    let of = Of { name: &name, source_id: 1, header: None };
+    let of = Of { name: &name, header: None, stream: 1 };
     let number = ticket.0 % AGAIN;
     let record = format!("{{\"ts\":{}}}\n", number % 10).into_bytes();
-    let CutSlice { slice, meta } = CutSlice::new(of, number * 9, record, None);
+    let place = Place { head: 1, start: number * 9, before: number, after: number + 1 };
+    let CutSlice { slice, meta, .. } = CutSlice::new(of, place, record, None);
     let (in_doubt, lease) = (ticket.0 >= AGAIN, Lease::forever());
     PlannedSlice { slice, meta, config: HASH, in_doubt, ticket, lease, since }
 }

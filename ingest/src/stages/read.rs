@@ -9,9 +9,8 @@ use longshore_core::limits::{READ_STOP_CHECK_MS, SLICES_READ_AHEAD};
 use super::{Cost, Effort, StageError};
 use crate::cut::CutSlice;
 use crate::input::{Input, InputError};
-use crate::known::KnownSlices;
 use crate::progress::Progress;
-use crate::reader::{Reader, ReaderOptions};
+use crate::reader::{Books, Reader, ReaderOptions};
 
 /// What to take of the inputs.
 #[derive(Debug, Clone, Copy)]
@@ -155,15 +154,15 @@ fn pump(
     mut take: impl FnMut(CutSlice) -> Option<Vec<u8>>,
 ) -> Result<Pumped, StageError> {
     let enough = AtomicBool::new(false);
-    let (known, progress) = (KnownSlices::default(), Progress::default());
+    let progress = Progress::default();
     let (slices_send, slices) = bounded(SLICES_READ_AHEAD);
     let (used_send, used) = bounded(2 + SLICES_READ_AHEAD);
     let input_errors = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            let reader = Reader::new(&options.reader, &known, &progress, &enough);
-            let errors = reader.read_all(inputs, &slices_send, &used);
+            let mut reader = Reader::new(&options.reader, Books::NONE, &progress, &enough);
+            let reading = reader.read_all(inputs, &slices_send, &used);
             drop(slices_send);
-            errors
+            reading.errors
         });
         let mut bytes = 0;
         loop {

@@ -37,6 +37,7 @@ fn options(bytes: u64) -> SampleOptions {
     let Config { decode, .. } = config();
     let reader = ReaderOptions {
         cut: CutOptions {
+            stream: 1,
             framing: decode.framing(),
             format: decode.format,
             slice_bytes: 1_000,
@@ -81,8 +82,10 @@ fn a_sample_is_the_first_slices_and_says_whether_that_is_all() {
 fn a_sample_goes_from_input_to_input() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = file(folder.path(), 50);
-    let twice = [input(&path), input(&path)].concat();
-    let sample = Sample::read(&twice, &options(1 << 20), &GO_ON).expect("read");
+    let other = folder.path().join("other.log");
+    std::fs::write(&other, std::fs::read(&path).expect("there").to_ascii_uppercase()).expect("written");
+    let both = [input(&path), input(&other)].concat();
+    let sample = Sample::read(&both, &options(1 << 20), &GO_ON).expect("read");
     assert_eq!((sample.bytes, sample.slices.len(), sample.whole), (1_000, 2, true));
 }
 

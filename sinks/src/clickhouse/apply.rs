@@ -1,28 +1,20 @@
-//! Creating what is missing, and changing who fills the rollups. Safe to run again after any interruption.
+//! Creating what is missing. Safe to run again after any interruption.
 //!
-//! A rollup over a table that has rows already must count them, or its answers would be wrong in silence. So its target
-//! is filled first, one day at a time, and its feed is attached last. Rows that arrive in between would be missed, so
-//! the filling demands that nothing is inserted meanwhile: it looks for running inserts before and after, and compares
-//! the number of rows. The target carries a mark in its comment until all is done; a marked target was left behind by
-//! an interrupted run and is made anew.
-//!
-//! A slice that a load left half stored would be counted in such a target, and once more when the load is run again and
-//! completes it. So everything here that depends on what a rollup holds wants every stored slice to be in the ledger.
+//! A rollup may come to a database that has slices already. Its table is made empty, and then counts what is stored
+//! (`completion.rs`), while loads go on.
 
-use std::time::{Duration, Instant};
-
-use longshore_core::column::layout::SLICE_COLUMN;
-use longshore_core::config::FilledBy;
 use longshore_core::words::plural;
 
-use super::check::{BACKFILL_MARK, Difference, ENGINE_MARK, Found};
+use super::check::{Difference, Found};
 use super::client::ClickHouse;
-use super::ddl::{BY_SLICE, LEDGER, Table};
+use super::completion::Completion;
+use super::ddl::{BY_SLICE, Table};
 use super::error::ClientError;
+use super::layout;
 use super::reasons;
 use super::rollup_ddl::Rollup;
 use super::schema::{Schema, create_with_comment};
-use super::sql::{name_list, quote_name, quote_table, quote_text};
+use super::sql::{quote_name, quote_table};
 
 /// Why a schema could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -38,45 +30,18 @@ pub enum ApplyError {
     /// Something exists and is not as the config says. Nothing was changed.
     #[error("{}", differs(.0))]
     Differs(Vec<Difference>),
-    /// The events table has rows that the rollup would have to count, and it is not sure that it can.
+    /// The database has another layout. Nothing was changed.
+    #[error("{0}")]
+    Layout(Difference),
+    /// The rollup's target has rows, and counts something else than the config says.
     #[error(
-        "rollup `{rollup}` was left as it was: {detail}. It can be filled, or what fills it be changed, only while nothing \
-         is inserted into `{events}`; stop the loads, then run this again"
-    )]
-    Busy {
-        /// Name of the rollup.
-        rollup: String,
-        /// The events table.
-        events: String,
-        /// What was seen.
-        detail: String,
-    },
-    /// A slice is half stored, so nobody knows whether the rollup has counted it.
-    #[error(
-        "rollup `{rollup}` was left as it was: `{events}` has {} of slices that are not in the ledger, because a \
-         load ended before they were whole. Load the same inputs again with the config they were loaded with, which \
-         completes them, then run this again",
-        plural(*rows, "row")
-    )]
-    HalfStored {
-        /// Name of the rollup.
-        rollup: String,
-        /// The events table.
-        events: String,
-        /// Rows of such slices.
-        rows: u64,
-    },
-    /// The rollup's target has rows, but no feed and not the engine's mark: what it lacks cannot be known.
-    #[error(
-        "nobody knows what rollup `{rollup}` lacks: `{target}` and the events table hold rows, but there is neither \
-         `{feed}` nor the engine's mark on the table. To fill it anew from the events table, run `DROP TABLE {target}`, \
+        "rollup `{rollup}` counts something else than `{target}` does, which holds rows: its `by`, `where` or columns were \
+         changed, or the table's comment. To have it count all events anew, stop the engines, run `DROP TABLE {target}`, \
          then this again"
     )]
-    Unfed {
+    CountsOther {
         /// Name of the rollup.
         rollup: String,
-        /// The missing materialized view.
-        feed: String,
         /// Its target, qualified and quoted.
         target: String,
     },
@@ -107,6 +72,9 @@ impl Schema {
         let differences = run.ask("comparing tables", |clickhouse| self.differences(clickhouse, &found))?;
         let (weak, differences): (Vec<_>, Vec<_>) =
             differences.into_iter().partition(|difference| difference.statement().is_some());
+        if let Some(layout) = layout::compare(&found, &self.rollups) {
+            return Err(ApplyError::Layout(layout));
+        }
         let hopeless: Vec<Difference> = differences.into_iter().filter(|difference| !difference.can_apply()).collect();
         if !hopeless.is_empty() {
             return Err(ApplyError::Differs(hopeless));
@@ -121,6 +89,11 @@ impl Schema {
         self.apply_reasons(&mut run, &found)?;
         for rollup in &self.rollups {
             self.apply_rollup(&mut run, &found, rollup)?;
+        }
+        let completed = run.ask("counting what is stored", |clickhouse| self.complete(clickhouse, true))?;
+        if let Completion::Whole(slices @ 1..) = completed {
+            let slices = plural(slices as usize, "slice");
+            run.done(format!("rollups counted {slices} that had been stored without them"));
         }
         let commented = run.ask("setting comments", |clickhouse| self.set_comments(clickhouse))?;
         // What was created a moment ago has its comments like its columns: that is no news.
@@ -140,7 +113,7 @@ impl Schema {
     pub fn apply_for_analysts(&self, clickhouse: &ClickHouse) -> Result<Option<String>, ApplyError> {
         let mut run = Run { clickhouse, done: Vec::new() };
         let found = run.ask("reading system.tables", Found::read)?;
-        if found.table(&self.dead_letters.name).is_some() {
+        if found.table(&self.dead_letters.name).is_some() && layout::compare(&found, &self.rollups).is_none() {
             self.apply_reasons(&mut run, &found)?;
         }
         Ok(run.done.pop())
@@ -196,23 +169,13 @@ impl Schema {
 
     fn apply_rollup(&self, run: &mut Run<'_>, found: &Found, rollup: &Rollup) -> Result<(), ApplyError> {
         let target = found.table(&rollup.target.name);
-        let interrupted = target.is_some_and(|target| target.comment == BACKFILL_MARK);
-        let feed_exists = found.table(&rollup.feed.name).is_some();
-        let by_engine = target.is_some_and(|target| target.comment == ENGINE_MARK);
-        if interrupted || target.is_none() || !(feed_exists || by_engine) {
-            if target.is_some() && !interrupted {
+        if target.is_none_or(|target| target.comment != rollup.mark()) {
+            if target.is_some() {
                 self.must_be_empty(run, rollup)?;
+                run.statement(format!("DROP TABLE {} SYNC", quote_table(&self.database, &rollup.target.name)))?;
             }
-            if feed_exists || target.is_some() {
-                self.drop_rollup(run, rollup)?;
-            }
-            self.start_filling(run, rollup)?;
-        } else {
-            match self.filled_by {
-                FilledBy::Engine if feed_exists => self.hand_to_engine(run, rollup)?,
-                FilledBy::Views if by_engine => self.hand_to_feed(run, rollup)?,
-                FilledBy::Engine | FilledBy::Views => {}
-            }
+            run.statement(create_with_comment(&rollup.target, &self.database, &rollup.mark()))?;
+            run.done(format!("created table {}", rollup.target.name));
         }
         for view in rollup.views.iter().filter(|view| found.table(&view.name).is_none()) {
             run.statement(self.create_view(view))?;
@@ -221,151 +184,15 @@ impl Schema {
         Ok(())
     }
 
-    /// A target without a feed may lack rows. If it is empty it can be made anew.
+    /// A target that counts something else. If it is empty it can be made anew.
     fn must_be_empty(&self, run: &Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
         let target = quote_table(&self.database, &rollup.target.name);
         if run.count(&target)? == 0 {
             return Ok(());
         }
-        Err(ApplyError::Unfed { rollup: rollup.name.clone(), feed: rollup.feed.name.clone(), target })
-    }
-
-    /// From the feed to the engine. The target holds what it should, as long as every stored slice is whole.
-    ///
-    /// The mark comes first: interrupted, there is still a feed, and the next run goes on.
-    fn hand_to_engine(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
-        self.nothing_under_way(run, rollup)?;
-        self.mark(run, rollup, ENGINE_MARK)?;
-        run.statement(format!("DROP VIEW {} SYNC", quote_table(&self.database, &rollup.feed.name)))?;
-        run.done(format!("dropped {}: the engine fills {}", rollup.feed.name, rollup.target.name));
-        Ok(())
-    }
-
-    /// From the engine to a feed. The mark goes last, for the same reason.
-    fn hand_to_feed(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
-        self.nothing_under_way(run, rollup)?;
-        run.statement(self.create_feed(&rollup.feed, &rollup.target))?;
-        self.mark(run, rollup, self.filler_of(rollup))?;
-        run.done(format!("created {}, which fills {}", rollup.feed.name, rollup.target.name));
-        Ok(())
-    }
-
-    fn nothing_under_way(&self, run: &Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
-        self.no_inserts_running(run, rollup)?;
-        let stored = format!("SELECT slice FROM {}", quote_table(&self.database, LEDGER));
-        // Rows of slice 0 are not the engine's.
-        match run
-            .count(&format!("{} WHERE {SLICE_COLUMN} != 0 AND {SLICE_COLUMN} NOT IN ({stored})", self.events_table()))?
-        {
-            0 => Ok(()),
-            rows => Err(ApplyError::HalfStored { rollup: rollup.name.clone(), events: self.events.name.clone(), rows }),
-        }
-    }
-
-    /// What the comment of a rollup's table says of what fills it.
-    fn filler_of(&self, rollup: &Rollup) -> &str {
-        match self.filled_by {
-            FilledBy::Engine => ENGINE_MARK,
-            FilledBy::Views => self.own_comment(&rollup.target.name),
-        }
-    }
-
-    fn mark(&self, run: &Run<'_>, rollup: &Rollup, comment: &str) -> Result<(), ApplyError> {
-        let target = quote_table(&self.database, &rollup.target.name);
-        run.statement(format!("ALTER TABLE {target} MODIFY COMMENT {}", quote_text(comment)))
-    }
-
-    /// Brings a rollup's target and what fills it into being, counting the rows that are there already.
-    fn start_filling(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
-        let target = quote_table(&self.database, &rollup.target.name);
-        let rows = run.count(&self.events_table())?;
-        self.nothing_under_way(run, rollup)?;
-        run.statement(create_with_comment(&rollup.target, &self.database, BACKFILL_MARK))?;
-        if rows > 0 {
-            self.backfill(run, rollup, &target)?;
-        }
-        if self.filled_by == FilledBy::Views {
-            run.statement(self.create_feed(&rollup.feed, &rollup.target))?;
-        }
-        let calm = self.no_inserts_running(run, rollup).and_then(|()| match run.count(&self.events_table())? {
-            now if now == rows => Ok(()),
-            now => Err(self.busy(rollup, format!("{} became {now} while it was filled", plural(rows, "row")))),
-        });
-        if let Err(error) = calm {
-            self.drop_rollup(run, rollup)?;
-            return Err(error);
-        }
-        self.mark(run, rollup, self.filler_of(rollup))?;
-        let filled = if rows > 0 {
-            format!(", filled from {} of {}", plural(rows, "row"), self.events.name)
-        } else {
-            String::new()
-        };
-        let feed = match self.filled_by {
-            FilledBy::Engine => String::new(),
-            FilledBy::Views => format!(" and its feed {}", rollup.feed.name),
-        };
-        run.done(format!("created table {}{feed}{filled}", rollup.target.name));
-        Ok(())
-    }
-
-    fn backfill(&self, run: &mut Run<'_>, rollup: &Rollup, target: &str) -> Result<(), ApplyError> {
-        let day = format!("toDate(e.{})", quote_name(&self.time));
-        let days = format!("SELECT DISTINCT {day} AS day FROM {} AS e ORDER BY day", self.events_table());
-        for day_of_rows in run.ask(&days, |clickhouse| clickhouse.rows(&days))?.into_iter().flatten() {
-            let one_day = format!("{day} = {}", quote_text(&day_of_rows));
-            // INSERT SELECT goes by position, a materialized view by name: both lists name the columns.
-            let columns = name_list(rollup.target.columns.iter().map(|column| column.name.as_str()));
-            run.statement(format!(
-                "INSERT INTO {target} ({columns}) SELECT {columns} FROM (\n{}\n)\n\
-                 SETTINGS insert_deduplicate = 0, async_insert = 0",
-                rollup.feed.select.sql(Some(&one_day))
-            ))?;
-        }
-        Ok(())
-    }
-
-    fn drop_rollup(&self, run: &mut Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
-        run.statement(format!("DROP VIEW IF EXISTS {} SYNC", quote_table(&self.database, &rollup.feed.name)))?;
-        run.statement(format!("DROP TABLE IF EXISTS {} SYNC", quote_table(&self.database, &rollup.target.name)))
-    }
-
-    fn no_inserts_running(&self, run: &Run<'_>, rollup: &Rollup) -> Result<(), ApplyError> {
-        let sql = format!(
-            "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND position(query, {}) > 0 \
-             AND (current_database = {database} OR position(query, {database}) > 0)",
-            quote_text(&self.events.name),
-            database = quote_text(&self.database),
-        );
-        let began = Instant::now();
-        loop {
-            let running = run.ask(&sql, |clickhouse| clickhouse.value(&sql))?;
-            let detail = match running.as_str() {
-                "0" => return Ok(()),
-                "1" => "an insert is running".to_owned(),
-                running => format!("{running} inserts are running"),
-            };
-            if began.elapsed() > LEAVES_WITHIN {
-                return Err(self.busy(rollup, detail));
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-    }
-
-    fn busy(&self, rollup: &Rollup, detail: String) -> ApplyError {
-        ApplyError::Busy { rollup: rollup.name.clone(), events: self.events.name.clone(), detail }
-    }
-
-    fn events_table(&self) -> String {
-        quote_table(&self.database, &self.events.name)
+        Err(ApplyError::CountsOther { rollup: rollup.name.clone(), target })
     }
 }
-
-/// For so long the server may list an insert that it has answered, such as the one that filled a rollup a moment ago.
-const LEAVES_WITHIN: Duration = Duration::from_secs(2);
-
-/// How often to look whether it has gone.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A run of [`Schema::apply`]: what was done so far.
 struct Run<'a> {

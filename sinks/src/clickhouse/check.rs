@@ -7,23 +7,16 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use longshore_core::config::FilledBy;
-
 use super::claims;
 use super::client::ClickHouse;
 use super::ddl::{BY_SLICE, Table, TableColumn};
 use super::durability;
 use super::error::ClientError;
+use super::layout;
 use super::reasons;
 use super::rollup_ddl::Rollup;
 use super::schema::Schema;
 use super::sql::quote_text;
-
-/// Comment on a rollup's target while it is being filled from rows that were there before it.
-pub(super) const BACKFILL_MARK: &str = "longshore: backfill not finished";
-
-/// Comment on a rollup's target that the engine fills. Without it and without a feed, nobody knows what a target lacks.
-pub(super) const ENGINE_MARK: &str = "longshore: filled by the engine";
 
 /// One way in which ClickHouse is not as the config says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +38,7 @@ pub struct Difference {
 pub(super) enum Mend {
     /// Somebody's decision.
     Nobody,
-    /// Something is missing that can be added without touching what exists, or who fills a rollup.
+    /// Something is missing that can be added without touching what exists.
     Apply,
     /// The same of what only makes look-ups fast: nothing depends on it.
     Speed,
@@ -83,6 +76,14 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.what == MISSING {
             return write!(f, "{} is missing: expected {}", self.object, self.expected);
+        }
+        if self.what == layout::WHAT {
+            return write!(
+                f,
+                "the database {} has {}, which another version of Longshore made, and this one works with layout {} alone: \
+                 load the inputs anew into another database (`database` under [clickhouse])",
+                self.object, self.actual, self.expected
+            );
         }
         write!(f, "{}: {} differs\n  expected {}\n  actual   {}", self.object, self.what, self.expected, self.actual)
     }
@@ -181,6 +182,11 @@ impl Found {
         self.columns(table).iter().find(|column| column.name == name).map(|column| column.comment.as_str())
     }
 
+    /// The default of a column that is there; empty if it has none.
+    pub(super) fn column_default(&self, table: &str, name: &str) -> Option<&str> {
+        self.columns(table).iter().find(|column| column.name == name).map(|column| column.default.as_str())
+    }
+
     /// The columns of a table that are not there.
     pub(super) fn missing_columns<'a>(&self, table: &'a Table) -> Vec<&'a TableColumn> {
         let found = self.columns(&table.name);
@@ -219,7 +225,7 @@ impl Schema {
         let found = Found::read(clickhouse)?;
         let rollups = self.rollups.iter().flat_map(|rollup| {
             let views = rollup.views.iter().map(|view| view.name.as_str());
-            views.chain([rollup.target.name.as_str(), rollup.feed.name.as_str()])
+            views.chain([rollup.target.name.as_str()])
         });
         Ok(self.tables().map(|table| table.name.as_str()).chain(rollups).all(|name| found.table(name).is_none()))
     }
@@ -239,6 +245,10 @@ impl Schema {
     }
 
     pub(super) fn differences(&self, clickhouse: &ClickHouse, found: &Found) -> Result<Vec<Difference>, ClientError> {
+        // What else differs in such a database is of no interest.
+        if let Some(difference) = layout::compare(found, &self.rollups) {
+            return Ok(vec![difference]);
+        }
         let mut differences = Vec::new();
         for table in self.tables() {
             self.compare_table(table, found, true, &mut differences);
@@ -258,13 +268,9 @@ impl Schema {
         for rollup in &self.rollups {
             self.compare_table(&rollup.target, found, false, &mut differences);
             for view in &rollup.views {
-                compare_select(clickhouse, found, &view.name, "View", &view.select, &mut differences)?;
+                compare_view(clickhouse, found, &view.name, &view.select, &mut differences)?;
             }
-            if self.filled_by == FilledBy::Views || found.table(&rollup.feed.name).is_some() {
-                let select = rollup.feed.select.sql(None);
-                compare_select(clickhouse, found, &rollup.feed.name, "MaterializedView", &select, &mut differences)?;
-            }
-            differences.extend(self.compare_filling(found, rollup));
+            differences.extend(self.compare_counting(found, rollup));
         }
         Ok(differences)
     }
@@ -278,28 +284,16 @@ impl Schema {
         }
     }
 
-    /// Whether what fills the rollup is what should: both would count every row twice, none would count no row.
-    fn compare_filling(&self, found: &Found, rollup: &Rollup) -> Option<Difference> {
+    /// Whether the rollup's table counts what the config says: its conditions are in no column.
+    fn compare_counting(&self, found: &Found, rollup: &Rollup) -> Option<Difference> {
         let target = found.table(&rollup.target.name)?;
-        let feed = found.table(&rollup.feed.name).is_some();
-        let marked = target.comment == ENGINE_MARK;
-        let differs = |object: &str, expected: &str, actual: &str| Difference {
-            object: object.to_owned(),
-            what: "filling",
-            expected: expected.to_owned(),
-            actual: actual.to_owned(),
+        (target.comment != rollup.mark()).then(|| Difference {
+            object: rollup.target.name.clone(),
+            what: "comment that says what is counted",
+            expected: rollup.mark(),
+            actual: shown(&target.comment),
             mend: Mend::Apply,
-        };
-        const BY_ENGINE: &str = "by the engine (clickhouse.rollups = \"engine\")";
-        const BY_VIEW: &str = "by its materialized view (clickhouse.rollups = \"views\")";
-        match self.filled_by {
-            FilledBy::Engine if feed => {
-                Some(differs(&rollup.feed.name, BY_ENGINE, "by this materialized view, so each row would count twice"))
-            }
-            FilledBy::Engine if !marked => Some(differs(&rollup.target.name, BY_ENGINE, "by nothing so far")),
-            FilledBy::Views if marked => Some(differs(&rollup.target.name, BY_VIEW, "by the engine")),
-            FilledBy::Engine | FilledBy::Views => None,
-        }
+        })
     }
 }
 
@@ -335,15 +329,6 @@ fn compare_table(table: &Table, found: &Found, extendable: bool, differences: &m
     differ(&table.name, "engine", table.engine, replicated.unwrap_or(&actual.engine));
     differ(&table.name, "partition key", table.partition_by.as_deref().unwrap_or(""), &actual.partition_key);
     differ(&table.name, "sorting key", &table.order_by.join(", "), &actual.sorting_key);
-    if actual.comment == BACKFILL_MARK {
-        differences.push(Difference {
-            object: table.name.clone(),
-            what: "content",
-            expected: "filled from the rows that were there before it".to_owned(),
-            actual: "the filling was interrupted".to_owned(),
-            mend: Mend::Apply,
-        });
-    }
     compare_columns(table, found, extendable, differences);
 }
 
@@ -377,17 +362,15 @@ fn compare_columns(table: &Table, found: &Found, extendable: bool, differences: 
     }
 }
 
-pub(super) fn compare_select(
+pub(super) fn compare_view(
     clickhouse: &ClickHouse,
     found: &Found,
     name: &str,
-    engine: &str,
     select: &str,
     differences: &mut Vec<Difference>,
 ) -> Result<(), ClientError> {
     let Some(actual) = found.table(name) else {
-        let kind = if engine == "View" { "a view" } else { "a materialized view" };
-        differences.push(missing(name, kind));
+        differences.push(missing(name, "a view"));
         return Ok(());
     };
     let mut differ = |what, expected: &str, actual: &str| {
@@ -399,8 +382,8 @@ pub(super) fn compare_select(
             mend: Mend::Nobody,
         });
     };
-    if actual.engine != engine {
-        differ("engine", engine, &actual.engine);
+    if actual.engine != "View" {
+        differ("engine", "View", &actual.engine);
         return Ok(());
     }
     let expected = clickhouse.value(&format!("SELECT formatQuerySingleLine({})", quote_text(select)))?;

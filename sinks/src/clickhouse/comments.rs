@@ -2,20 +2,22 @@
 //!
 //! They are set by an ALTER of their own once everything is there, which changes no row and blocks nobody. Nothing rests
 //! on them: a load does not look at them, and a server that refuses them goes without. The one comment that decides
-//! something, the mark on a rollup's table that says what fills it (`check.rs`), is not touched here.
+//! something, the mark on a rollup's table that says what is counted there (`rollup_ddl.rs`), is not touched here.
 //!
 //! A comment holds what the config says of types, paths and masks, never a salt or a value of a record.
 
-use longshore_core::column::layout::{LayoutColumn, Origin, event_columns};
+use longshore_core::column::layout::{LayoutColumn, Origin, SLICE_COLUMN, event_columns};
 use longshore_core::column::{ColumnSpec, ColumnType, Mask, TimeFormat, TimePrecision};
-use longshore_core::config::{Config, FilledBy, type_name};
+use longshore_core::config::{Config, type_name};
 use longshore_core::limits::COMMENT_CHARS_MAX;
 use longshore_core::message::MessageField;
 use longshore_core::rollup::{RollupKind, RollupSpec};
 
-use super::check::{BACKFILL_MARK, ENGINE_MARK, Found};
+use super::check::Found;
 use super::client::ClickHouse;
+use super::ddl::{ROLLUP_CLAIMS, Table};
 use super::error::ClientError;
+use super::layout::LAYOUT_COLUMN;
 use super::rollup_ddl::{Grain, target_name};
 use super::schema::Schema;
 use super::sql::{quote_name, quote_table, quote_text};
@@ -25,7 +27,7 @@ use super::sql::{quote_name, quote_table, quote_text};
 pub(super) struct Comments {
     /// Name of the table or view.
     pub(super) object: String,
-    /// Its own; none if the comment says what fills it.
+    /// Its own; none if the comment says what is counted.
     own: Option<String>,
     /// Those of its columns.
     columns: Vec<(String, String)>,
@@ -58,9 +60,7 @@ impl Comments {
     /// What of them is not so in a table that is there; `None` if nothing is, or the table is not.
     fn lacking(&self, found: &Found) -> Option<Comments> {
         let table = found.table(&self.object)?;
-        // These say what fills a rollup, or that nobody has finished filling it.
-        let marked = [BACKFILL_MARK, ENGINE_MARK].contains(&table.comment.as_str());
-        let own = self.own.clone().filter(|own| !marked && *own != table.comment);
+        let own = self.own.clone().filter(|own| *own != table.comment);
         let differs = |(name, comment): &&(String, String)| {
             found.column_comment(&self.object, name).is_some_and(|actual| actual != comment)
         };
@@ -74,12 +74,6 @@ impl Schema {
     /// The statements that set the comments of everything, to be run once everything is there.
     pub fn comment_statements(&self) -> Vec<String> {
         self.comments.iter().map(|comments| comments.statement(&self.database)).collect()
-    }
-
-    /// The comment of a table or view itself; empty if it has none but a mark.
-    pub(super) fn own_comment(&self, object: &str) -> &str {
-        let comments = self.comments.iter().find(|comments| comments.object == object);
-        comments.and_then(|comments| comments.own.as_deref()).unwrap_or_default()
     }
 
     /// Whether something of a table or view that is there lacks its comment.
@@ -130,6 +124,7 @@ pub(super) fn of(config: &Config, schema: &Schema) -> Vec<Comments> {
     let mut all = vec![events(config), dead_letters(), dead_letter_reasons(), ledger(schema)];
     all.extend(schema.configs.as_ref().map(|table| configs(&table.name)));
     all.extend(schema.claims.as_ref().map(|table| claims(&table.name, schema)));
+    all.extend(schema.completion.iter().map(completion));
     for spec in &config.rollups {
         let rollup = RollupComments { spec, config, events: event_columns(config) };
         all.extend(rollup.all());
@@ -265,18 +260,22 @@ fn ledger(schema: &Schema) -> Comments {
     );
     Comments::new(super::ddl::LEDGER, own).columns([
         ("slice", "Id of the slice, as in `_slice` of the events"),
-        ("source_id", "Id of the source"),
+        ("stream", "Table whose events they are"),
+        ("head", "By what the slices of one content are found: a hash of its first bytes; of a topic of its partition"),
         ("source", "File, or topic and partition, that the slice was cut from"),
         ("start", "Where the slice begins in its source, in bytes after decompression; of a topic an offset"),
         ("end", "Where it ends: the next slice begins there"),
         ("bytes", "end - start"),
-        ("hash", "XXH3-64 of its records"),
+        ("before", "Hash of all that stands before it in its content, 0 of a topic"),
+        ("after", "Hash of that and of the slice; of a topic of the slice alone"),
         ("records", "Records in it"),
         ("loaded", "Records that became rows of the events table"),
         ("dead", "Records that became dead letters"),
         ("filtered", "Records that the config's filters dropped"),
         ("duplicates", "Records whose events were stored already ([dedup])"),
         ("finished_at", "When the slice was whole, UTC"),
+        (LAYOUT_COLUMN, "Version of what the tables of this database mean"),
+        ("rollups", "Which rollups counted the slice when it was stored; for those that came later see rollup_slices"),
     ])
 }
 
@@ -289,6 +288,24 @@ fn configs(name: &str) -> Comments {
         ("hash", "Hash of the text"),
         ("text", "The config with the product dictionary, without secrets"),
         ("kept_at", "When it was stored, UTC"),
+    ])
+}
+
+/// Of one of the tables by which rollups that come later count what is stored.
+fn completion(table: &Table) -> Comments {
+    if table.name == ROLLUP_CLAIMS {
+        let own = "Longshore: who has rollups count slices that were stored without them";
+        return Comments::new(&table.name, own).columns([
+            ("claim", "A number of whoever counts"),
+            ("held", "1 where the claim begins, -1 where it ends"),
+            ("at", "When, UTC"),
+        ]);
+    }
+    let own = "Longshore: slices that a rollup counted after they were stored, since it came later";
+    Comments::new(&table.name, own).columns([
+        ("rollup", "The rollup, as `rollups` of the ledger names it"),
+        ("slice", "Id of the slice"),
+        ("counted_at", "When, UTC"),
     ])
 }
 
@@ -324,11 +341,6 @@ impl RollupComments<'_> {
         if matches!(self.spec.kind, RollupKind::NewUsers { .. }) {
             all.push(self.cumulative());
         }
-        if self.config.clickhouse.rollups == FilledBy::Views {
-            let own = format!("Longshore: fills {} from each insert into {}", self.target_name(), self.events_name());
-            let target = self.target();
-            all.push(Comments { object: self.feed_name(), own: Some(bounded(&own)), columns: target.columns });
-        }
         all
     }
 
@@ -336,21 +348,9 @@ impl RollupComments<'_> {
         target_name(self.spec)
     }
 
-    fn feed_name(&self) -> String {
-        format!("{}_mv", self.spec.name)
-    }
-
-    fn events_name(&self) -> &str {
-        &self.config.table.name
-    }
-
-    /// The table of states. If the engine fills it, its comment says so and nothing else.
+    /// The table of states. Its comment says what is counted, for the engine alone.
     fn target(&self) -> Comments {
-        let own = match self.config.clickhouse.rollups {
-            FilledBy::Engine => None,
-            FilledBy::Views => Some(format!("longshore: filled by the materialized view {}", self.feed_name())),
-        };
-        let mut comments = Comments { object: self.target_name(), own, columns: Vec::new() };
+        let mut comments = Comments { object: self.target_name(), own: None, columns: Vec::new() };
         comments = comments.column("product", "The product");
         if let RollupKind::NewUsers { user } = &self.spec.kind {
             let by: Vec<&str> = std::iter::once("time").chain(self.spec.by.iter().map(String::as_str)).collect();
@@ -367,6 +367,9 @@ impl RollupComments<'_> {
         if let RollupKind::RequestsByIp { ip } = &self.spec.kind {
             comments = comments.column("ip", self.source(ip));
         }
+        let marker =
+            "0; or a slice's id, and then the row counts nothing and says that this slice is counted on this day";
+        comments = comments.column(SLICE_COLUMN, marker);
         self.measures().into_iter().fold(comments, |comments, (name, what, adds)| {
             let state = match adds {
                 Adds::Not => format!("State: uniqExactMerge({name}) over any rows is the {what}"),

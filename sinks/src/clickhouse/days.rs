@@ -35,6 +35,11 @@ impl Days {
         Days { rows, count }
     }
 
+    /// The day of each row.
+    pub(super) fn rows(&self) -> &[Day] {
+        &self.rows
+    }
+
     pub(super) fn count(&self) -> &BTreeMap<Day, u64> {
         &self.count
     }
@@ -65,11 +70,11 @@ pub(super) fn missing(group: &BTreeMap<Day, u64>, stored: &BTreeSet<Day>) -> BTr
 }
 
 /// The rows of a batch as they are inserted: by days, if it has that column and touches many.
-pub(super) fn inserts(batch: &RecordBatch, time: Option<&str>) -> Vec<RecordBatch> {
-    let Some(days) = time.map(|time| Days::of(batch, time)).filter(|days| !days.is_one_insert()) else {
-        return vec![batch.clone()];
+pub(super) fn inserts(batch: RecordBatch, time: Option<&str>) -> Vec<RecordBatch> {
+    let Some(days) = time.map(|time| Days::of(&batch, time)).filter(|days| !days.is_one_insert()) else {
+        return vec![batch];
     };
-    days.groups().iter().map(|group| days.only(batch, |day| group.contains_key(&day))).collect()
+    days.groups().iter().map(|group| days.only(&batch, |day| group.contains_key(&day))).collect()
 }
 
 fn read(batch: &RecordBatch, time: &str) -> Vec<Day> {
@@ -106,7 +111,7 @@ mod tests {
     fn many_days_are_several_inserts_of_all_rows_in_order_of_days() {
         // Twice 250 days, the second time backwards, from before 1970 on.
         let batch = batch((-50..200).chain((-50..200).rev()));
-        let inserts = inserts(&batch, Some("ts"));
+        let inserts = inserts(batch, Some("ts"));
         let days: Vec<BTreeMap<Day, u64>> = inserts.iter().map(|rows| Days::of(rows, "ts").count).collect();
         let twice = |days: std::ops::Range<Day>| days.map(|day| (day, 2)).collect::<BTreeMap<Day, u64>>();
         assert_eq!(days, [twice(-50..50), twice(50..150), twice(150..200)]);
@@ -115,8 +120,8 @@ mod tests {
     #[test]
     fn a_few_days_are_one_insert_whatever_their_order() {
         let batch = batch([3, 1, 2, 1]);
-        assert_eq!(inserts(&batch, Some("ts")), std::slice::from_ref(&batch));
-        assert_eq!(inserts(&batch, None), [batch]);
-        assert_eq!(inserts(&super::tests::batch([]), Some("ts")).len(), 1);
+        assert_eq!(inserts(batch.clone(), Some("ts")), std::slice::from_ref(&batch));
+        assert_eq!(inserts(batch.clone(), None), [batch]);
+        assert_eq!(inserts(super::tests::batch([]), Some("ts")).len(), 1);
     }
 }

@@ -12,6 +12,7 @@ use longshore_core::column::layout::{LayoutColumn, ROW_COLUMN, SLICE_COLUMN, eve
 use longshore_core::config::{Config, DedupSpec};
 use longshore_core::limits::{self, DEDUP_CLAIMS_KEPT_MS};
 
+use super::layout::{LAYOUT, LAYOUT_COLUMN};
 use super::sql::{name_list, quote_name, quote_table};
 use super::types::{ROW_CODEC, SLICE_CODEC, TEXT_CODEC, clickhouse_type, codec};
 
@@ -21,6 +22,11 @@ pub const DEAD_LETTERS: &str = "dead_letters";
 pub const LEDGER: &str = "ledger";
 /// Name of the table of configs, which is there if a source reads topics.
 pub const CONFIGS: &str = "configs";
+
+/// Name of the table of slices that rollups counted after these were stored.
+pub(super) const ROLLUP_SLICES: &str = "rollup_slices";
+/// Name of the table of who counts such slices now.
+pub(super) const ROLLUP_CLAIMS: &str = "rollup_claims";
 
 /// Insert tokens a table remembers, one a partition and insert. What is retried was sent seconds ago, the ledger knows the
 /// rest, and a slice of more than [`INSERT_DAYS_MAX`](longshore_core::limits::INSERT_DAYS_MAX) days is looked for first.
@@ -234,32 +240,74 @@ pub(super) fn dead_letters() -> Table {
     }
 }
 
-/// The ledger: sorted by source, because a run asks for what it has of its sources.
+/// The ledger: sorted by head, because whoever finds a content asks for what is stored of those that begin so.
 pub(super) fn ledger() -> Table {
     let count = |name: &str| TableColumn::new(name, "UInt64");
     Table {
         name: LEDGER.to_owned(),
         columns: vec![
             count("slice"),
-            count("source_id"),
+            TableColumn::new("stream", "LowCardinality(String)"),
+            count("head"),
             TableColumn::new("source", "String").with_codec(TEXT_CODEC),
             count("start"),
             count("end"),
             count("bytes"),
-            count("hash"),
+            count("before"),
+            count("after"),
             count("records"),
             count("loaded"),
             count("dead"),
             count("filtered"),
             count("duplicates"),
             TableColumn::new("finished_at", "DateTime64(3, 'UTC')").with_default("now64(3)"),
+            TableColumn::new(LAYOUT_COLUMN, "UInt16").with_default(LAYOUT),
+            TableColumn::new("rollups", "Array(UInt64)").with_codec(TEXT_CODEC),
         ],
         engine: "MergeTree",
         partition_by: None,
-        order_by: ["source_id", "start", "slice"].map(str::to_owned).to_vec(),
+        order_by: ["head", "start", "slice"].map(str::to_owned).to_vec(),
         expires: None,
         index: Some("slice"),
         constraint: Some(("balances", "records = loaded + dead + filtered + duplicates")),
+        settings: settings(),
+    }
+}
+
+/// The slices that rollups counted after they were stored: beside the ledger's own `rollups`.
+pub(super) fn rollup_slices() -> Table {
+    Table {
+        name: ROLLUP_SLICES.to_owned(),
+        columns: vec![
+            TableColumn::new("rollup", "UInt64"),
+            TableColumn::new("slice", "UInt64"),
+            TableColumn::new("counted_at", "DateTime('UTC')").with_default("now()"),
+        ],
+        engine: "MergeTree",
+        partition_by: None,
+        order_by: ["rollup", "slice"].map(str::to_owned).to_vec(),
+        expires: None,
+        index: None,
+        constraint: None,
+        settings: settings(),
+    }
+}
+
+/// Who counts such slices now. What is older than a claim lasts may go.
+pub(super) fn rollup_claims() -> Table {
+    Table {
+        name: ROLLUP_CLAIMS.to_owned(),
+        columns: vec![
+            TableColumn::new("claim", "UInt64"),
+            TableColumn::new("held", "Int8"),
+            TableColumn::new("at", "DateTime64(3, 'UTC')").with_default("now64(3)"),
+        ],
+        engine: "MergeTree",
+        partition_by: None,
+        order_by: ["at", "claim"].map(str::to_owned).to_vec(),
+        expires: Some(("at", 86_400)),
+        index: None,
+        constraint: None,
         settings: settings(),
     }
 }

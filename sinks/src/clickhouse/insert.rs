@@ -23,12 +23,12 @@ const GATHER_BYTES: usize = 64 << 10;
 /// A chunk that does not leave within this has lost its server. Long, because a server that merges more slowly than it
 /// is fed makes an insert wait on purpose.
 const SEND_TIMEOUT: Duration = Duration::from_secs(120);
-/// Time for the server to write an insert and feed the rollups, once it has all bytes.
+/// Time for the server to write an insert, once it has all bytes.
 const END_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What makes an insert exactly-once and one block, whatever the server's or the user's profile says.
 const SETTINGS: [(&str, &str); 15] = [
-    // The token decides, in the table and in every rollup behind it, synchronously.
+    // The token decides, in the table and in every view that somebody has put behind it, synchronously.
     ("insert_deduplicate", "1"),
     ("deduplicate_blocks_in_dependent_materialized_views", "1"),
     ("async_insert", "0"),

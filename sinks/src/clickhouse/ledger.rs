@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use longshore_core::column::layout::SLICE_COLUMN;
 use longshore_core::dead_letter::Reason;
 use longshore_core::slice::SliceId;
+use longshore_ingest::cut::stream_of;
 use longshore_ingest::known::KnownSlice;
 use longshore_ingest::sink::SliceMeta;
 
@@ -15,16 +16,16 @@ use super::sql::{quote_name, quote_table, quote_text};
 use super::store::Day;
 
 impl ClickHouse {
-    /// The stored slices of these sources, in order of source and start.
-    pub fn known_slices(&self, source_ids: &[u64]) -> Result<Vec<KnownSlice>, ClientError> {
+    /// The stored slices whose contents are found by these heads, in order of head and start.
+    pub fn known_slices(&self, heads: &[u64]) -> Result<Vec<KnownSlice>, ClientError> {
         let mut known = Vec::new();
-        for ids in source_ids.chunks(IDS_A_QUERY) {
-            let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+        for heads in heads.chunks(IDS_A_QUERY) {
+            let heads: Vec<String> = heads.iter().map(u64::to_string).collect();
             let rows = self.look_up(&format!(
-                "SELECT DISTINCT slice, source_id, start, `end`, hash FROM {} WHERE source_id IN ({}) \
-                 ORDER BY source_id, start, slice",
+                "SELECT DISTINCT slice, stream, head, bytes, before, after FROM {} WHERE head IN ({}) \
+                 ORDER BY head, start, slice",
                 quote_table(self.database(), LEDGER),
-                ids.join(", ")
+                heads.join(", ")
             ))?;
             for row in rows {
                 known.push(entry(&row).ok_or_else(|| ClientError::Invalid(format!("not a ledger row: {row:?}")))?);
@@ -60,9 +61,9 @@ impl ClickHouse {
     /// rows are read.
     pub fn whole_statement(&self, slice: &SliceMeta) -> String {
         format!(
-            "SELECT 1 FROM {} WHERE source_id = {} AND start = {} AND slice = {} LIMIT 1",
+            "SELECT 1 FROM {} WHERE head = {} AND start = {} AND slice = {} LIMIT 1",
             quote_table(self.database(), LEDGER),
-            slice.source_id,
+            slice.head,
             slice.start,
             slice.id.0
         )
@@ -136,12 +137,13 @@ fn day_of(row: &[String]) -> Option<(Day, u64)> {
 }
 
 fn entry(row: &[String]) -> Option<KnownSlice> {
-    let [slice, source_id, start, end, hash] = row else { return None };
+    let [slice, stream, head, length, before, after] = row else { return None };
     Some(KnownSlice {
         id: SliceId(slice.parse().ok()?),
-        source_id: source_id.parse().ok()?,
-        start: start.parse().ok()?,
-        end: end.parse().ok()?,
-        hash: hash.parse().ok()?,
+        stream: stream_of(stream),
+        head: head.parse().ok()?,
+        length: length.parse().ok()?,
+        before: before.parse().ok()?,
+        after: after.parse().ok()?,
     })
 }

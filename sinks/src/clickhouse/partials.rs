@@ -1,6 +1,6 @@
-//! Rollups filled by the engine: what a slice adds to each, inserted under tokens of its own.
+//! Rollups: what a slice adds to each, inserted under tokens of its own.
 //!
-//! The inserts go to the same tables that materialized views would fill, and the answers are the same. Each is made
+//! Each insert is made
 //! once for its token, so a slice that is sent again adds nothing: sums and states are the same bytes, because
 //! aggregation is deterministic. Of new users fewer may be sent the second time, or more after a restart, and it does
 //! not matter which of the two ClickHouse keeps: what was left out had been acknowledged before, and the table takes
@@ -9,7 +9,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 use longshore_core::limits::KNOWN_USERS_BYTES_MAX;
 use longshore_core::rollup::RollupKind;
 use longshore_core::rollup::aggregate::{Aggregator, Partial};
@@ -24,7 +24,7 @@ use super::sql::quote_text;
 use super::types::{clickhouse_type, plain};
 use super::work::work;
 
-/// The rollups of a config, as the engine fills them.
+/// The rollups of a config.
 #[derive(Debug)]
 pub(super) struct Partials {
     aggregator: Aggregator,
@@ -52,30 +52,26 @@ struct Known {
 #[derive(Debug)]
 pub(super) struct Insert {
     rollup: usize,
-    pub(super) rows: RecordBatch,
+    rows: RecordBatch,
     sightings: Vec<Sighting>,
     /// The life that this was made for: one that ended meanwhile acknowledges nothing.
     life: Life,
 }
 
 impl Insert {
-    /// The number of the server that this was made for.
-    pub(super) fn server(&self) -> u64 {
-        self.life.server
+    /// The rows, of which nothing is kept.
+    pub(super) fn take_rows(&mut self) -> RecordBatch {
+        let none = RecordBatch::new_empty(self.rows.schema());
+        std::mem::replace(&mut self.rows, none)
     }
 }
 
 impl Partials {
     /// `None` if there are no rollups. Asks the server whether states of distinct values are what we write; if they are not,
-    /// it is an error where the engine fills the rollups, and `None` where ClickHouse does.
+    /// it is an error.
     pub(super) fn new(clickhouse: &ClickHouse, config: &Config) -> Result<Option<Partials>, ClientError> {
-        let Some(partials) = Partials::unchecked(config) else { return Ok(None) };
-        let views = config.clickhouse.rollups == FilledBy::Views;
-        match check_states(clickhouse, config) {
-            Ok(()) => Ok(Some(partials)),
-            Err(ClientError::Invalid(_)) if views => Ok(None),
-            Err(error) => Err(error),
-        }
+        check_states(clickhouse, config)?;
+        Ok(Partials::unchecked(config))
     }
 
     /// The same without asking a server.
@@ -135,6 +131,11 @@ impl Partials {
         (self.aggregator.first_seen(rollup, events, &sightings), sightings)
     }
 
+    /// Whether an insert is for a rollup that sums, so that it must be there once.
+    pub(super) fn adds(&self, insert: &Insert) -> bool {
+        self.rollups[insert.rollup].known.is_none()
+    }
+
     /// The table that an insert is for.
     pub(super) fn table(&self, insert: &Insert) -> &str {
         &self.rollups[insert.rollup].table
@@ -181,6 +182,6 @@ fn check_state(clickhouse: &ClickHouse, sample: &StateSample) -> Result<(), Clie
     let (major, minor) = clickhouse.version();
     Err(ClientError::Invalid(format!(
         "ClickHouse {major}.{minor} keeps distinct values of type {ty} in another form than this engine writes \
-         ({theirs} instead of {ours}): set `rollups = \"views\"` under [clickhouse] and run `longshore schema --apply`"
+         ({theirs} instead of {ours}), so that its rollups would be wrong"
     )))
 }

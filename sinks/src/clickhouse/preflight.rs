@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use longshore_core::config::{Config, FilledBy, Guarantee};
+use longshore_core::config::{Config, Guarantee};
 
 use super::check::Difference;
 use super::client::{ClickHouse, VERSION_MIN, parse_version};
@@ -190,12 +190,12 @@ fn version(clickhouse: &ClickHouse) -> Result<Option<Reason>, ClientError> {
 /// States of distinct values that the engine writes have to be what this server keeps.
 fn states(clickhouse: &ClickHouse, config: &Config) -> Result<Option<Reason>, ClientError> {
     match check_states(clickhouse, config) {
-        Err(ClientError::Invalid(what)) if config.clickhouse.rollups == FilledBy::Engine => Ok(Some(Reason {
+        Err(ClientError::Invalid(what)) => Ok(Some(Reason {
             grade: Grade::Refused,
             what,
-            mend: "`rollups = \"views\"` under [clickhouse], then `longshore schema --apply`".to_owned(),
+            mend: "a ClickHouse of another version, or a Longshore that knows this one".to_owned(),
         })),
-        Ok(()) | Err(ClientError::Invalid(_)) => Ok(None),
+        Ok(()) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -3,7 +3,7 @@
 //! Analysts may read the view and not the table, so it reads with the rights of whoever made it, the engine's user. Loads do
 //! not need it: where it is missing, or the server refuses it, they go on and say so.
 
-use super::check::{Difference, Found, Mend, compare_select};
+use super::check::{Difference, Found, Mend, compare_view};
 use super::client::ClickHouse;
 use super::ddl::{DEAD_LETTERS, dead_letters};
 use super::error::ClientError;
@@ -42,7 +42,7 @@ pub(super) fn compare(
     view: &View,
     differences: &mut Vec<Difference>,
 ) -> Result<(), ClientError> {
-    compare_select(clickhouse, found, &view.name, "View", &view.select, differences)?;
+    compare_view(clickhouse, found, &view.name, &view.select, differences)?;
     if let Some(actual) = found.table(&view.name)
         && actual.engine == "View"
         && !actual.create.contains(" SQL SECURITY DEFINER ")

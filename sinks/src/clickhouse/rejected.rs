@@ -26,6 +26,7 @@ use longshore_ingest::sink::{LoadedSlice, RejectedRow, SinkError};
 
 use super::client::ClickHouse;
 use super::codes::ErrorKind;
+use super::days::Days;
 use super::ddl::DEAD_LETTERS;
 use super::error::{ClientError, Rows, ServerException};
 use super::event_times::Decided;
@@ -33,7 +34,7 @@ use super::left_out::{ByProduct, without};
 use super::scratch::scratch_name;
 use super::sink::{ClickHouseSink, Kind, Letters, Sending, letter_batch, letter_bytes};
 use super::sql::{quote_name, quote_table, quote_text};
-use super::store::Store;
+use super::store::{Day, Store};
 use super::work::work;
 
 impl<S: Store> ClickHouseSink<S> {
@@ -104,10 +105,14 @@ impl<S: Store> ClickHouseSink<S> {
     /// where there are none, those that it comes with, once their letters are stored. How many they are of each product.
     pub(super) fn set_aside<'s>(
         &self,
-        slice: Cow<'s, LoadedSlice>,
+        mut slice: Cow<'s, LoadedSlice>,
     ) -> Result<(Cow<'s, LoadedSlice>, ByProduct), SinkError> {
         let mut rows = self.ask(&slice, |store| store.dead_rows(slice.meta.id, Reason::Rejected))?;
         if rows.is_empty() {
+            if slice.rejected.is_empty() {
+                return Ok((slice, Vec::new()));
+            }
+            slice = self.without_stored(slice)?;
             if slice.rejected.is_empty() {
                 return Ok((slice, Vec::new()));
             }
@@ -119,6 +124,23 @@ impl<S: Store> ClickHouseSink<S> {
             })?;
         }
         self.leave_out(slice, &rows)
+    }
+
+    /// The slice without dead letters of rows that are stored: an insert of before a constraint came late, after they were
+    /// tried.
+    fn without_stored<'s>(&self, slice: Cow<'s, LoadedSlice>) -> Result<Cow<'s, LoadedSlice>, SinkError> {
+        let days = Days::of(&slice.decoded.batch, &self.time);
+        let stored = self.stored_days(&slice, days.count())?;
+        if stored.is_empty() {
+            return Ok(slice);
+        }
+        let numbers = row_numbers(&slice.decoded.batch);
+        let is_there = |(_, day): &(u32, Day)| stored.contains(day);
+        let there: BTreeSet<u32> =
+            numbers.into_iter().zip(days.rows().iter().copied()).filter(is_there).map(|(row, _)| row).collect();
+        let mut slice = slice.into_owned();
+        slice.rejected.retain(|letter| !there.contains(&letter.row));
+        Ok(Cow::Owned(slice))
     }
 
     /// The slice without the rows that it says itself were rejected, for a run whose tokens nobody else has.

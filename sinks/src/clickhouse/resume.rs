@@ -4,9 +4,8 @@
 //!
 //! - in the ledger: all of it is there;
 //! - events carry their slice, and are stored whole or not at all within a day;
-//! - rollups that the engine fills are sent only once the events are acknowledged, so that while events are missing
-//!   nothing is in them; otherwise, and where views fill them within the events' insert, their totals tell
-//!   (`counted.rs`), and of new users sending again changes nothing;
+//! - rollups that sum have a marker of the slice on each day that they have it (`markers.rs`); of new users sending again
+//!   changes nothing;
 //! - dead letters carry their slice and are one insert; they come after the rollups.
 //!
 //! A server that died between writing a token and the rows behind it remembers the token and keeps the rows out. So what
@@ -21,10 +20,10 @@ use arrow_array::RecordBatch;
 use longshore_core::dead_letter::Reason;
 use longshore_ingest::sink::{LoadedSlice, SinkError};
 
-use super::counted::{Counted, MINUTE, Probe};
 use super::days::{Days, missing};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
+use super::markers::{MINUTE, with_markers};
 use super::partials::Partials;
 use super::sink::{ClickHouseSink, Kind, Letters, Sending, ledger_batch, letter_batch, letter_bytes};
 use super::store::{Day, Store};
@@ -62,22 +61,11 @@ impl<S: Store> ClickHouseSink<S> {
             if letters {
                 return Err(self.uncertain(slice, "its dead letters are there and some of its rows are not"));
             }
-            if self.by_views {
-                self.demand_uncounted(slice, |day| !before.contains(&day))?;
-            }
             self.complete_events(slice, &days)?;
         }
         if !letters {
-            match (&self.partials, before.len() == expected.len()) {
-                (Some(partials), true) => self.complete_rollups(slice, partials)?,
-                (Some(partials), false) if self.by_views => {
-                    // The views had all of an insert of which nothing was there before.
-                    if !before.is_empty() {
-                        self.complete_rollups(slice, partials)?;
-                    }
-                }
-                (Some(_), false) => self.send_rollups(slice)?,
-                (None, _) => self.forbid_views(slice, &before)?,
+            if let Some(partials) = &self.partials {
+                self.complete_rollups(slice, partials)?;
             }
             self.demand_alive(life)?;
             let _permit = work(letter_bytes(slice, Letters::Others));
@@ -89,7 +77,8 @@ impl<S: Store> ClickHouseSink<S> {
         }
         self.demand_alive(life)?;
         self.deliver(slice, Sending::of(LEDGER, Kind::Ledger), |_| {
-            Ok((!self.is_whole(slice)?).then(|| ledger_batch(slice, rejected + event_times)))
+            Ok((!self.is_whole(slice)?)
+                .then(|| ledger_batch(&self.events, slice, rejected + event_times, &self.rollups)))
         })
     }
 
@@ -136,11 +125,8 @@ impl<S: Store> ClickHouseSink<S> {
 
     fn complete_events(&self, slice: &LoadedSlice, days: &Days) -> Result<(), SinkError> {
         for (number, group) in days.groups().iter().enumerate() {
-            self.deliver(slice, Sending::of(&self.events, Kind::Events).group(number), |sent| {
+            self.deliver(slice, Sending::of(&self.events, Kind::Events).group(number), |_| {
                 let missing = missing(group, &self.stored_days(slice, group)?);
-                if sent > 0 && self.by_views && !missing.is_empty() {
-                    return Err(self.uncertain(slice, "ClickHouse took its rows for stored, and they are not there"));
-                }
                 Ok((!missing.is_empty()).then(|| days.only(&slice.decoded.batch, |day| missing.contains(&day))))
             })?;
         }
@@ -159,7 +145,11 @@ impl<S: Store> ClickHouseSink<S> {
     }
 
     /// The days on which all of its rows are there.
-    fn stored_days(&self, slice: &LoadedSlice, expected: &BTreeMap<Day, u64>) -> Result<BTreeSet<Day>, SinkError> {
+    pub(super) fn stored_days(
+        &self,
+        slice: &LoadedSlice,
+        expected: &BTreeMap<Day, u64>,
+    ) -> Result<BTreeSet<Day>, SinkError> {
         let days: Vec<Day> = expected.keys().copied().collect();
         let found = self.ask(slice, |store| store.rows_by_day(&self.events, &self.time, slice.meta.id, &days))?;
         for (day, rows) in &found {
@@ -185,91 +175,37 @@ impl<S: Store> ClickHouseSink<S> {
         }
     }
 
-    /// Materialized views add to the rollups within the events' insert, and nobody knows how far it came.
-    fn forbid_views(&self, slice: &LoadedSlice, stored: &BTreeSet<Day>) -> Result<(), SinkError> {
-        if self.by_views && !stored.is_empty() {
-            return Err(self.uncertain(slice, "materialized views fill the rollups, and may have been cut off"));
-        }
-        Ok(())
-    }
-
-    /// Views see the rows that an insert is about, whatever becomes of them in the events: on days of which the events are
-    /// not there, the rollups must not have them either, since sending the events adds to both.
-    fn demand_uncounted(&self, slice: &LoadedSlice, missing: impl Fn(Day) -> bool) -> Result<(), SinkError> {
-        let Some(partials) = &self.partials else { return Ok(()) };
-        self.demand_quiet(slice, &self.events)?;
-        for (insert, probe) in partials.inserts(&slice.decoded.batch).zip(self.probes.iter()) {
-            let Some(probe) = probe else { continue };
-            let days = Days::of(&insert.rows, MINUTE);
-            for group in days.groups() {
-                let rows = days.only(&insert.rows, |day| group.contains_key(&day));
-                let counted = self.days_counted(slice, probe, &rows, 0)?.unwrap_or_default();
-                if counted.into_iter().any(&missing) {
-                    let table = probe.table();
-                    return Err(self.uncertain(slice, &format!("`{table}` has counted rows of it that are not there")));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends each rollup what it lacks. Where views fill them, what they did not come to: the engine adds the same.
+    /// Sends each rollup what it lacks.
     fn complete_rollups(&self, slice: &LoadedSlice, partials: &Partials) -> Result<(), SinkError> {
-        if self.by_views {
-            self.demand_quiet(slice, &self.events)?;
-        }
-        for (rollup, (insert, probe)) in partials.inserts(&slice.decoded.batch).zip(self.probes.iter()).enumerate() {
+        for mut insert in partials.inserts(&slice.decoded.batch) {
             let table = partials.table(&insert);
-            match probe {
+            let rows = insert.take_rows();
+            if partials.adds(&insert) {
+                self.complete_rollup(slice, table, &rows)?;
+            } else {
                 // It may be there any number of times, so that no token has to be trusted; and users who were left out before,
                 // because they were known, may not be any more.
-                None => {
-                    let sending = Sending { generation: self.unused(), ..Sending::of(table, Kind::Rollup) };
-                    self.send(sending, slice.meta.id, &insert.rows)?;
-                }
-                // What was acknowledged need not be asked for, and could not always be told.
-                Some(_) if self.acknowledged.has(slice.meta.id, rollup) => {}
-                Some(probe) => self.complete_rollup(slice, probe, &insert.rows)?,
+                let sending = Sending { generation: self.unused(), ..Sending::of(table, Kind::Rollup) };
+                self.send(sending, slice.meta.id, &rows)?;
             }
-            self.acknowledged.add(slice.meta.id, rollup, insert.server());
             partials.acknowledge(&insert);
         }
         Ok(())
     }
 
-    /// Sends a rollup that is kept by day what it lacks of these rows.
-    fn complete_rollup(&self, slice: &LoadedSlice, probe: &Probe, rows: &RecordBatch) -> Result<(), SinkError> {
+    /// Sends a rollup by minute what it lacks of these rows: those of the days of which the slice's marker is not there.
+    fn complete_rollup(&self, slice: &LoadedSlice, table: &str, rows: &RecordBatch) -> Result<(), SinkError> {
+        let id = slice.meta.id;
         let days = Days::of(rows, MINUTE);
         for (number, group) in days.groups().iter().enumerate() {
-            let rows = days.only(rows, |day| group.contains_key(&day));
-            self.deliver(slice, Sending::of(probe.table(), Kind::Rollup).group(number), |sent| {
-                let Some(counted) = self.days_counted(slice, probe, &rows, sent)? else { return Ok(None) };
-                let missing = missing(group, &counted);
-                Ok((!missing.is_empty()).then(|| Days::of(&rows, MINUTE).only(&rows, |day| missing.contains(&day))))
+            let expected: Vec<Day> = group.keys().copied().collect();
+            self.deliver(slice, Sending::of(table, Kind::Rollup).group(number), |_| {
+                let missing = missing(group, &self.ask(slice, |store| store.marked(table, id, &expected))?);
+                let rows = || days.only(rows, |day| missing.contains(&day));
+                Ok((!missing.is_empty()).then(|| with_markers(rows(), id)))
             })?;
         }
         Ok(())
-    }
-
-    /// The days on which a rollup has counted the slice. `None` where that could be told before it was sent, and not after,
-    /// as of two slices that add the same: then it is as the server said.
-    fn days_counted(
-        &self,
-        slice: &LoadedSlice,
-        probe: &Probe,
-        rows: &RecordBatch,
-        sent: u64,
-    ) -> Result<Option<BTreeSet<Day>>, SinkError> {
-        match self.ask(slice, |store| store.counted(probe, slice.meta.id, &probe.minutes(rows)))? {
-            Counted::On(days) => Ok(Some(days)),
-            Counted::Unknown(_) if sent > 0 => Ok(None),
-            Counted::Busy(why) => Err(SinkError::Retry {
-                detail: format!("whether `{}` has slice {} cannot be told yet: {why}", probe.table(), slice.meta.id),
-            }),
-            Counted::Unknown(why) => {
-                Err(self.uncertain(slice, &format!("whether `{}` has it cannot be told: {why}", probe.table())))
-            }
-        }
     }
 
     pub(super) fn ask<T>(
@@ -286,8 +222,7 @@ impl<S: Store> ClickHouseSink<S> {
         SinkError::Stuck {
             detail: format!(
                 "slice {id} of {source} was being stored when something died, and sending it again may count it twice: \
-                 {why}. Look at the rows of `{database}`.`{}` with _slice = {} and at the rollups of their minutes; once \
-                 the rest of the slice is stored, or all of it removed, start the engine again",
+                 {why}. Look at the rows of `{database}`.`{}` with _slice = {}, and of the rollups; once the rest of the slice is stored, or all of it removed, start the engine again",
                 self.events, id.0
             ),
         }

@@ -26,8 +26,7 @@ pub(super) fn to_create(clickhouse: &ClickHouse, config: &Config) -> Result<Opti
     if !may_create_tables(clickhouse, &schema)? {
         lacking.push("CREATE TABLE");
     }
-    // A rollup is marked with what fills it.
-    let others: &[&str] = if schema.rollups.is_empty() { &[] } else { &["CREATE VIEW", "ALTER MODIFY COMMENT"] };
+    let others: &[&str] = if schema.rollups.is_empty() { &[] } else { &["CREATE VIEW"] };
     for &right in others.iter().chain(&["INSERT", "SELECT"]) {
         if !granted(clickhouse, right, &database)? {
             lacking.push(right);

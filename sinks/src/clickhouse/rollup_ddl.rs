@@ -1,6 +1,6 @@
-//! What a declared rollup becomes: a target table, a materialized view that feeds it, views that answer.
+//! What a declared rollup becomes: a target table, views that answer, and the SELECT that fills it from events.
 //!
-//! The feeds run inside the insert into the events table. Targets hold aggregation states that merge in any order, so a
+//! Targets hold aggregation states that merge in any order, so a
 //! late record only adds a state; the views finish the aggregation when they are read, so they are exact at any time,
 //! whatever was merged already. See `docs/tables.md` for what was measured.
 //!
@@ -8,11 +8,14 @@
 //! `minute`, may then be the name of a column too.
 
 use longshore_core::column::ColumnType;
+use longshore_core::column::layout::SLICE_COLUMN;
 use longshore_core::rollup::{NARROW_SUM_DIGITS, RollupKind, RollupSpec, sum_digits};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::ddl::{Events, Table, TableColumn, settings};
 use super::sql::{condition, quote_name, quote_table, quote_text};
-use super::types::{TEXT_CODEC, clickhouse_type, plain};
+use super::types::{SLICE_CODEC, TEXT_CODEC, clickhouse_type, plain};
 
 /// Seconds without an insert after which the server merges a rollup into one part a partition. Merged, a read needs
 /// no further merging and is several times faster.
@@ -25,19 +28,32 @@ pub struct Rollup {
     pub name: String,
     /// Where the states are.
     pub target: Table,
-    /// The materialized view that fills the target.
-    pub feed: Feed,
+    /// What fills the target from the events.
+    pub select: Select,
     /// What analysts read.
     pub views: Vec<View>,
 }
 
-/// A materialized view from the events table into a rollup's target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Feed {
-    /// Its name in the database.
-    pub name: String,
-    /// Its query.
-    pub select: Select,
+impl Rollup {
+    /// Whether it sums, so that a slice must be counted once; else it takes a minimum.
+    pub(super) fn adds(&self) -> bool {
+        self.target.order_by.iter().any(|column| column == SLICE_COLUMN)
+    }
+
+    /// What its table says in its comment: what is counted there. A table that says something else counts something else.
+    pub(super) fn mark(&self) -> String {
+        format!("longshore: counts {:016x}", self.definition())
+    }
+
+    /// What ledger rows call it, where its table has this id.
+    pub(super) fn id(&self, table: &str) -> u64 {
+        xxh3_64(format!("{:016x} {table}", self.definition()).as_bytes())
+    }
+
+    /// A hash of what it counts of which events: its name and its query.
+    fn definition(&self) -> u64 {
+        xxh3_64(format!("{}\n{}", self.target.name, self.select.sql(None)).as_bytes())
+    }
 }
 
 /// A view for analysts.
@@ -59,14 +75,9 @@ pub struct Select {
 }
 
 impl Select {
-    /// The conditions under which a row of the events table, under the alias `e`, counts.
-    pub(super) fn filter(&self) -> &[String] {
-        &self.filter
-    }
-
-    /// The groups' keys: of each column what it is in the events, under the alias `e`, and its name.
-    pub(super) fn by(&self) -> &[(String, String)] {
-        &self.by
+    /// Names of the columns that the query makes.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by.iter().map(|(_, name)| name.as_str()).chain(self.columns.iter().map(|(_, name)| *name))
     }
 
     /// The query, with one more condition if given.
@@ -166,7 +177,7 @@ impl Builder<'_> {
         };
         let mut views: Vec<View> = Grain::ALL.iter().map(|&grain| self.new_users_view(&target, grain)).collect();
         views.push(self.cumulative_view());
-        Rollup { name: self.spec.name.clone(), target: rollup_target, feed: self.feed(select), views }
+        Rollup { name: self.spec.name.clone(), target: rollup_target, select, views }
     }
 
     /// The type of a user's first sighting: a tuple whose order is the tie rule, time first, then the `by` columns.
@@ -278,6 +289,7 @@ impl Builder<'_> {
             by.push((source(ip), "ip".to_owned()));
             columns.push(TableColumn::new("ip", self.type_of(ip)).with_codec(TEXT_CODEC));
         }
+        columns.push(TableColumn::new(SLICE_COLUMN, "UInt64").with_codec(SLICE_CODEC));
         let order_by: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         columns.extend(
             measures
@@ -298,7 +310,7 @@ impl Builder<'_> {
         let states = measures.iter().map(|measure| (measure.state.clone(), measure.name)).collect();
         let select = self.select(by, states, needed);
         let views = Grain::ALL.iter().map(|&grain| self.by_view(&target, grain, &measures, ip.is_some())).collect();
-        Rollup { name: self.spec.name.clone(), target: table, feed: self.feed(select), views }
+        Rollup { name: self.spec.name.clone(), target: table, select, views }
     }
 
     fn by_view(&self, target: &str, grain: Grain, measures: &[Measure], ip: bool) -> View {
@@ -324,9 +336,10 @@ impl Builder<'_> {
         View {
             name: format!("{}_by_{}", self.spec.name, grain.name()),
             select: format!(
-                "SELECT {}\nFROM {} AS r\nGROUP BY {keys}",
+                "SELECT {}\nFROM {} AS r\nWHERE {} = 0\nGROUP BY {keys}",
                 list.join(", "),
-                quote_table(self.events.database, target)
+                quote_table(self.events.database, target),
+                qualified(SLICE_COLUMN)
             ),
         }
     }
@@ -355,10 +368,6 @@ impl Builder<'_> {
             .collect();
         filter.extend(self.spec.filter.iter().map(|declared| condition(declared, self.events)));
         Select { columns, by, from: quote_table(self.events.database, self.events.name), filter }
-    }
-
-    fn feed(&self, select: Select) -> Feed {
-        Feed { name: format!("{}_mv", self.spec.name), select }
     }
 
     fn product(&self) -> String {

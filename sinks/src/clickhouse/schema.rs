@@ -4,14 +4,13 @@
 //! (`apply.rs`). Nothing that exists is ever changed, but for columns that are added to the tables, settings that the
 //! guarantee rests on, and comments.
 
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 
-use super::check::ENGINE_MARK;
 use super::comments::{self, Comments};
-use super::ddl::{Events, Table, claims, configs, dead_letters, ledger};
+use super::ddl::{Events, Table, claims, configs, dead_letters, ledger, rollup_claims, rollup_slices};
 use super::durability::{FSYNC, Wanted};
 use super::reasons;
-use super::rollup_ddl::{Feed, Rollup, View, rollup};
+use super::rollup_ddl::{Rollup, View, rollup};
 use super::sql::{quote_name, quote_table, quote_text};
 
 /// What a config wants in ClickHouse.
@@ -31,10 +30,10 @@ pub struct Schema {
     pub configs: Option<Table>,
     /// The claims to events, if one that is sent twice is to count once.
     pub claims: Option<Table>,
+    /// Which slices rollups counted later, and who counts such now, if there are rollups.
+    pub(super) completion: Vec<Table>,
     /// The rollups, in the order of the config.
     pub rollups: Vec<Rollup>,
-    /// What fills the rollups.
-    pub filled_by: FilledBy,
     /// What the tables must keep through retries and power failures.
     pub(super) durability: Wanted,
     /// The event time, a column of the events table.
@@ -57,8 +56,8 @@ impl Schema {
             ledger: ledger(),
             configs: config.sources.iter().any(|source| source.kafka().is_some()).then(configs),
             claims: config.dedup.as_ref().map(|spec| claims(&config.table.name, spec)),
+            completion: if config.rollups.is_empty() { Vec::new() } else { vec![rollup_slices(), rollup_claims()] },
             rollups: config.rollups.iter().map(|spec| rollup(spec, &events)).collect(),
-            filled_by: config.clickhouse.rollups,
             durability,
             time: config.table.time.clone(),
             comments: Vec::new(),
@@ -67,7 +66,9 @@ impl Schema {
         if durability.fsync {
             let targets = schema.rollups.iter_mut().map(|rollup| &mut rollup.target);
             let others = [&mut schema.events, &mut schema.dead_letters, &mut schema.ledger];
-            for table in targets.chain(others).chain(&mut schema.configs).chain(&mut schema.claims) {
+            for table in
+                targets.chain(others).chain(&mut schema.configs).chain(&mut schema.claims).chain(&mut schema.completion)
+            {
                 table.settings.extend(FSYNC);
             }
         }
@@ -81,25 +82,19 @@ impl Schema {
         statements.extend(self.tables().map(|table| table.create(&self.database)));
         statements.push(reasons::create(&self.database, &self.reasons));
         for rollup in &self.rollups {
-            let views = rollup.views.iter().map(|view| self.create_view(view));
-            match self.filled_by {
-                FilledBy::Engine => {
-                    statements.push(create_with_comment(&rollup.target, &self.database, ENGINE_MARK));
-                    statements.extend(views);
-                }
-                FilledBy::Views => {
-                    statements.push(rollup.target.create(&self.database));
-                    statements.extend(views);
-                    statements.push(self.create_feed(&rollup.feed, &rollup.target));
-                }
-            }
+            statements.push(create_with_comment(&rollup.target, &self.database, &rollup.mark()));
+            statements.extend(rollup.views.iter().map(|view| self.create_view(view)));
         }
         statements
     }
 
     /// The tables that inserts go to.
     pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
-        [&self.events, &self.dead_letters, &self.ledger].into_iter().chain(&self.configs).chain(&self.claims)
+        [&self.events, &self.dead_letters, &self.ledger]
+            .into_iter()
+            .chain(&self.configs)
+            .chain(&self.claims)
+            .chain(&self.completion)
     }
 
     pub(super) fn create_database(&self) -> String {
@@ -108,15 +103,6 @@ impl Schema {
 
     pub(super) fn create_view(&self, view: &View) -> String {
         format!("CREATE VIEW IF NOT EXISTS {} AS\n{}", quote_table(&self.database, &view.name), view.select)
-    }
-
-    pub(super) fn create_feed(&self, feed: &Feed, target: &Table) -> String {
-        format!(
-            "CREATE MATERIALIZED VIEW IF NOT EXISTS {} TO {} AS\n{}",
-            quote_table(&self.database, &feed.name),
-            quote_table(&self.database, &target.name),
-            feed.select.sql(None)
-        )
     }
 }
 

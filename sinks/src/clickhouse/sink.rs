@@ -7,26 +7,28 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::builder::{BinaryBuilder, StringBuilder, StringDictionaryBuilder};
+use arrow_array::builder::{BinaryBuilder, ListBuilder, StringBuilder, StringDictionaryBuilder, UInt64Builder};
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array};
-use longshore_core::config::{Config, FilledBy};
+use arrow_schema::{DataType, Field};
+use longshore_core::config::Config;
 use longshore_core::dead_letter::{DeadLetter, Reason};
 use longshore_core::limits::ASIDE_DAYS_MIN;
 use longshore_core::slice::SliceId;
 use longshore_ingest::known::KnownSlice;
 use longshore_ingest::sink::{LoadedSlice, RejectedRow, Sink, SinkError, SliceMeta, Stored};
 
-use super::acknowledged::Acknowledged;
 use super::claims::Claims;
 use super::client::ClickHouse;
-use super::counted::{MINUTE, Probe};
+use super::completion;
 use super::days::{self, Days};
 use super::ddl::{DEAD_LETTERS, LEDGER};
 use super::error::{ClientError, Rows};
 use super::life::Life;
+use super::markers::{MINUTE, with_markers};
 use super::partials::Partials;
 use super::resume::Gone;
+use super::schema::Schema;
 use super::store::Store;
 use super::work::work;
 
@@ -98,17 +100,12 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) time: String,
     /// The column of the product.
     pub(super) product: String,
-    /// What slices add to the rollups. Where ClickHouse fills them, it is sent only if that was cut off; none if there are
-    /// no rollups, or the server keeps their states in a form of its own.
+    /// What slices add to the rollups; none if there are no rollups.
     pub(super) partials: Option<Arc<Partials>>,
-    /// For each rollup, how to find out what it has counted.
-    pub(super) probes: Arc<[Option<Probe>]>,
-    /// Rollups that have acknowledged slices which are not whole yet.
-    pub(super) acknowledged: Arc<Acknowledged>,
+    /// What ledger rows call the rollups.
+    pub(super) rollups: Arc<[u64]>,
     /// If an event that is sent twice counts once.
     pub(super) claims: Option<Arc<Claims>>,
-    /// ClickHouse fills the rollups itself.
-    pub(super) by_views: bool,
     /// What the tokens of this run end in; empty unless slices are to be stored again on purpose.
     run: String,
     /// The number of the next token that nobody has used, for rows that may be there any number of times.
@@ -121,14 +118,22 @@ impl ClickHouseSink {
     ///
     /// With `reload`, slices that ClickHouse has already are stored once more: the tokens are of this run alone.
     pub fn new(clickhouse: &ClickHouse, config: &Config, reload: bool) -> Result<Self, ClientError> {
+        let ids = completion::ids(clickhouse, &Schema::from_config(config).rollups)?;
+        // Of a config of before a rollup's table may be gone, or count something else now: it counts the slice later.
+        let mut config = config.clone();
+        let mut known = ids.iter();
+        config.rollups.retain(|_| known.next().is_some_and(Option::is_some));
+        let rollups = ids.into_iter().flatten().collect();
+        let config = &config;
         let partials = Partials::new(clickhouse, config)?.map(Arc::new);
         let run = if reload { format!("-{:016x}", rand::random::<u64>()) } else { String::new() };
-        Ok(Self { run, ..Self::with(clickhouse.clone(), config, partials) }.with_unused_tokens(rand::random()))
+        Ok(Self { run, rollups, ..Self::with(clickhouse.clone(), config, partials) }.with_unused_tokens(rand::random()))
     }
 
-    /// The stored slices of these sources.
-    pub fn known_slices(&self, source_ids: &[u64]) -> Result<Vec<KnownSlice>, ClientError> {
-        self.store.known_slices(source_ids)
+    /// The stored slices of contents that are found by these heads.
+    pub fn known_slices(&self, heads: &[u64]) -> Result<Vec<KnownSlice>, SinkError> {
+        let known = self.store.known_slices(heads);
+        known.map_err(|error| error.into_sink_error("looking up what is stored", Rows::Ours))
     }
 
     /// Slices of the sources of these names of which dead letters decide which rows they have, whole or not.
@@ -151,10 +156,8 @@ impl<S: Store> ClickHouseSink<S> {
             time: config.table.time.clone(),
             product: config.products.column_name().to_owned(),
             partials,
-            probes: Probe::of(config).into(),
-            acknowledged: Arc::new(Acknowledged::of(config)),
+            rollups: Schema::from_config(config).rollups.iter().map(|rollup| rollup.id("")).collect(),
             claims: Claims::of(config).map(Arc::new),
-            by_views: config.clickhouse.rollups == FilledBy::Views && !config.rollups.is_empty(),
             run: String::new(),
             unused: Arc::default(),
         }
@@ -226,7 +229,6 @@ impl<S: Store> ClickHouseSink<S> {
         if let Some(partials) = &self.partials {
             partials.lives(life);
         }
-        self.acknowledged.server_is(life.server);
         Ok(life)
     }
 
@@ -251,12 +253,16 @@ impl<S: Store> ClickHouseSink<S> {
     /// What the slice adds to each rollup, in the order of the config.
     pub(super) fn send_rollups(&self, slice: &LoadedSlice) -> Result<(), SinkError> {
         let Some(partials) = &self.partials else { return Ok(()) };
-        for (rollup, insert) in partials.inserts(&slice.decoded.batch).enumerate() {
+        let id = slice.meta.id;
+        for mut insert in partials.inserts(&slice.decoded.batch) {
             let sending = Sending::of(partials.table(&insert), Kind::Rollup);
-            // One that is not by minute is not kept by day.
-            let time = insert.rows.column_by_name(MINUTE).map(|_| MINUTE);
-            self.send_all(sending, slice.meta.id, &days::inserts(&insert.rows, time))?;
-            self.acknowledged.add(slice.meta.id, rollup, insert.server());
+            let rows = insert.take_rows();
+            if partials.adds(&insert) {
+                let mut inserts = days::inserts(rows, Some(MINUTE)).into_iter().enumerate();
+                inserts.try_for_each(|(group, rows)| self.send(sending.group(group), id, &with_markers(rows, id)))?;
+            } else {
+                self.send(sending, id, &rows)?;
+            }
             partials.acknowledge(&insert);
         }
         Ok(())
@@ -291,24 +297,20 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let (slice, stored) = self.claim(slice)?;
         let (slice, rejected) = self.without_rejected(slice)?;
         let slice = &*slice;
-        let inserts = days::inserts(&slice.decoded.batch, Some(&self.time));
-        if inserts.len() > 1 && !self.by_views && !self.stores_again() {
+        let inserts = days::inserts(slice.decoded.batch.clone(), Some(&self.time));
+        if inserts.len() > 1 && !self.stores_again() {
             // It has more tokens than can be relied on: what an earlier run may have stored of it is looked for first.
             self.complete(slice, slice.rejected.len() as u64)?;
-            self.acknowledged.forget(id);
             return Ok(Stored { rejected, ..stored });
         }
         self.send_all(Sending::of(&self.events, Kind::Events), id, &inserts)?;
-        match self.by_views {
-            true => (0..self.probes.len()).for_each(|rollup| self.acknowledged.add(id, rollup, life.server)),
-            false => self.send_rollups(slice)?,
-        }
+        self.send_rollups(slice)?;
         // Dead letters that are there tell that the rollups have all.
         self.demand_alive(life)?;
         self.send_letters(slice, Letters::Others)?;
         self.demand_alive(life)?;
-        self.insert(LEDGER, Kind::Ledger, id, &ledger_batch(slice, slice.rejected.len() as u64))?;
-        self.acknowledged.forget(id);
+        let row = ledger_batch(&self.events, slice, slice.rejected.len() as u64, &self.rollups);
+        self.insert(LEDGER, Kind::Ledger, id, &row)?;
         Ok(Stored { rejected, ..stored })
     }
 
@@ -317,9 +319,7 @@ impl<S: Store> Sink for ClickHouseSink<S> {
             return self.write(slice);
         }
         // Its claims may be gone by now.
-        let id = slice.meta.id;
         if self.is_whole(slice)? {
-            self.acknowledged.forget(id);
             return Ok(Stored::default());
         }
         let (slice, decided) = self.decide_event_times(slice)?;
@@ -327,7 +327,6 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let (slice, rejected) = self.set_aside(slice)?;
         let gone = Gone { rejected: rejected.iter().map(|(_, rows)| rows).sum(), event_times: decided.records };
         self.complete_decided(&slice, gone)?;
-        self.acknowledged.forget(id);
         Ok(Stored { rejected, event_times: decided.rows, ..stored })
     }
 
@@ -395,24 +394,32 @@ fn repeated<'a>(texts: impl Iterator<Item = &'a str>) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-/// The slice's row of the ledger. So many rows are not in it any more because they are dead letters.
-pub(super) fn ledger_batch(slice: &LoadedSlice, gone: u64) -> RecordBatch {
-    let SliceMeta { id, source, source_id, start, end, hash } = &slice.meta;
+/// The slice's row of the ledger, with the names of the rollups that have counted it. So many rows are not in it any more
+/// because they are dead letters.
+pub(super) fn ledger_batch(stream: &str, slice: &LoadedSlice, gone: u64, rollups: &[u64]) -> RecordBatch {
+    let SliceMeta { id, source, head, start, end, before, after } = &slice.meta;
     let decoded = &slice.decoded;
+    let item = Arc::new(Field::new("item", DataType::UInt64, false));
+    let mut names = ListBuilder::new(UInt64Builder::new()).with_field(item);
+    names.values().append_slice(rollups);
+    names.append(true);
     let count = |value: u64| Arc::new(UInt64Array::from_value(value, 1)) as ArrayRef;
     batch([
         ("slice", count(id.0)),
-        ("source_id", count(*source_id)),
+        ("stream", repeated(std::iter::once(stream))),
+        ("head", count(*head)),
         ("source", Arc::new(StringArray::from_iter_values([&**source]))),
         ("start", count(*start)),
         ("end", count(*end)),
         ("bytes", count(end - start)),
-        ("hash", count(*hash)),
+        ("before", count(*before)),
+        ("after", count(*after)),
         ("records", count(decoded.records)),
         ("loaded", count(decoded.batch.num_rows() as u64)),
         ("dead", count(decoded.dead.len() as u64 + gone)),
         ("filtered", count(decoded.filtered)),
         ("duplicates", count(decoded.duplicates)),
+        ("rollups", Arc::new(names.finish())),
     ])
 }
 

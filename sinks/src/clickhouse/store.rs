@@ -14,7 +14,6 @@ use longshore_ingest::sink::SliceMeta;
 
 use super::claims::Claim;
 use super::client::ClickHouse;
-use super::counted::{Counted, Minutes, Probe};
 use super::error::ClientError;
 use super::life::Life;
 
@@ -121,12 +120,11 @@ pub trait Store: Send + Sync {
     /// The server is away or refuses.
     fn claims(&self, table: &str, slice: SliceId, keys: &[EventKey]) -> Result<Vec<Claim>, ClientError>;
 
-    /// On which days a rollup has counted a slice, which adds this to it. The slice's events must be there, and nobody
-    /// else may be storing it. Never a guess: [`Counted::Unknown`] where it cannot be told.
+    /// On which of these days the table of a rollup by minute has a slice: those of which the slice's marker is there.
     ///
     /// # Errors
     /// The server is away or refuses.
-    fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError>;
+    fn marked(&self, table: &str, slice: SliceId, days: &[Day]) -> Result<BTreeSet<Day>, ClientError>;
 }
 
 impl Store for ClickHouse {
@@ -189,7 +187,7 @@ impl Store for ClickHouse {
         ClickHouse::claims(self, table, slice, keys)
     }
 
-    fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {
-        ClickHouse::counted(self, rollup, slice, adds)
+    fn marked(&self, table: &str, slice: SliceId, days: &[Day]) -> Result<BTreeSet<Day>, ClientError> {
+        ClickHouse::marked(self, table, slice, days)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 use longshore_core::limits::BEHIND_WAIT_MS;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError, Stored};
 use longshore_ingest::stages::Cost;
@@ -194,11 +194,10 @@ pub struct Rehearsal {
 impl Rehearsal {
     /// For inserts under that config.
     pub fn new(config: &Config) -> Rehearsal {
-        let by_engine = config.clickhouse.rollups == FilledBy::Engine;
-        Rehearsal { partials: Partials::unchecked(config).filter(|_| by_engine) }
+        Rehearsal { partials: Partials::unchecked(config) }
     }
 
-    /// The config has rollups, and the engine fills them.
+    /// The config has rollups.
     pub fn aggregates(&self) -> bool {
         self.partials.is_some()
     }
@@ -206,7 +205,7 @@ impl Rehearsal {
     /// What a batch adds to the rollups, one batch for each. Every user is new, as in a first load.
     pub fn aggregate(&self, events: &RecordBatch) -> Vec<RecordBatch> {
         let inserts = self.partials.iter().flat_map(|partials| partials.inserts(events));
-        inserts.map(|insert| insert.rows).collect()
+        inserts.map(|mut insert| insert.take_rows()).collect()
     }
 
     /// Encodes a batch as for an insert and throws the stream away: its bytes.

@@ -173,12 +173,18 @@ fn ledger(clickhouse: &ClickHouse, books: &Books, findings: &mut Findings) -> Re
         let sums = sums.join(" ");
         findings.say(format!("ledger (records, loaded, dead, filtered, slices differ): {sums}, not {right}"));
     }
-    let overlaps = "SELECT source, `start`, previous FROM (SELECT source, source_id, `start`, \
-         lagInFrame(`end`, 1, 0) OVER (PARTITION BY source_id ORDER BY `start`, `end` \
-         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS previous FROM {db}.ledger) WHERE `start` != previous";
+    // A slice begins behind another one, whose content is the same up to there, or where its source does.
+    let overlaps = "SELECT source, `start`, `end` FROM {db}.ledger WHERE `start` != 0 AND before != 0 \
+         AND before NOT IN (SELECT after FROM {db}.ledger) UNION ALL SELECT any(source), any(`start`), any(`end`) \
+         FROM {db}.ledger WHERE before != 0 GROUP BY before HAVING count() > 1 AND before IN (SELECT after FROM {db}.ledger) \
+         UNION ALL SELECT source, `start`, `end` FROM (SELECT source, `start`, `end`, lagInFrame(`end`, 1, `start`) \
+         OVER (PARTITION BY head ORDER BY `start`, `end` ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS previous \
+         FROM {db}.ledger WHERE before = 0) WHERE `start` != previous";
     for row in clickhouse.rows(&in_database(overlaps, clickhouse))? {
-        findings
-            .say(format!("ledger: a slice of {} begins at {}, and the one before ends at {}", row[0], row[1], row[2]));
+        findings.say(format!(
+            "ledger: a slice of {}, from {} to {}, does not follow one, or another follows the same",
+            row[0], row[1], row[2]
+        ));
     }
     Ok(())
 }

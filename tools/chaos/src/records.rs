@@ -2,7 +2,7 @@
 //! some are broken, some are to be filtered, some come late. Few users, channels and minutes, so that groups have many
 //! records, slices share groups, and ties and late first sightings are common.
 
-use longshore_core::config::{ClickHouseSpec, FilledBy, Guarantee, WireCompression};
+use longshore_core::config::{ClickHouseSpec, Guarantee, WireCompression};
 use longshore_core::dead_letter::Reason;
 
 use crate::chance::Chance;
@@ -59,16 +59,12 @@ impl ConfigText<'_> {
     /// The config. Paths in it are beside it.
     pub(crate) fn text(&self) -> String {
         let &ConfigText { url, user, database, .. } = self;
-        let ClickHouseSpec { inserts_in_flight, compression, rollups, guarantee, fsync, server: _, database: _ } =
+        let ClickHouseSpec { inserts_in_flight, compression, guarantee, fsync, server: _, database: _ } =
             self.clickhouse;
         let compression = match compression {
             WireCompression::Auto => "auto",
             WireCompression::None => "none",
             WireCompression::Lz4 => "lz4",
-        };
-        let rollups = match rollups {
-            FilledBy::Engine => "engine",
-            FilledBy::Views => "views",
         };
         let guarantee = match guarantee {
             Guarantee::ExactlyOnce => "exactly-once",
@@ -79,7 +75,7 @@ impl ConfigText<'_> {
         format!(
             "version = 1\n{source}{RUN}{RECORDS}\n[clickhouse]\nurl = {url}\nuser = {user}\npassword = \"${{{PASSWORD_VARIABLE}}}\"\n\
              database = {database}\ninserts_in_flight = {inserts_in_flight}\ncompression = \"{compression}\"\n\
-             rollups = \"{rollups}\"\nguarantee = \"{guarantee}\"\nfsync = {fsync}\n"
+             guarantee = \"{guarantee}\"\nfsync = {fsync}\n"
         )
     }
 }

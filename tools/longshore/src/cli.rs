@@ -94,9 +94,6 @@ pub(crate) struct LoadArgs {
     /// Exit with 65 if any record became a dead letter
     #[arg(long)]
     pub(crate) fail_on_dead_letters: bool,
-    /// Load slices that the ledger has already once more (they will be in the tables twice)
-    #[arg(long)]
-    pub(crate) reload: bool,
     /// How files are read: auto (io_uring where the system allows it), io_uring (or fail), pread
     #[arg(long, value_name = "READER", default_value = "auto")]
     pub(crate) reader: ReaderChoice,

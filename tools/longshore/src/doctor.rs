@@ -62,7 +62,7 @@ fn text(inspection: &Inspection) -> String {
         let in_doubt = inspection.in_doubt.iter().filter(|slice| slice.source == source.number).count();
         let (number, name) = (source.number, &source.name);
         let (position, cut_end) = (source.position, source.cut_end);
-        line(format!("  {number:>5}  stored to {position}, cut to {cut_end}, {in_doubt} in doubt  {name}"));
+        line(format!("  {number:>5}  stored to {position}, cut to {}, {in_doubt} in doubt  {name}", cut_end.position));
         if let Some(file) = file_text(source, &files::find(source)) {
             line(format!("         {file}"));
         }
@@ -91,9 +91,9 @@ fn file_text(source: &KnownSource, file: &SourceFile) -> Option<String> {
         Whereabouts::At { path, size } => {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let now = if path.as_os_str() == &*source.name { "there".to_owned() } else { format!("now {name}") };
-            let read = file.stored.unwrap_or(source.cut_end);
+            let read = file.stored.unwrap_or(source.cut_end.position);
             let rest = match size.saturating_sub(read) {
-                0 if source.position == source.cut_end => "all of it stored".to_owned(),
+                0 if source.position == source.cut_end.position => "all of it stored".to_owned(),
                 0 => "all of it cut".to_owned(),
                 rest => format!("{} not cut yet", plural(rest, "byte")),
             };
@@ -198,7 +198,7 @@ fn object(inspection: &Inspection) -> Value {
     };
     let sources = inspection.sources.iter().map(|source| {
         json!({
-            "number": source.number.0, "name": *source.name, "position": source.position, "cut_end": source.cut_end,
+            "number": source.number.0, "name": *source.name, "position": source.position, "cut_end": source.cut_end.position,
             "identity": source.identity.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
             "file": file_object(source, &files::find(source)),
         })
@@ -206,7 +206,7 @@ fn object(inspection: &Inspection) -> Value {
     let in_doubt = inspection.in_doubt.iter().map(|slice| {
         json!({
             "slice": slice.slice.to_string(), "source": slice.source.0, "start": slice.start, "end": slice.end,
-            "hash": format!("{:016x}", slice.hash), "config": slice.config.to_string(), "records": slice.records,
+            "config": slice.config.to_string(), "records": slice.records,
         })
     });
     let segments = inspection.segments.iter();

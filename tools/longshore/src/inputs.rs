@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use longshore_core::config::Config;
@@ -27,7 +27,7 @@ impl Resolved {
     /// A file that has several names is loaded once, by the first of them.
     fn from_results(results: impl IntoIterator<Item = Opened>) -> Self {
         let mut resolved = Resolved::default();
-        let (mut ids, mut files) = (HashMap::<u64, PathBuf>::new(), HashMap::new());
+        let (mut ids, mut files) = (HashMap::<Arc<str>, PathBuf>::new(), HashMap::new());
         for result in results {
             let (path, input) = match result {
                 Ok(found) => found,
@@ -37,14 +37,14 @@ impl Resolved {
                 }
             };
             let number = input.file_number();
-            match ids.get(&input.source_id).or_else(|| number.and_then(|number| files.get(&number))) {
+            match ids.get(&input.name).or_else(|| number.and_then(|number| files.get(&number))) {
                 Some(first) if *first == path => {}
                 Some(first) => {
                     let sentence = format!("{} is the same file as {}", path.display(), first.display());
                     resolved.repeated.push(sentence);
                 }
                 None => {
-                    ids.insert(input.source_id, path.clone());
+                    ids.insert(input.name.clone(), path.clone());
                     files.extend(number.map(|number| (number, path)));
                     resolved.inputs.push(input);
                 }
@@ -90,9 +90,7 @@ fn resolve_named(named: &[PathBuf], links_into: &[PathBuf]) -> anyhow::Result<Re
     let mut results = Vec::new();
     for path in named {
         if path == Path::new("-") {
-            let run_id = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
-                ^ u64::from(std::process::id()).rotate_left(32);
-            results.push(Ok((path.clone(), Input::stdin(run_id))));
+            results.push(Ok((path.clone(), Input::stdin())));
             continue;
         }
         let path = std::path::absolute(path).with_context(|| format!("the path {}", path.display()))?;

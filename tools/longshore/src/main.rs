@@ -6,6 +6,7 @@ mod bundle;
 mod chaos;
 mod cli;
 mod clickhouse;
+mod completing;
 mod config_file;
 mod connect;
 mod dead_letters;

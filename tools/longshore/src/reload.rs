@@ -8,7 +8,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use longshore_core::budget::Command;
@@ -16,7 +16,7 @@ use longshore_core::config::{ClickHouseSpec, Config, PipelineSpec, RunSpec};
 use longshore_core::limits::CONFIG_PROBLEMS_SHOWN;
 use longshore_core::words::plural;
 use longshore_ingest::service::Plan;
-use longshore_sinks::clickhouse::{ClickHouse, ClientError};
+use longshore_sinks::clickhouse::{ClickHouse, ClientError, Schema};
 
 use crate::bundle::Bundle;
 use crate::metrics::Metrics;
@@ -37,6 +37,8 @@ pub(crate) struct Reload {
     pub(crate) client: ClickHouse,
     pub(crate) processing: Arc<Processing>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Who has rollups count what is stored without them.
+    pub(crate) completing: Sender<Schema>,
 }
 
 /// What may come into force.
@@ -176,14 +178,15 @@ impl Reload {
                 tracing::info!("reloaded: {changes}; what is cut from now on is processed under config {hash}");
             }
         }
+        // The thread is there as long as this one.
+        let _ = self.completing.send(Schema::from_config(config));
         Outcome::Applied
     }
 }
 
 /// What cannot change while a service runs, and did.
 fn fixed(old: &Config, new: &Config) -> Vec<String> {
-    let ClickHouseSpec { server, database, inserts_in_flight, compression, rollups: _, guarantee: _, fsync: _ } =
-        &new.clickhouse;
+    let ClickHouseSpec { server, database, inserts_in_flight, compression, guarantee: _, fsync: _ } = &new.clickhouse;
     let PipelineSpec { slice_bytes: _, workers, memory_max } = &new.pipeline;
     let RunSpec { journal, slice_age, drain, metrics, machine } = &new.run;
     let changed = [

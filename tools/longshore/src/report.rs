@@ -82,7 +82,7 @@ impl Report {
         let totals = &self.totals;
         if totals.records == 0 && totals.skipped_slices > 0 && !self.stopped && self.input_errors.is_empty() {
             return format!(
-                "nothing new: the ledger has all of {} already ({} in {}); --reload loads it once more\n",
+                "nothing new: the ledger has all of {} already ({} in {})\n",
                 plural(self.inputs, "input"),
                 megabytes(totals.skipped_bytes),
                 plural(totals.skipped_slices, "slice"),
@@ -106,7 +106,7 @@ impl Report {
         if totals.skipped_slices > 0 {
             let _ = writeln!(
                 text,
-                "  skipped       {} ({}) that the ledger has already; --reload loads them once more",
+                "  skipped       {} ({}) that the ledger has already",
                 plural(totals.skipped_slices, "slice"),
                 megabytes(totals.skipped_bytes),
             );
@@ -228,7 +228,7 @@ mod tests {
         let expected = "\
 loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
   same files    1 other name of inputs, which were loaded once
-  skipped       1 slice (1.5 MB) that the ledger has already; --reload loads them once more
+  skipped       1 slice (1.5 MB) that the ledger has already
   filtered      400 by the config's filters
   duplicates    100 of events that are stored already
   dead letters  500: bad_json 300, tag_mismatch 200
@@ -259,8 +259,7 @@ loaded 999,000 of 1,000,000 records from 1 input in 2.0 s: 402.0 MB at 201 MB/s
     fn a_load_of_what_is_there_says_that_nothing_is_new() {
         let mut again = report();
         again.totals = Totals { skipped_slices: 2, skipped_bytes: 1_500_000, ..Totals::default() };
-        let expected =
-            "nothing new: the ledger has all of 1 input already (1.5 MB in 2 slices); --reload loads it once more\n";
+        let expected = "nothing new: the ledger has all of 1 input already (1.5 MB in 2 slices)\n";
         assert_eq!(again.text(), expected);
         again.stopped = true;
         assert!(again.text().starts_with("interrupted: loaded 0 of 0 records"), "{}", again.text());

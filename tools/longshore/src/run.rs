@@ -1,5 +1,6 @@
 //! `longshore run`: follows the config's sources into ClickHouse until SIGTERM or Ctrl-C.
 
+mod look_up;
 mod ping;
 pub(crate) mod processing;
 mod topics;
@@ -28,6 +29,7 @@ use longshore_ingest::service::{self, Board, Ended, MakeFeed, ServiceOptions};
 use longshore_sinks::clickhouse::Schema;
 use longshore_sinks::embedded;
 
+use self::look_up::LedgerLookUp;
 use self::processing::Processing;
 use crate::bundle::Bundle;
 use crate::cli::RunArgs;
@@ -38,7 +40,7 @@ use crate::metrics::{Endpoint, Metrics};
 use crate::output::{say, whole};
 use crate::reload::Reload;
 use crate::signals::{self, Phase, Stop};
-use crate::{config_file, exposed, guarantee, inputs, kernels, schema};
+use crate::{completing, config_file, exposed, guarantee, inputs, kernels, schema};
 
 /// Runs the service.
 pub(crate) fn run(args: &RunArgs) -> CommandResult {
@@ -99,7 +101,8 @@ fn patterns(config: &Config) -> anyhow::Result<Vec<Wanted>> {
     Ok(patterns)
 }
 
-fn journal_options(config: &Config) -> journal::Options {
+/// How a journal of this config is opened.
+pub(crate) fn journal_options(config: &Config) -> journal::Options {
     journal::Options::new(config.run.machine.as_deref().map_or_else(Machine::this, Machine::named))
 }
 
@@ -120,7 +123,9 @@ fn prepare(
     let processing = Arc::new(processing);
     let (text, client) = (bundle.text(), server.client.clone());
     ping::start(client.clone(), metrics.reach().clone()).or_exit(Exit::Refused)?;
-    Reload { path: path.to_owned(), config: config.clone(), text, client, processing: processing.clone(), metrics }
+    let completing = completing::start(client.clone(), Schema::from_config(config)).or_exit(Exit::Refused)?;
+    let (path, config) = (path.to_owned(), config.clone());
+    Reload { path, config, text, client, processing: processing.clone(), metrics, completing }
         .start(hangups)
         .or_exit(Exit::Refused)?;
     Ok(processing)
@@ -248,6 +253,8 @@ fn file_feed(config: &Config, patterns: &[Wanted], processing: &Processing) -> R
         let config = Bundle::parse(text).config(&path).map_err(|error| whole(&error))?;
         Ok(CutOptions::of(&config))
     };
-    let options = FileFeedOptions { slice_age: config.run.slice_age, cut_options: Box::new(cut_options) };
+    let look_up = LedgerLookUp::start(processing.client().clone()).map_err(|error| refuse(&error))?;
+    let (slice_age, cut_options) = (config.run.slice_age, Box::new(cut_options));
+    let options = FileFeedOptions { slice_age, cut_options, look_up: Box::new(look_up) };
     Ok(Box::new(FileFeed::new(journal, &recovered, files, options)?))
 }

@@ -45,6 +45,13 @@ pub(crate) fn compare(client: &ClickHouse, tables: &Schema, config: &Path) -> Co
             let objects = plural(uncommented.len(), "object");
             say!("but comments of {objects}, which harms nothing: `longshore schema -c {config} --apply` sets them");
         }
+        for (rollup, slices) in tables.incomplete(client).or_exit(Exit::Refused)? {
+            say!(
+                "but rollup {rollup} has not counted {} that were stored without it: `longshore schema -c {config} --apply` \
+                 has it count them, and so does a load or a service that uses it",
+                plural(slices as usize, "slice")
+            );
+        }
         return Ok(Exit::Done);
     }
     for difference in &differences {

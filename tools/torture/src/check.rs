@@ -19,8 +19,8 @@ pub(crate) struct Books<'a> {
     pub(crate) written: &'a [Vec<Placed>],
     /// Where each source ends.
     pub(crate) ends: &'a [u64],
-    /// The number of a source by its identity.
-    pub(crate) source: &'a dyn Fn(u64) -> usize,
+    /// The number of a slice's source; none has `usize::MAX`.
+    pub(crate) source: &'a dyn Fn(&LedgerRow) -> usize,
     /// How each slice was planned.
     pub(crate) plans: &'a BTreeMap<SliceId, Planned>,
     /// What all configs have in common.
@@ -93,9 +93,9 @@ pub(crate) fn check(server: &Server, books: &Books<'_>) -> Findings {
         Expected { rejected: dead_for(Reason::Rejected), ahead: dead_for(Reason::EventTime), ..Expected::default() };
     let expected = expect(&ledger, books, decided, &mut findings);
     compare("event", &expected.events, &events(&server.rows(Table::Events)), &mut findings);
-    let sources: BTreeMap<u64, u64> = ledger.iter().map(|row| (row.slice, row.source_id)).collect();
+    let sources: BTreeMap<u64, usize> = ledger.iter().map(|row| (row.slice, (books.source)(row))).collect();
     let dead: Vec<Dead> =
-        server.rows(Table::DeadLetters).into_iter().filter_map(|row| dead_row(row, &sources, books)).collect();
+        server.rows(Table::DeadLetters).into_iter().filter_map(|row| dead_row(row, &sources)).collect();
     compare("dead letter", &expected.dead, &dead, &mut findings);
     let rows = rows_by_slice(server);
     for row in &ledger {
@@ -129,10 +129,10 @@ fn place_of(row: Row, reason: Reason) -> Option<Place> {
     }
 }
 
-fn dead_row(row: Row, sources: &BTreeMap<u64, u64>, books: &Books<'_>) -> Option<Dead> {
+fn dead_row(row: Row, sources: &BTreeMap<u64, usize>) -> Option<Dead> {
     match row {
         Row::Dead(dead) => {
-            let source = sources.get(&dead.slice).map_or(usize::MAX, |&source| (books.source)(source));
+            let source = sources.get(&dead.slice).copied().unwrap_or(usize::MAX);
             Some((source, dead.offset, dead.reason, dead.record))
         }
         _ => None,
@@ -153,7 +153,7 @@ fn rows_by_slice(server: &Server) -> BTreeMap<u64, u64> {
 /// Goes along each source: the ledger must cover it without gap or overlap, and says which config a record belongs to.
 fn expect(ledger: &[LedgerRow], books: &Books<'_>, mut expected: Expected, findings: &mut Findings) -> Expected {
     for (log, records) in books.written.iter().enumerate() {
-        let mut slices: Vec<&LedgerRow> = ledger.iter().filter(|row| (books.source)(row.source_id) == log).collect();
+        let mut slices: Vec<&LedgerRow> = ledger.iter().filter(|row| (books.source)(row) == log).collect();
         slices.sort_by_key(|row| (row.start, row.end));
         let mut end = 0;
         for slice in &slices {

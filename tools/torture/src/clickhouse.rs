@@ -2,7 +2,7 @@
 //!
 //! It has the tables of [`records`](crate::records) and keeps ClickHouse's promises and no others: an insert is atomic
 //! within a partition alone; what was acknowledged stays; a token that is remembered keeps rows out, by table and
-//! partition, though they were lost when the server died between the two; views are filled after the table and not with it. Nobody's request is known to be over because its
+//! partition, though they were lost when the server died between the two. Nobody's request is known to be over because its
 //! connection is: it may be applied later, after it was sent again, after its sender died. Answers are computed from the
 //! rows, by none of the product's code.
 
@@ -16,13 +16,12 @@ use arrow_array::RecordBatch;
 use longshore_core::dead_letter::Reason;
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
-use longshore_sinks::clickhouse::{
-    Claim, ClientError, Counted, Day, Life as ServerLife, Minutes, Probe, ServerException, Store,
-};
+use longshore_sinks::clickhouse::{Claim, ClientError, Day, Life as ServerLife, ServerException, Store};
 
 pub use self::rows::{ClaimRow, DeadRow, LedgerRow, Row, Table};
-use self::tables::{Block, Tables, blocks, view};
+use self::tables::{Block, Tables, blocks};
 use crate::answers::{Answers, minute_of};
+use crate::engine::Bug;
 use crate::env::{Call, Env, Life, lock};
 use crate::records::{Event, REFUSED_USER};
 
@@ -51,7 +50,6 @@ struct State {
     starts: u64,
     /// Events of [`REFUSED_USER`] are refused, and with them the inserts that they are in.
     constrained: bool,
-    by_views: bool,
     window: usize,
 }
 
@@ -65,20 +63,15 @@ impl State {
 
 impl Server {
     /// An empty one whose tables remember so many tokens each.
-    pub fn new(env: Env, by_views: bool, window: usize) -> Server {
+    pub fn new(env: Env, window: usize) -> Server {
         let (tables, under_way) = (Tables::default(), Vec::new());
-        let state = State { tables, under_way, up: true, starts: 0, constrained: false, by_views, window };
+        let state = State { tables, under_way, up: true, starts: 0, constrained: false, window };
         Server { env, state: Arc::new(Mutex::new(state)) }
     }
 
     /// Whether it runs.
     pub fn is_up(&self) -> bool {
         lock(&self.state).up
-    }
-
-    /// Whether its views fill the rollups.
-    pub fn by_views(&self) -> bool {
-        lock(&self.state).by_views
     }
 
     /// Somebody puts a constraint on the events, or takes it away.
@@ -110,12 +103,11 @@ impl Server {
         under_way.iter().for_each(|blocks| self.cut_off(blocks));
     }
 
-    /// It dies in an insert of which these blocks are left: perhaps the first one's token is written already. Where views
-    /// fill the rollups nothing is promised then, so that it does not come.
+    /// It dies in an insert of which these blocks are left: perhaps the first one's token is written already.
     fn cut_off(&self, blocks: &VecDeque<Block>) {
         let mut state = lock(&self.state);
         let Some(block) = blocks.front() else { return };
-        if !state.by_views && self.env.fault("a token without its rows", 2) {
+        if self.env.fault("a token without its rows", 2) {
             let window = state.window;
             state.tables.remember(block, window);
         }
@@ -181,20 +173,6 @@ impl Server {
     pub fn answers(&self) -> Answers {
         let rows = Table::ROLLUPS.iter().flat_map(|&table| self.rows(table));
         answers(rows)
-    }
-
-    /// What of an insert is to be applied, in order: the table by partitions, then the views.
-    fn blocks(&self, table: Table, token: &str, rows: Vec<Row>) -> VecDeque<Block> {
-        let mut all: VecDeque<Block> = VecDeque::new();
-        if table == Table::Events && lock(&self.state).by_views {
-            for rollup in Table::ROLLUPS {
-                all.extend(blocks(rollup, token, view(rollup, &rows)));
-            }
-        }
-        for block in blocks(table, token, rows).into_iter().rev() {
-            all.push_front(block);
-        }
-        all
     }
 
     fn apply(&self, blocks: &mut VecDeque<Block>, count: usize) {
@@ -286,7 +264,7 @@ fn answers(rows: impl Iterator<Item = Row>) -> Answers {
                 let views = answers.pv_uv.entry(group).or_default();
                 *views = (views.0 + pv, known.len() as u64);
             }
-            Row::Event { .. } | Row::Dead(_) | Row::Ledger(_) | Row::Claim(_) => {}
+            Row::Event { .. } | Row::Marker(..) | Row::Dead(_) | Row::Ledger(_) | Row::Claim(_) => {}
         }
     }
     for ((product, _), (time, channel)) in first {
@@ -302,8 +280,8 @@ pub struct Connection {
     pub server: Server,
     /// The engine's life.
     pub life: Life,
-    /// A planted bug: each insert has a token of its own.
-    pub tokens_removed: bool,
+    /// A planted bug, which may be one of the sender's.
+    pub bug: Option<Bug>,
 }
 
 impl Store for Connection {
@@ -324,8 +302,14 @@ impl Store for Connection {
         let unknown = || ClientError::Server(ServerException { code: 60, message: format!("no table {table}") });
         let table = Table::named(table).ok_or_else(unknown)?;
         let rows = rows::read(table, batch).map_err(ClientError::Invalid)?;
-        let token = if self.tokens_removed { format!("{token}-{:x}", env.word()) } else { token.to_owned() };
-        let mut blocks = self.server.blocks(table, &token, rows.clone());
+        let token = match self.bug {
+            Some(Bug::TokenRemoved) => format!("{token}-{:x}", env.word()),
+            _ => token.to_owned(),
+        };
+        let mut blocks = match self.bug {
+            Some(Bug::MarkerElsewhere) => apart(table, &token, rows.clone()),
+            _ => VecDeque::from(blocks(table, &token, rows.clone())),
+        };
         match self.life.call() {
             Call::Never => Err(lost("the engine is dead")),
             Call::Made => {
@@ -428,17 +412,25 @@ impl Store for Connection {
         Ok(claims.filter(asked).collect())
     }
 
-    fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {
+    fn marked(&self, table: &str, slice: SliceId, days: &[Day]) -> Result<BTreeSet<Day>, ClientError> {
         self.ask()?;
-        if self.server.env.fault("a rollup's count is uncertain for now", 8) {
-            return Ok(Counted::Busy("others are storing".to_owned()));
+        let table = Table::named(table).expect("a rollup of the config");
+        let rows = self.server.rows(table);
+        let is_there = |day: &&Day| rows.contains(&Row::Marker(slice.0, i64::from(**day)));
+        if self.bug == Some(Bug::MarkerOfOneDay) {
+            // What holds of the first day is taken to hold of all.
+            return Ok(days.first().filter(is_there).map_or(BTreeSet::new(), |_| days.iter().copied().collect()));
         }
-        let table = Table::named(rollup.table()).expect("a rollup of the config");
-        let state = lock(&self.server.state);
-        let days = adds.keys().map(|minute| minute.div_euclid(24 * 60));
-        let held = days.filter(|&day| state.tables.holds(table, slice, day));
-        Ok(Counted::On(held.map(|day| day as Day).collect()))
+        Ok(days.iter().filter(is_there).copied().collect())
     }
+}
+
+/// A planted bug: rows in one insert, and the markers in one behind it.
+fn apart(table: Table, token: &str, rows: Vec<Row>) -> VecDeque<Block> {
+    let (markers, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| matches!(row, Row::Marker(..)));
+    let mut all = blocks(table, token, rows);
+    all.extend(blocks(table, &format!("{token}m"), markers));
+    all.into()
 }
 
 impl Connection {

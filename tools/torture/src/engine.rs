@@ -8,18 +8,19 @@ use std::time::Duration;
 use longshore_core::config::{Config, Env as Variables, KafkaMessages, parse};
 use longshore_core::decode::{Decoder, Scratch};
 use longshore_core::slice::{CutAt, SliceId};
-use longshore_ingest::cut::CutOptions;
+use longshore_ingest::cut::{CutOptions, stream_of};
 use longshore_ingest::feed::{Feed, PlannedSlice, Room};
-use longshore_ingest::files::{FileFeed, FileFeedOptions, known_sources};
+use longshore_ingest::files::{FileFeed, FileFeedOptions, LookUp, known_sources};
 use longshore_ingest::journal::{ConfigHash, Journal, Machine, Options as JournalOptions};
 use longshore_ingest::kafka::KafkaOptions;
 use longshore_ingest::kafka::plan::CutRule;
+use longshore_ingest::known::KnownSlice;
 use longshore_ingest::sink::{Attempts, LoadedSlice, RejectedRow, Sink as _, SinkError, Stored};
 use longshore_sinks::clickhouse::{ClickHouseSink, Store};
 
-use crate::clickhouse::{Connection, Server};
+use crate::clickhouse::{Connection, Row, Server, Table};
 use crate::disk::LivingDisk;
-use crate::env::{Env, lock};
+use crate::env::{Call, Env, Life, lock};
 use crate::files::{Folder, FollowedFolder};
 use crate::records::LONG_BYTES;
 
@@ -42,6 +43,10 @@ pub enum Bug {
     ClaimsNotSynced,
     /// A slice in doubt is decoded by the clock of the day instead of the moment at which it was cut.
     ClockForgotten,
+    /// A slice's markers in a rollup are another insert than its rows.
+    MarkerElsewhere,
+    /// Of all days that a slice touches the marker of the first one is looked up.
+    MarkerOfOneDay,
 }
 
 /// Bytes of a slice at most.
@@ -113,6 +118,39 @@ pub struct Engine<F> {
     bug: Option<Bug>,
 }
 
+/// Tells what is stored of new files, at once or late.
+struct Ledger {
+    server: Server,
+    env: Env,
+    life: Life,
+    heads: Option<Vec<u64>>,
+}
+
+impl LookUp for Ledger {
+    fn ask(&mut self, heads: Vec<u64>) {
+        self.heads = Some(heads);
+    }
+
+    fn answer(&mut self) -> Option<Vec<KnownSlice>> {
+        if self.life.call() != Call::Made || !self.server.is_up() || self.env.fault("an answer is late", 4) {
+            return None;
+        }
+        let heads = self.heads.take()?;
+        let known = |row: Row| match row {
+            Row::Ledger(row) if heads.contains(&row.head) => Some(KnownSlice {
+                id: SliceId(row.slice),
+                stream: stream_of("events"),
+                head: row.head,
+                length: row.end - row.start,
+                before: row.before,
+                after: row.after,
+            }),
+            _ => None,
+        };
+        Some(self.server.rows(Table::Ledger).into_iter().filter_map(known).collect())
+    }
+}
+
 /// The engine is gone, by its own end or a failure that it does not go on after.
 #[derive(Debug)]
 pub struct Ended;
@@ -127,10 +165,12 @@ impl Engine<FileFeed<LivingDisk, FollowedFolder>> {
         let (journal, recovered) = Journal::open_on(disk, options).map_err(|error| ended(env, &error))?;
         let known = known_sources(&recovered).map_err(|error| ended(env, &error))?;
         let files = FollowedFolder::follow(&folder, life.clone(), &known);
-        let cutting = FileFeedOptions { slice_age: SLICE_AGE, cut_options: Box::new(cut_options) };
+        let ledger = Ledger { server: server.clone(), env: env.clone(), life: life.clone(), heads: None };
+        let cutting =
+            FileFeedOptions { slice_age: SLICE_AGE, cut_options: Box::new(cut_options), look_up: Box::new(ledger) };
         let feed = FileFeed::new(journal, &recovered, files, cutting).map_err(|error| ended(env, &error))?;
         let feed = feed.with_clock(env.wall_clock());
-        let connection = Connection { server, life, tokens_removed: bug == Some(Bug::TokenRemoved) };
+        let connection = Connection { server, life, bug };
         env.note(format_args!("an engine starts, {} slices in doubt", recovered.in_doubt.len()));
         let configs = Arc::new(Mutex::new(recovered.configs));
         Engine::over(env, feed, (plans, configs), connection, config_text, bug)

@@ -10,10 +10,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use longshore_ingest::content::Prefix;
 use longshore_ingest::files::{Files, ReadEnd, ReadError};
 use longshore_ingest::follow::{Away, Change, Head, Identity, Inode, KnownSource, Position, SourceId, Tail};
 use longshore_ingest::input::Compression;
 
+use crate::clickhouse::LedgerRow;
 use crate::env::{Call, Env, Life, lock};
 
 /// A content, from its first byte to its last.
@@ -67,6 +69,20 @@ impl Folder {
         let mut contents = lock(&self.contents);
         contents[content].path = path.into();
         contents[content].inode += if copied { 1_000 } else { 0 };
+    }
+
+    /// The content that has a slice at that place, by the hashes of what stands before it and of that with it.
+    pub(crate) fn content_with(&self, row: &LedgerRow) -> Option<usize> {
+        let digest = |bytes: &[u8]| {
+            let mut prefix = Prefix::default();
+            prefix.update(bytes);
+            prefix.digest()
+        };
+        let has = |content: &Content| {
+            let range = (content.bytes.get(..row.start as usize), content.bytes.get(..row.end as usize));
+            matches!(range, (Some(before), Some(all)) if digest(before) == row.before && digest(all) == row.after)
+        };
+        lock(&self.contents).iter().position(has)
     }
 
     /// It goes away or comes back.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use longshore_chaos::{GroupOptions, Options, Report, Target};
-use longshore_core::config::{ClickHouseSpec, EmbeddedSpec, FilledBy, Guarantee, ServerSpec, WireCompression};
+use longshore_core::config::{ClickHouseSpec, EmbeddedSpec, Guarantee, ServerSpec, WireCompression};
 use longshore_core::limits::INSERTS_IN_FLIGHT;
 use longshore_sinks::embedded::EmbeddedOptions;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -164,7 +164,6 @@ fn clickhouse() -> ClickHouseSpec {
         database: "torture".to_owned(),
         inserts_in_flight: INSERTS_IN_FLIGHT,
         compression: WireCompression::Auto,
-        rollups: FilledBy::Engine,
         guarantee: Guarantee::ExactlyOnce,
         fsync: true,
     }

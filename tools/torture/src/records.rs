@@ -19,8 +19,6 @@ pub enum Setup {
 pub struct Common {
     /// Nothing remembers when a slice was cut, as in a load: each engine compares event times with a moment of its own.
     pub unplanned: bool,
-    /// ClickHouse fills the rollups.
-    pub by_views: bool,
     /// Events are sent more than once, and are to count once.
     pub dedup: bool,
 }
@@ -30,14 +28,13 @@ impl Setup {
     pub const ALL: [Setup; 2] = [Setup::Quiet, Setup::Loud];
 
     /// The config's text.
-    pub fn text(self, Common { by_views, dedup, .. }: Common) -> String {
+    pub fn text(self, Common { dedup, .. }: Common) -> String {
         let filter = match self {
             Setup::Quiet => "[[filter]]\ndrop = { event = \"debug\" }\n",
             Setup::Loud => "",
         };
-        let rollups = if by_views { "views" } else { "engine" };
         let dedup = if dedup { DEDUP } else { "" };
-        format!("{COLUMNS}{filter}{ROLLUPS}{dedup}{CLICKHOUSE}rollups = \"{rollups}\"\n")
+        format!("{COLUMNS}{filter}{ROLLUPS}{dedup}{CLICKHOUSE}")
     }
 
     /// Whether it drops this event.

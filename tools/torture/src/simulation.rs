@@ -7,11 +7,11 @@ use longshore_ingest::files::FileFeed;
 use longshore_ingest::journal::testing::{FaultyDisk, Lies};
 
 use crate::check::{Books, Findings, check};
-use crate::clickhouse::Server;
+use crate::clickhouse::{LedgerRow, Server};
 use crate::disk::LivingDisk;
 use crate::engine::{Bug, Ended, Engine, Ground, Plans};
 use crate::env::{Env, Life, lock};
-use crate::files::{Folder, FollowedFolder, content_of};
+use crate::files::{Folder, FollowedFolder};
 use crate::records::{Common, Fate, Placed, Record, Setup};
 use crate::topics;
 
@@ -86,12 +86,12 @@ pub fn simulate(seed: u64, options: Options) -> Report {
 fn simulate_files(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
     let unplanned = env.once_in(4);
-    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2), unplanned };
+    let common = Common { dedup: env.once_in(2), unplanned };
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
     let mut world = World {
         bug: options.bug,
         common,
-        server: Server::new(env.clone(), common.by_views, window),
+        server: Server::new(env.clone(), window),
         disk: FaultyDisk::new(env.word(), Lies::default()),
         folder: Folder::new(env.clone()),
         plans: Plans::default(),
@@ -111,6 +111,7 @@ fn simulate_files(seed: u64, options: Options) -> Report {
     }
     let drained = world.drain();
     let (written, ends) = world.placed();
+    let content_of = |row: &LedgerRow| world.folder.content_with(row).unwrap_or(usize::MAX);
     let books = Books { written: &written, ends: &ends, source: &content_of, plans: &lock(&world.plans), common };
     let mut findings = check(&world.server, &books);
     findings.stuck = !drained;
@@ -173,7 +174,9 @@ impl World {
     fn write(&mut self) {
         let log = self.logs[self.env.below(LOGS)];
         for _ in 0..self.env.below(6) {
-            let record = self.copy().unwrap_or_else(|| Record::generate(self.records, &self.env));
+            // Contents that begin with the same slice have it in common.
+            let copy = if self.written[log].is_empty() { None } else { self.copy() };
+            let record = copy.unwrap_or_else(|| Record::generate(self.records, &self.env));
             self.records += 1;
             self.rest[log].extend_from_slice(record.line.as_bytes());
             self.rest[log].push(b'\n');

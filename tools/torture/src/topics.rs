@@ -12,7 +12,7 @@ use longshore_ingest::kafka::{Consumer as _, KafkaFeed};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check::{Books, check};
-use crate::clickhouse::{Connection, Server};
+use crate::clickhouse::{Connection, LedgerRow, Server};
 use crate::engine::{Bug, Configs, Ended, Engine, Plans, topic_options};
 use crate::env::{Env, Life, lock};
 use crate::records::{Common, Fate, Placed, Record, Setup};
@@ -55,12 +55,12 @@ struct World {
 /// Runs a seed.
 pub(crate) fn simulate(seed: u64, options: Options) -> Report {
     let env = Env::new(seed, options.verbose);
-    let common = Common { by_views: env.once_in(3), dedup: env.once_in(2), unplanned: false };
+    let common = Common { dedup: env.once_in(2), unplanned: false };
     let window = if options.bug == Some(Bug::WindowTooSmall) { 2 } else { WINDOW };
     let mut world = World {
         bug: options.bug,
         common,
-        server: Server::new(env.clone(), common.by_views, window),
+        server: Server::new(env.clone(), window),
         broker: Broker::new(env.word(), PARTITIONS, Planted::Nothing),
         plans: Plans::default(),
         configs: Arc::new(Mutex::new(BTreeMap::<ConfigHash, String>::new())),
@@ -84,9 +84,9 @@ pub(crate) fn simulate(seed: u64, options: Options) -> Report {
     Report { trace, faults, records: world.records, findings }
 }
 
-/// The partition of a source's identity, which is the hash of its name.
-fn partition_of(source_id: u64) -> usize {
-    let is = |partition: &usize| xxh3_64(topic_partition(*partition).to_string().as_bytes()) == source_id;
+/// The partition of a slice, whose head is the hash of its name.
+fn partition_of(row: &LedgerRow) -> usize {
+    let is = |partition: &usize| xxh3_64(topic_partition(*partition).to_string().as_bytes()) == row.head;
     (0..PARTITIONS).find(is).unwrap_or(usize::MAX)
 }
 
@@ -184,8 +184,7 @@ impl World {
         let (number, term) = (consumer.member, consumer.term());
         let text = self.setup.text(self.common);
         let feed = KafkaFeed::new(consumer, topic_options(), ConfigHash::of(&text)).with_clock(self.env.wall_clock());
-        let tokens_removed = self.bug == Some(Bug::TokenRemoved);
-        let connection = Connection { server: self.server.clone(), life: life.clone(), tokens_removed };
+        let connection = Connection { server: self.server.clone(), life: life.clone(), bug: self.bug };
         let kept = (self.plans.clone(), self.configs.clone());
         self.env.note(format_args!("engine {number} joins"));
         match Engine::over(&self.env, feed, kept, connection, &text, self.bug) {

@@ -67,3 +67,13 @@ fn claims_that_do_not_survive_a_power_failure_are_found() {
 fn a_repeat_that_decides_by_its_own_clock_is_found() {
     is_found(Bug::ClockForgotten);
 }
+
+#[test]
+fn markers_that_are_not_in_the_block_of_their_rows_are_found() {
+    is_found(Bug::MarkerElsewhere);
+}
+
+#[test]
+fn a_marker_that_is_looked_up_for_one_day_alone_is_found() {
+    is_found(Bug::MarkerOfOneDay);
+}

@@ -6,7 +6,7 @@ use super::columns::check_name;
 use crate::config::context::quote;
 use crate::config::table::{Item, Section};
 use crate::config::{
-    ClickHouseSpec, DATABASE_DEFAULT, EmbeddedSpec, FilledBy, Guarantee, ServerSpec, UrlSpec, WireCompression, values,
+    ClickHouseSpec, DATABASE_DEFAULT, EmbeddedSpec, Guarantee, ServerSpec, UrlSpec, WireCompression, values,
 };
 use crate::limits;
 
@@ -30,10 +30,11 @@ const EMBEDDED_KEYS: &[&str] =
 const COMPRESSIONS: [(&str, WireCompression); 3] =
     [("auto", WireCompression::Auto), ("none", WireCompression::None), ("lz4", WireCompression::Lz4)];
 
-const FILLED_BY: [(&str, FilledBy); 2] = [("engine", FilledBy::Engine), ("views", FilledBy::Views)];
-
 const GUARANTEES: [(&str, Guarantee); 2] =
     [("exactly-once", Guarantee::ExactlyOnce), ("at-least-once", Guarantee::AtLeastOnce)];
+
+/// Of a key that chose what fills the rollups.
+const ROLLUPS_GONE: &str = "this is gone: the engine fills the rollups, and nothing else does";
 
 /// Databases that ClickHouse keeps for itself.
 const OWN_DATABASES: [&str; 3] = ["system", "information_schema", "INFORMATION_SCHEMA"];
@@ -44,7 +45,6 @@ pub(super) fn read(root: &Section<'_>) -> Option<ClickHouseSpec> {
         database: DATABASE_DEFAULT.to_owned(),
         inserts_in_flight: limits::INSERTS_IN_FLIGHT,
         compression: WireCompression::Auto,
-        rollups: FilledBy::Engine,
         guarantee: Guarantee::ExactlyOnce,
         fsync: true,
     };
@@ -68,9 +68,11 @@ pub(super) fn read(root: &Section<'_>) -> Option<ClickHouseSpec> {
     if let Some(compression) = section.item("compression").and_then(|item| item.one_of(&COMPRESSIONS)) {
         spec.compression = compression.value;
     }
-    if let Some(filled_by) = section.item("rollups").and_then(|item| item.one_of(&FILLED_BY)) {
-        spec.rollups = filled_by.value;
-    }
+    section.refuse(
+        &["rollups"],
+        ROLLUPS_GONE,
+        "leave it out; a database that views filled has to be loaded anew, into another one",
+    );
     if let Some(guarantee) = section.item("guarantee").and_then(|item| item.one_of(&GUARANTEES)) {
         spec.guarantee = guarantee.value;
     }

@@ -606,12 +606,12 @@ fn clickhouse() {
         ),
         (
             END,
-            "[clickhouse]\ndatabase = \"system\"\ninserts_in_flight = 0\ncompression = \"zstd\"\nrollups = \"view\"",
+            "[clickhouse]\ndatabase = \"system\"\ninserts_in_flight = 0\ncompression = \"zstd\"\nrollups = \"views\"",
             &[
                 "31:12: clickhouse.database: `system` is a database of ClickHouse's own; choose another name, such as `longshore`",
                 "32:21: clickhouse.inserts_in_flight: 0 is out of range: from 1 to 16",
                 "33:15: clickhouse.compression: unknown value `zstd`; the choices are: auto, none, lz4",
-                "34:11: clickhouse.rollups: unknown value `view`; did you mean `views`?",
+                "34:11: clickhouse.rollups: this is gone: the engine fills the rollups, and nothing else does; leave it out; a database that views filled has to be loaded anew, into another one",
             ],
         ),
         (

@@ -9,9 +9,9 @@ use crate::column::layout::event_columns;
 use crate::column::{ColumnSpec, ColumnType, Mask, Path, Step, TimeFormat, TimePrecision};
 use crate::config::{
     ClickHouseSpec, Config, DecodeSpec, DedupSpec, DictionarySpec, EmbeddedSpec, EnvelopeLayout, EnvelopeSpec,
-    FilledBy, FilterSpec, Format, Framing, Guarantee, KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart,
-    KafkaTls, KeyringSpec, PipelineSpec, ProductsSpec, RunSpec, SaslMechanism, Secret, ServerSpec, SourceInput,
-    SourceSpec, TableSpec, UnknownProduct, UrlSpec, WireCompression,
+    FilterSpec, Format, Framing, Guarantee, KafkaIdentity, KafkaMessages, KafkaSasl, KafkaSpec, KafkaStart, KafkaTls,
+    KeyringSpec, PipelineSpec, ProductsSpec, RunSpec, SaslMechanism, Secret, ServerSpec, SourceInput, SourceSpec,
+    TableSpec, UnknownProduct, UrlSpec, WireCompression,
 };
 use crate::message::{MessageColumn, MessageField};
 use crate::rollup::{Condition, RollupKind, RollupSpec};
@@ -163,7 +163,6 @@ ca_file = "ca.pem"
 database = "logs"
 inserts_in_flight = 4
 compression = "lz4"
-rollups = "views"
 guarantee = "at-least-once"
 fsync = false
 
@@ -388,7 +387,6 @@ fn clickhouse_on_a_url() {
             database: "logs".to_owned(),
             inserts_in_flight: 4,
             compression: WireCompression::Lz4,
-            rollups: FilledBy::Views,
             guarantee: Guarantee::AtLeastOnce,
             fsync: false,
         }
@@ -444,7 +442,6 @@ fn what_is_not_said() {
             database: "longshore".to_owned(),
             inserts_in_flight: 2,
             compression: WireCompression::Auto,
-            rollups: FilledBy::Engine,
             guarantee: Guarantee::ExactlyOnce,
             fsync: true,
         }

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::{CONFIG, options, slice};
-use crate::journal::{Condition, ConfigHash, Journal, OpenError, SourceNumber, inspect, kept_config, names};
+use crate::journal::{Condition, ConfigHash, Journal, OpenError, Reached, SourceNumber, inspect, kept_config, names};
 
 /// A journal with a source and three slices, of which the second is done; and the offset behind its first cut.
 fn journal(dir: &Path) -> (Journal, u64) {
     let (mut journal, recovered) = Journal::open(dir, options()).unwrap();
     assert!(recovered.sources.is_empty() && recovered.torn.is_none());
     journal.keep_config(CONFIG).unwrap();
-    journal.know(b"a", "a.log", 0).unwrap();
+    journal.know(b"a", "a.log", Reached::at(0)).unwrap();
     let before = journal.bytes();
     journal.cut(&[slice(0, 0, 10), slice(0, 10, 20)]).unwrap();
     journal.cut(&[slice(0, 20, 30)]).unwrap();
@@ -32,7 +32,7 @@ fn a_second_engine_is_told_who_holds_the_journal() {
     drop(held);
     let (_, recovered) = Journal::open(&dir, options()).unwrap();
     assert_eq!(recovered.in_doubt, [slice(0, 0, 10), slice(0, 20, 30)]);
-    assert_eq!(recovered.sources[0].cut_end, 30);
+    assert_eq!(recovered.sources[0].cut_end.position, 30);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_journal_can_be_looked_at_while_an_engine_holds_it() {
     assert_eq!(snapshot(folder.path()), before, "it changed something");
     assert_eq!(inspection.condition, Condition::Sound);
     assert_eq!(inspection.in_doubt, [slice(0, 0, 10), slice(0, 20, 30)]);
-    assert_eq!((inspection.sources[0].position, inspection.sources[0].cut_end), (0, 30));
+    assert_eq!((inspection.sources[0].position, inspection.sources[0].cut_end.position), (0, 30));
     let holder = inspection.holder.unwrap();
     assert!(holder.alive && holder.pid == std::process::id());
     held.done(&slice(0, 0, 10)).unwrap();
@@ -154,8 +154,8 @@ fn looking_at_a_damaged_journal_tells_what_is_readable_before_and_behind() {
     let inspection = inspect(folder.path()).unwrap();
     let Condition::Damaged { offset, behind, .. } = &inspection.condition else { panic!("{inspection:?}") };
     assert_eq!(*offset, first_cut);
-    // A cut is 73 bytes long.
-    assert_eq!(behind.offset, Some(first_cut + 73));
+    // A cut is 89 bytes long.
+    assert_eq!(behind.offset, Some(first_cut + 89));
     assert_eq!((behind.cut, behind.done, behind.other), (2, 1, 0));
     assert_eq!(behind.cut_ends[&SourceNumber(0)], 30);
     assert_eq!((inspection.sources.len(), inspection.in_doubt.len()), (1, 0));
@@ -201,9 +201,9 @@ fn cost() {
     let folder = tempfile::tempdir().unwrap();
     let (mut journal, _) = Journal::open(folder.path(), options()).unwrap();
     journal.keep_config(CONFIG).unwrap();
-    journal.know(b"a", "a.log", 0).unwrap();
+    journal.know(b"a", "a.log", Reached::at(0)).unwrap();
     for batch in [1, 4] {
-        let from = journal.sources()[0].cut_end;
+        let from = journal.sources()[0].cut_end.position;
         let slices: Vec<_> = (from..from + 400).map(|n| slice(0, n, n + 1)).collect();
         let (bytes, begun) = (journal.bytes(), Instant::now());
         slices.chunks(batch).for_each(|slices| journal.cut(slices).unwrap());
@@ -216,7 +216,7 @@ fn cost() {
             "{batch} slices a sync: {cuts:.0} slices cut a second, {dones:.0} done a second, {bytes} bytes a slice"
         );
     }
-    let from = journal.sources()[0].cut_end;
+    let from = journal.sources()[0].cut_end.position;
     let slices: Vec<_> = (from..from + 10_000).map(|n| slice(0, n, n + 1)).collect();
     journal.cut(&slices).unwrap();
     drop(journal);

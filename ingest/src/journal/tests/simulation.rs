@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 
 use longshore_core::slice::SliceId;
 
+use crate::content::Chain;
 use crate::journal::testing::{FaultyDisk, Lies, Random};
-use crate::journal::{Journal, JournaledSlice, Machine, OpenError, Options, Recovered, SourceNumber, WriteError};
+use crate::journal::{
+    Journal, JournaledSlice, Machine, OpenError, Options, Reached, Recovered, SourceNumber, WriteError,
+};
 
 const CONFIGS: [&str; 3] = ["version = 1", "version = 1 # b", "version = 1 # c"];
 
@@ -89,8 +92,11 @@ impl Model {
             ensure!(known.position <= most, "{known:?} is past {most}, what was done of it");
             ensure!(known.position >= source.floor, "{known:?} went back behind {}", source.floor);
             let acknowledged = source.slices.iter().rfind(|slice| slice.acknowledged);
-            ensure!(acknowledged.is_none_or(|last| last.cut.end <= known.cut_end), "{known:?} lost {acknowledged:?}");
-            source.slices.retain(|slice| slice.cut.start >= known.position && slice.cut.end <= known.cut_end);
+            ensure!(
+                acknowledged.is_none_or(|last| last.cut.end <= known.cut_end.position),
+                "{known:?} lost {acknowledged:?}"
+            );
+            source.slices.retain(|slice| slice.cut.start >= known.position && slice.cut.end <= known.cut_end.position);
             let mut end = known.position;
             for slice in &mut source.slices {
                 ensure!(slice.cut.start == end, "{known:?} has no slice at {end}");
@@ -100,7 +106,7 @@ impl Model {
                 order.extend(in_doubt.then_some((slice.sequence, slice.cut)));
                 (slice.acknowledged, slice.done_called, slice.done_recorded) = (true, !in_doubt, !in_doubt);
             }
-            ensure!(end == known.cut_end, "{known:?} ends at {end}");
+            ensure!(end == known.cut_end.position, "{known:?} ends at {end}");
             (source.start, source.floor) = (known.position, known.position);
             (source.durable, source.forget_called) = (true, false);
             self.sources.insert(number, source);
@@ -148,7 +154,7 @@ impl Model {
         // Numbers are given in order, so the name can say which.
         let next = journal.state.snapshot();
         let super::Record::SnapshotBegin { next_source: number, .. } = next[0] else { unreachable!() };
-        let known = journal.know(&identity, &format!("source {number}"), 100);
+        let known = journal.know(&identity, &format!("source {number}"), Reached::at(100));
         let source =
             Source { identity, start: 100, slices: Vec::new(), floor: 100, durable: false, forget_called: false };
         self.sources.insert(SourceNumber(number), source);
@@ -176,16 +182,18 @@ impl Model {
             let start = source.end();
             let end = start + 1 + random.below(1_000) as u64;
             let records = (!random.once_in(3)).then(|| random.word() >> 1);
-            let (slice, hash) = (SliceId(random.word()), random.word());
+            let (slice, after) = (SliceId(random.word()), Chain(random.word()));
+            let before = source.slices.last().map_or_else(Chain::default, |last| last.cut.after);
             let cut = JournaledSlice {
                 slice,
                 source: number,
                 start,
                 end,
-                hash,
+                before,
+                after,
                 config,
                 records,
-                cut_ms: (hash % 3 > 0).then_some(hash.cast_signed()),
+                cut_ms: after.0.cast_signed(),
             };
             self.sequence += 1;
             let sequence = self.sequence;

@@ -42,7 +42,6 @@ order_by = ["channel"]
 url = "http://h:8123"
 user = "u"
 database = "shop"
-rollups = "views"
 "#;
 
 fn schema(rollups: &str) -> Schema {
@@ -51,9 +50,15 @@ fn schema(rollups: &str) -> Schema {
     Schema::from_config(&config)
 }
 
-/// The statements for one rollup: target, views, feed.
+/// The statements for one rollup, target and views, and what fills it from the events.
 fn rollup(text: &str) -> Vec<String> {
-    schema(text).statements().split_off(5)
+    let schema = schema(text);
+    let mut statements = schema.statements().split_off(7);
+    let (create, mark) = statements[0].split_once("\nCOMMENT ").expect("its table says what is counted");
+    assert_eq!(mark, format!("'{}'", schema.rollups[0].mark()));
+    statements[0] = create.to_owned();
+    statements.push(schema.rollups[0].select.sql(None));
+    statements
 }
 
 #[test]
@@ -103,23 +108,27 @@ fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
 CREATE TABLE IF NOT EXISTS `shop`.`ledger`
 (
     `slice` UInt64,
-    `source_id` UInt64,
+    `stream` LowCardinality(String),
+    `head` UInt64,
     `source` String CODEC(ZSTD(1)),
     `start` UInt64,
     `end` UInt64,
     `bytes` UInt64,
-    `hash` UInt64,
+    `before` UInt64,
+    `after` UInt64,
     `records` UInt64,
     `loaded` UInt64,
     `dead` UInt64,
     `filtered` UInt64,
     `duplicates` UInt64,
     `finished_at` DateTime64(3, 'UTC') DEFAULT now64(3),
+    `layout` UInt16 DEFAULT 2,
+    `rollups` Array(UInt64) CODEC(ZSTD(1)),
     INDEX by_slice `slice` TYPE bloom_filter GRANULARITY 1,
     CONSTRAINT balances CHECK records = loaded + dead + filtered + duplicates
 )
 ENGINE = MergeTree
-ORDER BY (`source_id`, `start`, `slice`)
+ORDER BY (`head`, `start`, `slice`)
 SETTINGS non_replicated_deduplication_window = 10000, \
 fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480",
             "\
@@ -192,7 +201,6 @@ SELECT r.`product` AS `product`, r.`channel` AS `channel`, r.`minute` AS `minute
              ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS `cumulative`
 FROM `shop`.`new_users_by_minute` AS r",
             "\
-CREATE MATERIALIZED VIEW IF NOT EXISTS `shop`.`new_users_mv` TO `shop`.`new_users_first_seen` AS
 SELECT e.`app` AS `product`, e.`user_id` AS `user`, \
              min(CAST((e.`ts`, e.`channel`), 'Tuple(_time DateTime64(3, \\'UTC\\'), `channel` String)')) AS `first`
 FROM `shop`.`logs` AS e
@@ -213,13 +221,14 @@ CREATE TABLE IF NOT EXISTS `shop`.`sales_minutes`
 (
     `product` LowCardinality(String) CODEC(ZSTD(1)),
     `minute` DateTime('UTC') CODEC(T64, LZ4),
+    `_slice` UInt64 CODEC(ZSTD(1)),
     `orders` SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
     `amount` SimpleAggregateFunction(sum, Decimal(38, 2)) CODEC(ZSTD(1)),
     `buyers` AggregateFunction(uniqExact, String) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toDate(`minute`)
-ORDER BY (`product`, `minute`)
+ORDER BY (`product`, `minute`, `_slice`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
          min_age_to_force_merge_on_partition_only = 1, \
 fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480"
@@ -231,12 +240,12 @@ CREATE VIEW IF NOT EXISTS `shop`.`sales_by_hour` AS
 SELECT r.`product` AS `product`, toStartOfHour(r.`minute`) AS `hour`, sum(r.`orders`) AS `orders`, \
          sum(r.`amount`) AS `amount`, uniqExactMerge(r.`buyers`) AS `buyers`
 FROM `shop`.`sales_minutes` AS r
+WHERE r.`_slice` = 0
 GROUP BY r.`product`, toStartOfHour(r.`minute`)"
     );
     assert_eq!(
         statements[4],
         "\
-CREATE MATERIALIZED VIEW IF NOT EXISTS `shop`.`sales_mv` TO `shop`.`sales_minutes` AS
 SELECT e.`app` AS `product`, toStartOfMinute(e.`ts`) AS `minute`, count() AS `orders`, \
          sum(assumeNotNull(e.`amount`)) AS `amount`, uniqExactState(CAST(e.`user_id`, 'String')) AS `buyers`
 FROM `shop`.`logs` AS e
@@ -257,11 +266,12 @@ CREATE TABLE IF NOT EXISTS `shop`.`requests_by_ip_minutes`
     `channel` LowCardinality(String) CODEC(ZSTD(1)),
     `minute` DateTime('UTC') CODEC(T64, LZ4),
     `ip` IPv6 CODEC(ZSTD(1)),
+    `_slice` UInt64 CODEC(ZSTD(1)),
     `requests` SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toDate(`minute`)
-ORDER BY (`product`, `channel`, `minute`, `ip`)
+ORDER BY (`product`, `channel`, `minute`, `ip`, `_slice`)
 SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 20, \
          min_age_to_force_merge_on_partition_only = 1, \
 fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480"
@@ -273,20 +283,9 @@ CREATE VIEW IF NOT EXISTS `shop`.`requests_by_ip_by_minute` AS
 SELECT r.`product` AS `product`, r.`channel` AS `channel`, r.`minute` AS `minute`, r.`ip` AS `ip`, \
          sum(r.`requests`) AS `requests`
 FROM `shop`.`requests_by_ip_minutes` AS r
+WHERE r.`_slice` = 0
 GROUP BY r.`product`, r.`channel`, r.`minute`, r.`ip`"
     );
-}
-
-#[test]
-fn a_rollup_that_the_engine_fills_has_no_feed_and_says_so() {
-    let text = CONFIG.replace("rollups = \"views\"", "rollups = \"engine\"")
-        + "[[rollup]]\nkind = \"pv_uv\"\nuser = \"user_id\"\n";
-    let config = config::parse(&text, Path::new("/nonexistent/x.toml"), &Env::default()).unwrap();
-    let statements = Schema::from_config(&config).statements().split_off(5);
-    assert_eq!(statements.len(), 4, "a table and three views");
-    assert!(statements[0].starts_with("CREATE TABLE IF NOT EXISTS `shop`.`pv_uv_minutes`\n"), "{}", statements[0]);
-    assert!(statements[0].ends_with("\nCOMMENT 'longshore: filled by the engine'"), "{}", statements[0]);
-    assert!(statements[1..].iter().all(|view| view.starts_with("CREATE VIEW IF NOT EXISTS ")));
 }
 
 #[test]
@@ -297,11 +296,25 @@ fn the_fixed_product_is_the_product() {
     let schema = Schema::from_config(&config);
     assert_eq!(schema.events.order_by, ["product", "channel", "ts"]);
     assert_eq!(
-        schema.rollups[0].feed.select.sql(None),
+        schema.rollups[0].select.sql(None),
         "\
 SELECT e.`product` AS `product`, e.`app` AS `app`, toStartOfMinute(e.`ts`) AS `minute`, count() AS `pv`, \
          uniqExactState(CAST(e.`user_id`, 'String')) AS `uv`
 FROM `shop`.`logs` AS e
 GROUP BY e.`product`, e.`app`, toStartOfMinute(e.`ts`)"
     );
+}
+
+#[test]
+fn what_is_counted_has_a_name_that_says_of_which_events_and_in_which_table() {
+    let text = "[[rollup]]\nkind = \"pv_uv\"\nuser = \"user_id\"\n";
+    let rollup = |text: &str| schema(text).rollups.remove(0);
+    let plain = rollup(text);
+    for other in ["by = [\"channel\"]\n", "where = { channel = [\"web\"] }\n", "name = \"other\"\n"] {
+        let other = rollup(&format!("{text}{other}"));
+        assert!(other.mark() != plain.mark() && other.id("t") != plain.id("t"), "{}", other.name);
+    }
+    assert_eq!((rollup(text).mark(), rollup(text).id("t")), (plain.mark(), plain.id("t")));
+    assert_ne!(plain.id("t"), plain.id("u"));
+    assert!(plain.adds() && !rollup(&text.replace("pv_uv", "new_users")).adds());
 }

@@ -31,7 +31,8 @@ fn slice(rows: u64, dead: u64) -> LoadedSlice {
         rows_by_product: Vec::new(),
         cut: CutAt::Unknown,
     };
-    let meta = SliceMeta { id: SliceId(1), source: Arc::from("app.log"), source_id: 1, start: 0, end: 0, hash: 0 };
+    let meta =
+        SliceMeta { id: SliceId(1), source: Arc::from("app.log"), head: 1, start: 0, end: 0, before: 0, after: 0 };
     LoadedSlice::new(meta, decoded)
 }
 

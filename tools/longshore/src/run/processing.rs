@@ -85,6 +85,11 @@ impl Processing {
         hash
     }
 
+    /// Where slices are stored.
+    pub(super) fn client(&self) -> &ClickHouse {
+        &self.client
+    }
+
     /// Configs that slices in doubt were cut under, of the journal.
     pub(super) fn recovered(&self, configs: &BTreeMap<ConfigHash, String>) {
         configs.iter().for_each(|(&hash, text)| self.know(hash, text.as_str().into()));

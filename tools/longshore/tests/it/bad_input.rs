@@ -213,7 +213,9 @@ fn a_cut_frame_is_a_dead_letter_and_all_before_it_are_loaded() {
     for (number, end) in [last + 1, last + 3, last + 4, last + 40, log.len() - 1].into_iter().enumerate() {
         let path = site.write(&format!("{number}.log"), &log[..end]);
         let loaded = site.load(&config, &[path]);
-        assert_eq!((&loaded["loaded"], &loaded["dead_by_reason"]), (&json!(299), &json!({"truncated_frame": 1})));
+        // What comes before is the same content, and known.
+        let whole = if number == 0 { 299 } else { 0 };
+        assert_eq!((&loaded["loaded"], &loaded["dead_by_reason"]), (&json!(whole), &json!({"truncated_frame": 1})));
         let letter = Letter {
             reason: "truncated_frame".to_owned(),
             offset: last as u64,
@@ -222,7 +224,7 @@ fn a_cut_frame_is_a_dead_letter_and_all_before_it_are_loaded() {
         };
         assert_eq!(letters(&site)[number], letter);
     }
-    assert_balance(&site, 5 * 299, 5, 0);
+    assert_balance(&site, 299, 5, 0);
     // A length of 0 cannot be right: what follows is given up as one letter.
     let mut zeroed = log.clone();
     zeroed[starts[100]..starts[100] + 4].fill(0);

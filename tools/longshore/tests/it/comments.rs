@@ -1,6 +1,5 @@
 //! What is in the database says of itself what it is, and whether a measure can be added up.
 
-use longshore_core::config::FilledBy;
 use longshore_sinks::clickhouse::{Grade, Schema, preflight};
 
 use crate::database::TestDatabase;
@@ -59,38 +58,35 @@ fn silent(database: &TestDatabase) -> Vec<String> {
 
 #[test]
 fn everything_has_a_comment() {
-    for filled_by in [FilledBy::Engine, FilledBy::Views] {
-        let database = TestDatabase::new("comments");
-        let config = database.config_filled_by(&format!("{TABLE}{ROLLUPS}{MORE}"), filled_by);
-        let schema = Schema::from_config(&config);
-        schema.apply(&database.clickhouse).unwrap();
-        assert_eq!(silent(&database), [""; 0]);
-        assert_eq!(schema.uncommented(&database.clickhouse).unwrap(), [""; 0]);
-        assert_eq!(schema.check(&database.clickhouse).unwrap(), []);
-        let of = |column: &str| {
-            let sql = format!(
-                "SELECT comment FROM system.columns WHERE database = '{{db}}' AND table = 'events' AND name = '{column}'"
-            );
-            database.rows(&sql)[0][0].clone()
-        };
-        assert_eq!(
-            of("who"),
-            "string at `user.\"it's `x\\\\y\"` of the record; empty where the record has none; masked: 32 hex digits of a keyed hash, equal values stay equal"
+    let database = TestDatabase::new("comments");
+    let config = database.config(&format!("{TABLE}{ROLLUPS}{MORE}"));
+    let schema = Schema::from_config(&config);
+    schema.apply(&database.clickhouse).unwrap();
+    assert_eq!(silent(&database), [""; 0]);
+    assert_eq!(schema.uncommented(&database.clickhouse).unwrap(), [""; 0]);
+    assert_eq!(schema.check(&database.clickhouse).unwrap(), []);
+    let of = |column: &str| {
+        let sql = format!(
+            "SELECT comment FROM system.columns WHERE database = '{{db}}' AND table = 'events' AND name = '{column}'"
         );
-        assert_eq!(
-            of("at"),
-            "timestamp at `at` of the record, written as %d/%b/%Y:%H:%M:%S, in Asia/Shanghai where it has no offset; stored \
-             in UTC to the microsecond; zero where the record has none"
-        );
-        assert_eq!(of("amount"), "decimal(18,2) at `amount` of the record, exact; null where the record has none");
-        let salts =
-            "SELECT count() FROM system.columns WHERE database = '{db}' AND position(comment, 'nobody may read') > 0";
-        assert_eq!(database.lines(salts), ["0"]);
-        // What recovery goes by is as it was.
-        let marked =
-            "SELECT count() FROM system.tables WHERE database = '{db}' AND comment = 'longshore: filled by the engine'";
-        assert_eq!(database.lines(marked), [if filled_by == FilledBy::Engine { "4" } else { "0" }]);
-    }
+        database.rows(&sql)[0][0].clone()
+    };
+    assert_eq!(
+        of("who"),
+        "string at `user.\"it's `x\\\\y\"` of the record; empty where the record has none; masked: 32 hex digits of a keyed hash, equal values stay equal"
+    );
+    assert_eq!(
+        of("at"),
+        "timestamp at `at` of the record, written as %d/%b/%Y:%H:%M:%S, in Asia/Shanghai where it has no offset; stored \
+         in UTC to the microsecond; zero where the record has none"
+    );
+    assert_eq!(of("amount"), "decimal(18,2) at `amount` of the record, exact; null where the record has none");
+    let salts =
+        "SELECT count() FROM system.columns WHERE database = '{db}' AND position(comment, 'nobody may read') > 0";
+    assert_eq!(database.lines(salts), ["0"]);
+    // What recovery goes by is as it was.
+    let marked = "SELECT count() FROM system.tables WHERE database = '{db}' AND comment LIKE 'longshore: counts %'";
+    assert_eq!(database.lines(marked), ["4"]);
 }
 
 #[test]
@@ -128,31 +124,6 @@ fn other_comments_are_set_and_nothing_is_refused_for_them() {
     assert_eq!(done, ["set the comments of events, ledger, pv_uv_minutes, pv_uv_by_day"]);
     assert_eq!(silent(database), [""; 0]);
     assert_eq!(schema.apply(&database.clickhouse).unwrap(), [""; 0]);
-}
-
-/// Who fills a rollup is a comment, too, and it is the one that decides something.
-#[test]
-fn the_mark_of_what_fills_a_rollup_is_not_taken_for_a_comment() {
-    let shop = Shop::new("marks");
-    let database = &shop.database;
-    let comment = |table: &str| {
-        database.rows(&format!("SELECT comment FROM system.tables WHERE database = '{{db}}' AND name = '{table}'"))[0]
-            [0]
-        .clone()
-    };
-    let by_views = database.config_filled_by(&format!("{TABLE}{ROLLUPS}"), FilledBy::Views);
-    Schema::from_config(&by_views).apply(&database.clickhouse).unwrap();
-    assert_eq!(comment("gmv_minutes"), "longshore: filled by the materialized view gmv_mv");
-    assert_eq!(silent(database), [""; 0]);
-    let schema = Schema::from_config(&shop.config);
-    assert_eq!(schema.uncommented(&database.clickhouse).unwrap(), [""; 0], "no comment stands for a mark");
-    schema.apply(&database.clickhouse).unwrap();
-    assert_eq!(comment("gmv_minutes"), "longshore: filled by the engine");
-    // A filling that was interrupted stays marked until it is done again.
-    database.execute("ALTER TABLE {db}.gmv_minutes MODIFY COMMENT 'longshore: backfill not finished'");
-    assert_eq!(schema.uncommented(&database.clickhouse).unwrap(), [""; 0]);
-    schema.apply(&database.clickhouse).unwrap();
-    assert_eq!((comment("gmv_minutes"), silent(database)), ("longshore: filled by the engine".to_owned(), vec![]));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use longshore_core::config::{self, Config, Env, FilledBy, Secret, WireCompression};
+use longshore_core::config::{self, Config, Env, Secret, WireCompression};
 use longshore_core::dead_letter::DeadLetter;
 use longshore_core::decode::{DecodedSlice, Decoder, Scratch};
 use longshore_core::slice::{CutAt, Slice, SliceId};
@@ -54,16 +54,7 @@ impl TestDatabase {
 
     /// A config of this database; `text` is everything but the version and the `[clickhouse]` section.
     pub(crate) fn config(&self, text: &str) -> Config {
-        self.config_filled_by(text, FilledBy::Engine)
-    }
-
-    /// The same with rollups that are filled this way.
-    pub(crate) fn config_filled_by(&self, text: &str, filled_by: FilledBy) -> Config {
-        let rollups = match filled_by {
-            FilledBy::Engine => "engine",
-            FilledBy::Views => "views",
-        };
-        config_in(&self.name, &format!("{text}\n[clickhouse]\nrollups = \"{rollups}\""))
+        config_in(&self.name, &format!("{text}\n[clickhouse]"))
     }
 
     /// Rows of a query as text; `{db}` is the database.
@@ -118,11 +109,11 @@ pub(crate) fn decoded_slice(config: &Config, id: u64, lines: &str) -> LoadedSlic
     loaded_slice(id, decoded.batch, Vec::new())
 }
 
-/// A slice of `source_id` 1 with this id and content.
+/// A slice of head 1 with this id and content.
 pub(crate) fn loaded_slice(id: u64, batch: RecordBatch, dead: Vec<DeadLetter>) -> LoadedSlice {
     let records = (batch.num_rows() + dead.len()) as u64;
     let (id, source, start) = (SliceId(id), Arc::from("app.log"), id * 1000);
-    let meta = SliceMeta { id, source, source_id: 1, start, end: start + 999, hash: !id.0 };
+    let meta = SliceMeta { id, source, head: 1, start, end: start + 999, before: id.0, after: !id.0 };
     let decoded = DecodedSlice {
         batch,
         dead,

@@ -1,6 +1,5 @@
 //! Event times that are far from now, and slices that touch many days, on a real server.
 
-use longshore_core::config::FilledBy;
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_core::slice::CutAt;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
@@ -73,20 +72,6 @@ fn a_slice_of_many_days_is_stored_once_though_its_tokens_are_forgotten() {
         assert!(stored, "slice {id} waits for ever");
         assert_stored(&shop, id as i64);
     }
-}
-
-#[test]
-fn materialized_views_count_each_day_of_many_once() {
-    let shop = Shop::filled_by("many_days_views", FilledBy::Views);
-    without_syncing(&shop);
-    let slice = loaded_slice(1, batch(1, &days()), Vec::new());
-    shop.sink.write(&slice).unwrap();
-    assert_stored(&shop, 1);
-    // Under the same tokens.
-    shop.sink.write(&slice).unwrap();
-    let rows = shop.database.lines("SELECT count() FROM {db}.events");
-    assert_eq!(rows, [(2 * DAYS).to_string()]);
-    assert_stored(&shop, 1);
 }
 
 #[test]

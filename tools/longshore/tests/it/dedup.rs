@@ -9,7 +9,7 @@ use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
-use longshore_sinks::clickhouse::{Claim, ClickHouseSink, ClientError, Counted, Day, Minutes, Probe, Store};
+use longshore_sinks::clickhouse::{Claim, ClickHouseSink, ClientError, Day, Store};
 
 use crate::database::loaded_slice;
 use crate::shop::{Row, Shop, batch, pay, view};
@@ -147,8 +147,7 @@ fn a_slice_of_dead_letters_only_has_no_rows() {
             "1 2 app.log 20 9 type_mismatch ts not a time: 'x' FF005C0A02",
         ]
     );
-    let ledger =
-        "SELECT slice, source_id, source, start, `end`, bytes, records, loaded, dead, filtered FROM {db}.ledger";
+    let ledger = "SELECT slice, head, source, start, `end`, bytes, records, loaded, dead, filtered FROM {db}.ledger";
     assert_eq!(shop.database.lines(ledger), ["1 1 app.log 1000 1999 999 3 0 3 0"]);
 }
 
@@ -170,7 +169,7 @@ fn the_ledger_tells_which_slices_are_known() {
     shop.sink.write(&slice(u64::MAX / 2000)).unwrap();
     let known = shop.sink.known_slices(&[9, 1]).unwrap();
     assert_eq!(known.iter().map(|slice| slice.id).collect::<Vec<_>>(), [SliceId(3), SliceId(u64::MAX / 2000)]);
-    assert_eq!((known[0].source_id, known[0].start, known[0].end, known[0].hash), (1, 3000, 3999, !3));
+    assert_eq!((known[0].head, known[0].length, known[0].before, known[0].after), (1, 999, 3, !3));
     assert_eq!(shop.sink.known_slices(&[9]).unwrap(), []);
     assert_eq!(shop.sink.known_slices(&[]).unwrap(), []);
 }
@@ -242,8 +241,8 @@ impl Store for Twin {
         Ok(Vec::new())
     }
 
-    fn counted(&self, _: &Probe, _: SliceId, _: &Minutes) -> Result<Counted, ClientError> {
-        Ok(Counted::On(BTreeSet::new()))
+    fn marked(&self, _: &str, _: SliceId, _: &[Day]) -> Result<BTreeSet<Day>, ClientError> {
+        Ok(BTreeSet::new())
     }
 }
 

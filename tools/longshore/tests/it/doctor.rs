@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use longshore_core::slice::SliceId;
-use longshore_ingest::journal::{Journal, JournaledSlice, Machine, Options};
+use longshore_ingest::content::Chain;
+use longshore_ingest::journal::{Journal, JournaledSlice, Machine, Options, Reached};
 use serde_json::{Value, json};
 
 use crate::support::longshore;
@@ -25,16 +26,17 @@ fn doctor(dir: &Path, arguments: &[&str]) -> (i32, String) {
 fn journal(dir: &Path) -> (Journal, u64) {
     let (mut journal, _) = Journal::open(dir, Options::new(Machine::this())).unwrap();
     let config = journal.keep_config("version = 1\n").unwrap();
-    let source = journal.know(b"\x01\xfe", "/var/log/app.log", 100).unwrap();
+    let source = journal.know(b"\x01\xfe", "/var/log/app.log", Reached::at(100)).unwrap();
     let slice = |start, end| JournaledSlice {
         slice: SliceId(start),
         source,
         start,
         end,
-        hash: 9,
+        before: Chain(8),
+        after: Chain(9),
         config,
         records: Some(2),
-        cut_ms: None,
+        cut_ms: 0,
     };
     let first_cut = journal.bytes();
     journal.cut(&[slice(100, 200), slice(200, 300)]).unwrap();
@@ -61,7 +63,7 @@ fn the_doctor_tells_what_a_journal_says_while_an_engine_holds_it() {
     assert_eq!(value["sources"], json!([source]));
     assert_eq!(value["in_doubt"][1]["start"], 300);
     // The engine was not disturbed.
-    journal.know(b"another", "another", 0).unwrap();
+    journal.know(b"another", "another", Reached::at(0)).unwrap();
 }
 
 /// As `longshore doctor … | head` does.

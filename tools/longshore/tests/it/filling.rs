@@ -1,12 +1,12 @@
-//! Who fills the rollups: the answers are the same, changing it is safe, and nothing counts twice or is lost.
+//! What the engine adds to the rollups: as ClickHouse would count it from the events, once.
 
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
-use longshore_sinks::clickhouse::{ApplyError, ClickHouseSink, Schema};
+use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
 use crate::database::{TestDatabase, decoded_slice, loaded_slice};
 use crate::resume::{Dying, resume_at};
-use crate::shop::{ROLLUPS, Row, Shop, TABLE, batch, pay, view};
+use crate::shop::{Row, Shop, batch, pay, view};
 
 /// Columns of every type that a rollup takes, and then some conditions.
 const TYPES: &str = r#"
@@ -189,31 +189,35 @@ fn answers(database: &TestDatabase) -> Vec<(String, Vec<String>)> {
     views.into_iter().map(answer).collect()
 }
 
-fn made(test: &str, text: &str, filled_by: FilledBy) -> (TestDatabase, Config, ClickHouseSink) {
+fn made(test: &str, text: &str) -> (TestDatabase, Config, ClickHouseSink) {
     let database = TestDatabase::new(test);
-    let config = database.config_filled_by(text, filled_by);
+    let config = database.config(text);
     Schema::from_config(&config).apply(&database.clickhouse).unwrap();
     let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
     (database, config, sink)
 }
 
+/// The engine's partial aggregates against ClickHouse's own aggregation of the events, which fills a rollup anew.
 #[test]
 fn both_ways_give_the_same_answers_for_columns_of_every_type() {
-    let text = format!("{TYPES}{}", rollups());
-    let (by_views, config, views_sink) = made("ways_views", &text, FilledBy::Views);
-    let (by_engine, engine_config, first_engine) = made("ways_engine", &text, FilledBy::Engine);
-    let second_engine = ClickHouseSink::new(&by_engine.clickhouse, &engine_config, false).unwrap();
+    let (database, config, first_engine) = made("ways", &format!("{TYPES}{}", rollups()));
+    let second_engine = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
     let mut dice = Dice(1);
     for id in 1..=4 {
         let lines: String = (0..250).map(|_| record(&mut dice)).collect();
         let slice = decoded_slice(&config, id, &lines);
-        views_sink.write(&slice).unwrap();
         // Two engines in turn, each knowing other users; and each slice again by the other one.
         let engines = [&first_engine, &second_engine];
         engines[id as usize % 2].write(&slice).unwrap();
         engines[(id as usize + 1) % 2].write(&slice).unwrap();
     }
-    let (expected, found) = (answers(&by_views), answers(&by_engine));
+    let found = answers(&database);
+    let schema = Schema::from_config(&config);
+    for rollup in &schema.rollups {
+        database.execute(&format!("DROP TABLE {{db}}.{} SYNC", rollup.target.name));
+    }
+    schema.apply(&database.clickhouse).unwrap();
+    let expected = answers(&database);
     // 21 rollups of new users with 4 views each; 13 of visitors, 11 of orders and 4 of addresses with 3.
     assert_eq!(expected.len(), 21 * 4 + (13 + 11 + 4) * 3);
     for (expected, found) in expected.iter().zip(&found) {
@@ -227,8 +231,8 @@ fn both_ways_give_the_same_answers_for_columns_of_every_type() {
 #[test]
 fn slices_that_were_cut_off_are_completed_for_columns_of_every_type() {
     let text = format!("{TYPES}{}", sums());
-    let (whole, config, sink) = made("types_whole", &text, FilledBy::Engine);
-    let (cut, cut_config, cut_sink) = made("types_cut", &text, FilledBy::Engine);
+    let (whole, config, sink) = made("types_whole", &text);
+    let (cut, cut_config, cut_sink) = made("types_cut", &text);
     let mut dice = Dice(2);
     let slices = [1, 2, 3].map(|id| {
         let lines: String = (0..40).map(|_| record(&mut dice)).collect();
@@ -320,127 +324,4 @@ fn assert_counts(database: &TestDatabase, times: u64, what: &str) {
     }
     assert_eq!(database.lines("SELECT sum(new_users) FROM {db}.new_users_by_minute"), ["2"], "{what}");
     assert_eq!(database.lines("SELECT sum(uv) FROM {db}.pv_uv_by_day"), ["2"], "{what}");
-}
-
-/// The shop's config with rollups filled this way, on the same database.
-fn config_of(shop: &Shop, filled_by: FilledBy) -> Config {
-    shop.database.config_filled_by(&format!("{TABLE}{ROLLUPS}"), filled_by)
-}
-
-fn differences(shop: &Shop, filled_by: FilledBy) -> Vec<String> {
-    let schema = Schema::from_config(&config_of(shop, filled_by));
-    schema.check(&shop.database.clickhouse).unwrap().iter().map(ToString::to_string).collect()
-}
-
-#[test]
-fn what_fills_the_rollups_can_be_changed_and_changed_back() {
-    let shop = Shop::filled_by("switched", FilledBy::Views);
-    let clickhouse = &shop.database.clickhouse;
-    let mut slices = 0;
-    for filled_by in [FilledBy::Views, FilledBy::Engine, FilledBy::Views, FilledBy::Engine] {
-        let config = config_of(&shop, filled_by);
-        let schema = Schema::from_config(&config);
-        let done = schema.apply(clickhouse).unwrap();
-        assert_eq!(done.len(), if slices == 0 { 0 } else { 4 }, "{done:?}");
-        assert_eq!(schema.check(clickhouse).unwrap(), []);
-        assert_eq!(schema.apply(clickhouse).unwrap(), [""; 0], "nothing is left to do");
-        let sink = ClickHouseSink::new(clickhouse, &config, false).unwrap();
-        slices += 1;
-        for _ in 0..2 {
-            sink.write(&slice(slices, &morning())).unwrap();
-        }
-        assert_counts(&shop.database, slices, &format!("{filled_by:?}, slice {slices}"));
-    }
-}
-
-#[test]
-fn a_config_that_would_count_twice_or_not_at_all_is_refused() {
-    let views = Shop::filled_by("twice", FilledBy::Views);
-    let found = differences(&views, FilledBy::Engine);
-    assert_eq!(found.len(), 4, "{found:#?}");
-    assert_eq!(
-        found[1],
-        "gmv_mv: filling differs\n  expected by the engine (clickhouse.rollups = \"engine\")\n  \
-         actual   by this materialized view, so each row would count twice"
-    );
-    let engine = Shop::new("never");
-    let found = differences(&engine, FilledBy::Views);
-    assert!(found.contains(&"gmv_mv is missing: expected a materialized view".to_owned()), "{found:#?}");
-    assert!(
-        found.contains(
-            &"gmv_minutes: filling differs\n  expected by its materialized view (clickhouse.rollups = \"views\")\n  \
-              actual   by the engine"
-                .to_owned()
-        ),
-        "{found:#?}"
-    );
-}
-
-#[test]
-fn an_interrupted_change_goes_on_either_way() {
-    for (from, to) in [(FilledBy::Views, FilledBy::Engine), (FilledBy::Engine, FilledBy::Views)] {
-        for back in [false, true] {
-            let shop = Shop::filled_by("halfway_there", from);
-            shop.sink.write(&slice(1, &morning())).unwrap();
-            // Both ways of changing pass through this: the view is there, and the table still has the engine's mark.
-            if from == FilledBy::Engine {
-                let schema = Schema::from_config(&config_of(&shop, FilledBy::Views));
-                let feeds = schema.statements().into_iter().filter(|sql| sql.starts_with("CREATE MATERIALIZED"));
-                feeds.for_each(|sql| shop.database.execute(&sql));
-            } else {
-                for table in ["new_users_first_seen", "gmv_minutes", "pv_uv_minutes", "requests_by_ip_minutes"] {
-                    let comment = "MODIFY COMMENT 'longshore: filled by the engine'";
-                    shop.database.execute(&format!("ALTER TABLE {{db}}.{table} {comment}"));
-                }
-            }
-            for filled_by in [FilledBy::Engine, FilledBy::Views] {
-                assert!(!differences(&shop, filled_by).is_empty(), "no load may start");
-            }
-            let config = config_of(&shop, if back { from } else { to });
-            Schema::from_config(&config).apply(&shop.database.clickhouse).unwrap();
-            assert_eq!(Schema::from_config(&config).check(&shop.database.clickhouse).unwrap(), []);
-            let sink = ClickHouseSink::new(&shop.database.clickhouse, &config, false).unwrap();
-            sink.write(&slice(2, &morning())).unwrap();
-            assert_counts(&shop.database, 2, &format!("{from:?} to {to:?}, back: {back}"));
-        }
-    }
-}
-
-#[test]
-fn a_half_stored_slice_has_to_be_completed_before_anything_changes() {
-    for from in [FilledBy::Views, FilledBy::Engine] {
-        let to = if from == FilledBy::Views { FilledBy::Engine } else { FilledBy::Views };
-        let shop = Shop::filled_by("half", from);
-        let half = slice(1, &morning());
-        shop.database.clickhouse.insert("events", "0000000000000001-e", &half.decoded.batch).unwrap();
-        let error = Schema::from_config(&config_of(&shop, to)).apply(&shop.database.clickhouse).unwrap_err();
-        assert!(matches!(error, ApplyError::HalfStored { rows: 3, .. }), "{error}");
-        // Nor may a new rollup count it now and once more later.
-        let more = format!("{TABLE}{ROLLUPS}[[rollup]]\nname = \"more\"\nkind = \"pv_uv\"\nuser = \"user_id\"\n");
-        let more = Schema::from_config(&shop.database.config_filled_by(&more, from));
-        let error = more.apply(&shop.database.clickhouse).unwrap_err();
-        assert!(matches!(error, ApplyError::HalfStored { .. }), "{error}");
-        shop.sink.write(&half).unwrap();
-        more.apply(&shop.database.clickhouse).unwrap();
-        assert_eq!(shop.database.lines("SELECT sum(pv) FROM {db}.more_by_day"), ["3"]);
-        Schema::from_config(&config_of(&shop, to)).apply(&shop.database.clickhouse).unwrap();
-        assert_counts(&shop.database, 1, &format!("from {from:?}"));
-    }
-}
-
-#[test]
-fn a_rollup_of_the_engine_that_lost_its_mark_is_not_guessed_at() {
-    let shop = Shop::new("unmarked");
-    shop.sink.write(&slice(1, &morning())).unwrap();
-    shop.database.execute("ALTER TABLE {db}.pv_uv_minutes MODIFY COMMENT ''");
-    assert_eq!(differences(&shop, FilledBy::Engine).len(), 1);
-    let schema = Schema::from_config(&shop.config);
-    let error = schema.apply(&shop.database.clickhouse).unwrap_err();
-    assert!(matches!(error, ApplyError::Unfed { .. }), "{error}");
-    shop.database.execute("DROP TABLE {db}.pv_uv_minutes SYNC");
-    let done = schema.apply(&shop.database.clickhouse).unwrap();
-    assert_eq!(done, ["created table pv_uv_minutes, filled from 3 rows of events"]);
-    assert_counts(&shop.database, 1, "filled anew");
-    shop.sink.write(&slice(2, &morning())).unwrap();
-    assert_counts(&shop.database, 2, "and fed by the engine again");
 }

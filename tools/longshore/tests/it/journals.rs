@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use longshore_core::slice::SliceId;
-use longshore_ingest::journal::{Journal, JournaledSlice, Machine, Options};
+use longshore_ingest::content::Chain;
+use longshore_ingest::journal::{Journal, JournaledSlice, Machine, Options, Reached};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -28,11 +29,21 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(&folder.path().join("journal"), Options::new(machine)).unwrap();
         let config = journal.keep_config("version = 1\n").unwrap();
-        let source = journal.know(b"a source", "/var/log/app.log", 0).unwrap();
+        let source = journal.know(b"a source", "/var/log/app.log", Reached::at(0)).unwrap();
         for number in 0..3 {
             let (slice, start, end) = (SliceId(number), number * 100, number * 100 + 100);
             journal
-                .cut(&[JournaledSlice { slice, source, start, end, hash: 9, config, records: Some(2), cut_ms: None }])
+                .cut(&[JournaledSlice {
+                    slice,
+                    source,
+                    start,
+                    end,
+                    before: Chain(8),
+                    after: Chain(9),
+                    config,
+                    records: Some(2),
+                    cut_ms: 0,
+                }])
                 .unwrap();
         }
         let files = "[[source]]\npaths = [\"logs/*.log\"]\n";
@@ -99,12 +110,12 @@ fn one_flipped_bit_is_named_with_its_place_and_what_tells_more() {
 fn a_journal_of_another_version_says_which_engine_is_needed() {
     let place = Place::new(Machine::this());
     place.change(|bytes| {
-        bytes[8] = 3;
+        bytes[8] = 4;
         let checksum = xxh3_64(&bytes[..HEADER_BYTES - 8]);
         bytes[HEADER_BYTES - 8..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
     });
     let said = place.refused();
-    assert_says(&said, &[SEGMENT, "is of journal format 3, this engine has 2", "run the version that wrote it"]);
+    assert_says(&said, &[SEGMENT, "is of journal format 4, this engine has 3", "run the version that wrote it"]);
 }
 
 #[test]

@@ -26,8 +26,8 @@ fn a_slice_is_found_by_reading_a_small_part_of_ledger_and_dead_letters() {
     let shop = Shop::new("lookups");
     // 400,000 slices of 100 sources; five letters of every twentieth.
     shop.database.execute(
-        "INSERT INTO {db}.ledger (slice, source_id, source, start, `end`, bytes, hash, records, loaded) \
-         SELECT cityHash64(number), number % 100, 's', intDiv(number, 100) * 10, intDiv(number, 100) * 10 + 10, 10, 0, 1, 1 \
+        "INSERT INTO {db}.ledger (slice, stream, head, source, start, `end`, bytes, before, records, loaded) \
+         SELECT cityHash64(number), 'events', number % 100, 's', intDiv(number, 100) * 10, intDiv(number, 100) * 10 + 10, 10, 0, 1, 1 \
          FROM numbers(400000)",
     );
     shop.database.execute(
@@ -41,7 +41,7 @@ fn a_slice_is_found_by_reading_a_small_part_of_ledger_and_dead_letters() {
     let id = shop.database.lines("SELECT cityHash64(200000)")[0].parse().map(SliceId).unwrap();
     let clickhouse = &shop.database.clickhouse;
     let mut meta = crate::database::loaded_slice(1, crate::shop::batch(1, &[]), Vec::new()).meta;
-    (meta.id, meta.source_id, meta.start) = (id, 0, 20_000);
+    (meta.id, meta.head, meta.start) = (id, 0, 20_000);
     let (read, all) = granules(&shop, &clickhouse.whole_statement(&meta));
     assert!(read <= 2 && all > 40, "{read} of {all} granules of the ledger");
     assert_eq!(clickhouse.rows(&clickhouse.whole_statement(&meta)).unwrap().len(), 1);
@@ -49,6 +49,29 @@ fn a_slice_is_found_by_reading_a_small_part_of_ledger_and_dead_letters() {
     assert!(read * 4 <= all && all > 40, "{read} of {all} granules of the ledger, by the id alone");
     let (read, all) = granules(&shop, &clickhouse.dead_rows_statement(id, Reason::Rejected));
     assert!(read * 2 <= all && all > 10, "{read} of {all} granules of the dead letters");
+}
+
+#[test]
+fn a_marker_is_found_by_the_primary_key_of_its_day() {
+    let shop = Shop::new("lookups_markers");
+    // Two days with 50,000 slices and 200,000 groups each.
+    for (slice, product, minute, count) in
+        [("cityHash64(number)", "''", "0", 50_000), ("0", "'shop'", "number % 1440", 200_000)]
+    {
+        shop.database.execute(&format!(
+            "INSERT INTO {{db}}.requests_by_ip_minutes (product, minute, ip, _slice, requests) \
+             SELECT {product}, toDateTime('2026-11-20 00:00:00', 'UTC') + 86400 * arrayJoin([0, 1]) + 60 * ({minute}), \
+             toIPv4(if({slice} = 0, number, 0)), {slice}, 1 FROM numbers({count})"
+        ));
+    }
+    shop.database.execute("OPTIMIZE TABLE {db}.requests_by_ip_minutes FINAL");
+    let id = shop.database.lines("SELECT cityHash64(20000)")[0].parse().map(SliceId).unwrap();
+    let clickhouse = &shop.database.clickhouse;
+    // 2026-11-20, and a day that is not there.
+    let statement = clickhouse.marked_statement("requests_by_ip_minutes", id, &[20_777, 20_800]);
+    let (read, all) = granules(&shop, &statement);
+    assert!(read <= 2 && all > 50, "{read} of {all} granules");
+    assert_eq!(shop.database.lines(&statement), ["20777"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longshore_core::config::{self, Config, Env, FilledBy, Guarantee};
+use longshore_core::config::{self, Config, Env, Guarantee};
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_ingest::sink::{Sink, SinkError};
 use longshore_sinks::clickhouse::{ClickHouseSink, Failures, Grade, GuardedSink, Preflight, Schema, preflight};
@@ -32,20 +32,18 @@ fn config_without_fsync(database: &str) -> Config {
 
 #[test]
 fn tables_that_we_made_promise_exactly_once() {
-    for filled_by in [FilledBy::Engine, FilledBy::Views] {
-        let found = found(&Shop::filled_by("promises", filled_by));
-        assert_eq!((found.grade(), found.differences.len()), (Grade::ExactlyOnce, 0), "{:#?}", found.reasons);
-    }
+    let found = found(&Shop::new("promises"));
+    assert_eq!((found.grade(), found.differences.len()), (Grade::ExactlyOnce, 0), "{:#?}", found.reasons);
 }
 
 #[test]
 fn every_tables_window_counts_and_its_statement_mends_it() {
-    let shop = Shop::filled_by("windows", FilledBy::Views);
+    let shop = Shop::new("windows");
     let name = shop.database.name.clone();
-    // Events, dead letters, ledger, and a target of each kind of rollup.
+    // Events, dead letters, ledger, two of the rollups, and a target of each kind of rollup.
     let tables = "SELECT name FROM system.tables WHERE database = '{db}' AND engine LIKE '%MergeTree' ORDER BY name";
     let tables = shop.database.lines(tables);
-    assert_eq!(tables.len(), 7, "{tables:?}");
+    assert_eq!(tables.len(), 9, "{tables:?}");
     for table in tables {
         let set = |value: u64| {
             let sql =
@@ -85,7 +83,7 @@ fn tables_that_do_not_sync_are_said_and_apply_mends_them() {
     let own = preflight(&database.clickhouse, &without).unwrap();
     assert_eq!((own.grade(), own.reasons.len()), (Grade::UntilPowerFails, 1), "{:#?}", own.reasons);
     let text = own.reasons[0].to_string();
-    for part in ["`fsync = false`", "7 tables", "power failure", "ledger", "longshore schema --apply"] {
+    for part in ["`fsync = false`", "9 tables", "power failure", "ledger", "longshore schema --apply"] {
         assert!(text.contains(part), "no `{part}` in: {text}");
     }
     assert!(own.refusal(Guarantee::AtLeastOnce, "d").is_none());
@@ -95,15 +93,15 @@ fn tables_that_do_not_sync_are_said_and_apply_mends_them() {
     let config = database.config(&format!("{TABLE}{ROLLUPS}"));
     let found = preflight(&database.clickhouse, &config).unwrap();
     assert_eq!((found.grade(), found.differences.len()), (Grade::UntilPowerFails, 0));
-    assert_eq!(found.reasons.len(), 21, "three settings of seven tables: {:#?}", found.reasons);
+    assert_eq!(found.reasons.len(), 27, "three settings of nine tables: {:#?}", found.reasons);
     assert!(found.reasons.iter().all(|reason| reason.what.contains("a power failure may take rows")));
     let schema = Schema::from_config(&config);
-    assert_eq!(schema.apply(&database.clickhouse).unwrap().len(), 21);
+    assert_eq!(schema.apply(&database.clickhouse).unwrap().len(), 27);
     assert_eq!(preflight(&database.clickhouse, &config).unwrap().grade(), Grade::ExactlyOnce);
     assert_eq!(schema.apply(&database.clickhouse).unwrap(), [""; 0]);
     let synced = "SELECT count() FROM system.tables WHERE database = '{db}' AND engine_full LIKE \
                   '%fsync_after_insert = 1%' AND engine_full LIKE '%fsync_part_directory = 1%'";
-    assert_eq!(database.lines(synced), ["7"]);
+    assert_eq!(database.lines(synced), ["9"]);
 }
 
 #[test]

@@ -5,7 +5,6 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use longshore_core::config::FilledBy;
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
 use longshore_sinks::clickhouse::ClickHouseSink;
@@ -62,21 +61,6 @@ fn a_load_sets_rejected_rows_aside_and_loading_again_changes_nothing() {
     assert_set_aside(&site, 1_000);
     site.load(&config, &[&log]);
     assert_set_aside(&site, 1_000);
-}
-
-#[test]
-fn loading_again_on_purpose_sets_the_same_rows_aside_once_more() {
-    let site = Site::new("rejected_reload");
-    let config = with_tables(&site, CONFIG);
-    site.execute(CONSTRAINT);
-    let log = site.write("app.log", records(0, 1_000));
-    site.load(&config, &[&log]);
-    let mut command = site.command();
-    let again = command.args(["load", "--quiet", "--reload"]).arg("-c").arg(&config).arg(&log).output().unwrap();
-    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
-    assert_eq!(site.ask("SELECT count(), uniqExact(n) FROM {db}.events"), ["1938\t969"]);
-    assert_eq!(site.ask("SELECT countIf(reason = 'rejected'), count() FROM {db}.dead_letters"), ["22\t62"]);
-    assert_eq!(site.ask("SELECT sum(loaded), sum(dead) FROM {db}.ledger"), ["1938\t62"]);
 }
 
 #[test]
@@ -218,7 +202,7 @@ fn a_table_that_rejects_everything_is_nobodys_row() {
 
 #[test]
 fn what_a_view_rejects_is_nobodys_row() {
-    let shop = Shop::filled_by("rejected_view", FilledBy::Views);
+    let shop = Shop::new("rejected_view");
     shop.database.execute(
         "CREATE TABLE {db}.other (amount Decimal(3, 2), CONSTRAINT cheap CHECK amount < 1) ENGINE = MergeTree ORDER BY ()",
     );

@@ -8,14 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 use longshore_core::dead_letter::{DeadLetter, Fault, Reason};
 use longshore_core::dedup::EventKey;
 use longshore_core::slice::SliceId;
 use longshore_ingest::sink::{LoadedSlice, Sink, SinkError};
-use longshore_sinks::clickhouse::{
-    Claim, ClickHouse, ClickHouseSink, ClientError, Counted, Day, Minutes, Probe, Store,
-};
+use longshore_sinks::clickhouse::{Claim, ClickHouse, ClickHouseSink, ClientError, Day, Store};
 
 use crate::database::{TestDatabase, loaded_slice};
 use crate::shop::{Row, Shop, batch, pay, view};
@@ -88,8 +86,8 @@ impl Store for Dying {
         Store::claims(&self.inner, table, slice, keys)
     }
 
-    fn counted(&self, rollup: &Probe, slice: SliceId, adds: &Minutes) -> Result<Counted, ClientError> {
-        Store::counted(&self.inner, rollup, slice, adds)
+    fn marked(&self, table: &str, slice: SliceId, days: &[Day]) -> Result<BTreeSet<Day>, ClientError> {
+        Store::marked(&self.inner, table, slice, days)
     }
 }
 
@@ -278,18 +276,6 @@ fn slices_with_as_many_rows_in_other_groups_are_told_apart() {
 
 #[test]
 fn what_cannot_be_told_pauses_and_says_why() {
-    // Rows that no slice has sent.
-    let shop = Shop::new("strange");
-    die(&shop, &slice(1), 2);
-    shop.database.execute(
-        "INSERT INTO {db}.pv_uv_minutes (product, minute, pv) SELECT 'shop', toDateTime('2026-11-21 00:00:00', 'UTC'), 7",
-    );
-    let error = resume(&shop, &slice(1)).unwrap_err();
-    assert!(
-        matches!(&error, SinkError::Stuck { detail }
-        if detail.contains("slice 0000000000000001 of app.log") && detail.contains("`pv_uv_minutes`")),
-        "{error:?}"
-    );
     // Some rows of a day.
     let shop = Shop::new("torn");
     die(&shop, &slice(1), 1);
@@ -298,80 +284,67 @@ fn what_cannot_be_told_pauses_and_says_why() {
     assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("not all and not none")), "{error:?}");
 }
 
-/// Two slices that add the same, of which one is counted: the totals do not tell which, but the engine that was told does.
 #[test]
-fn what_was_acknowledged_to_an_engine_it_does_not_ask_for() {
+fn rows_that_somebody_put_into_a_rollup_say_nothing_of_slices() {
+    let shop = Shop::new("strange");
+    die(&shop, &slice(1), 2);
+    shop.database.execute(
+        "INSERT INTO {db}.pv_uv_minutes (product, minute, pv) SELECT 'shop', toDateTime('2026-11-21 00:00:00', 'UTC'), 7",
+    );
+    resume(&shop, &slice(1)).unwrap();
+    assert_eq!(shop.database.lines("SELECT sum(pv) FROM {db}.pv_uv_by_minute"), ["10"]);
+}
+
+/// Slices that add the same to the same groups, of which some rollups have counted one and some the other.
+#[test]
+fn slices_that_add_the_same_are_told_apart() {
     let shop = Shop::new("twins");
-    let engine = ClickHouseSink::unchecked(Dying::after(&shop.database.clickhouse, 5), &shop.config);
-    engine.write(&slice(1)).unwrap_err();
-    engine.store().lives.store(1, Ordering::Relaxed);
-    engine.write(&slice(2)).unwrap_err();
+    // The first got to the views by minute, the others to the money, and nowhere.
+    for (id, inserts) in [(1, 4), (2, 3), (3, 1), (4, 0)] {
+        die(&shop, &slice(id), inserts);
+    }
     forget(&shop);
-    let error = resume(&shop, &slice(1)).unwrap_err();
-    assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("add the same")), "{error:?}");
-    engine.store().lives.store(usize::MAX, Ordering::Relaxed);
-    assert_eq!(engine.resume(&slice(1)).map(drop), Ok(()));
-    resume(&shop, &slice(2)).unwrap();
-    assert_slices(&shop, 2, "both are whole");
-}
-
-/// Stores the slice's events as an insert that only so many of the views came to see.
-fn cut_off_views(shop: &Shop, slice: &LoadedSlice, seen: usize) {
-    let away = &["new_users_mv", "gmv_mv", "pv_uv_mv", "requests_by_ip_mv"][seen..];
-    away.iter().for_each(|view| shop.database.execute(&format!("DETACH TABLE {{db}}.{view} SYNC")));
-    die(shop, slice, 1);
-    away.iter().for_each(|view| shop.database.execute(&format!("ATTACH TABLE {{db}}.{view}")));
-}
-
-#[test]
-fn rollups_that_views_did_not_come_to_fill_are_completed() {
-    let shop = Shop::filled_by("resumed_views", FilledBy::Views);
-    for seen in 0..=4 {
-        let slice = slice(seen as u64 + 1);
-        cut_off_views(&shop, &slice, seen);
-        forget(&shop);
-        resume(&shop, &slice).unwrap();
-        assert_slices(&shop, seen as u64 + 1, &format!("{seen} views had seen it"));
-        forget(&shop);
-        resume(&shop, &slice).unwrap();
-        assert_slices(&shop, seen as u64 + 1, "resumed twice");
+    for (at, id) in [2, 4, 1, 3].into_iter().enumerate() {
+        resume(&shop, &slice(id)).unwrap();
+        let ledger = shop.database.lines("SELECT count() FROM {db}.ledger");
+        assert_eq!(ledger, [(at + 1).to_string()], "each by itself");
     }
+    assert_slices(&shop, 4, "all are whole");
 }
 
+/// Its rollups have a slice whose events somebody dropped while it was in doubt.
 #[test]
-fn with_views_too_a_slice_is_completed_wherever_an_engine_died() {
-    let shop = Shop::filled_by("died_views", FilledBy::Views);
-    // Events, dead letters, ledger.
-    for inserts in 0..=3 {
-        let slice = slice(inserts as u64 + 1);
-        let dying = Dying { inner: shop.database.clickhouse.clone(), lives: AtomicUsize::new(inserts) };
-        let outcome = ClickHouseSink::unchecked(dying, &shop.config).write(&slice);
-        assert_eq!(outcome.is_ok(), inserts == 3, "{outcome:?}");
-        forget(&shop);
-        resume(&shop, &slice).unwrap();
-        assert_slices(&shop, inserts as u64 + 1, &format!("died after {inserts} inserts"));
+fn a_day_of_the_events_that_was_dropped_is_not_counted_again() {
+    let shop = Shop::new("dropped");
+    die(&shop, &slice(1), INSERTS - 2);
+    shop.database.execute("ALTER TABLE {db}.events DROP PARTITION '2026-11-21'");
+    forget(&shop);
+    resume(&shop, &slice(1)).unwrap();
+    assert_slices(&shop, 1, "a day was dropped");
+}
+
+/// Each part has the rows of a day with their marker, as one insert made it.
+#[test]
+fn a_rollup_has_a_marker_for_each_slice_and_day_beside_its_rows() {
+    let shop = Shop::new("markers");
+    for table in ["gmv_minutes", "pv_uv_minutes", "requests_by_ip_minutes"] {
+        shop.database.execute(&format!("SYSTEM STOP MERGES {{db}}.{table}"));
     }
-}
-
-#[test]
-fn with_views_days_of_an_insert_that_was_cut_off_between_them_are_completed() {
-    for first_days in [1, 3] {
-        let shop = Shop::filled_by("days_cut_views", FilledBy::Views);
-        let part = slice(1).decoded.batch.slice(0, first_days);
-        shop.database.clickhouse.insert("events", "0000000000000001-e", &part).unwrap();
-        forget(&shop);
-        resume(&shop, &slice(1)).unwrap();
-        assert_slices(&shop, 1, &format!("the first {first_days} rows were there"));
+    (1..=3).for_each(|id| drop(shop.sink.write(&slice(id)).unwrap()));
+    for (table, days) in [("gmv_minutes", 2), ("pv_uv_minutes", 3), ("requests_by_ip_minutes", 3)] {
+        let parts = format!(
+            "SELECT count(), countIf(markers = 1 AND rows > 0 AND slice IN (1, 2, 3)) FROM (SELECT countIf(_slice != 0) AS \
+             markers, countIf(_slice = 0) AS rows, max(_slice) AS slice FROM {{db}}.{table} GROUP BY _part)"
+        );
+        assert_eq!(shop.database.lines(&parts), [format!("{0} {0}", 3 * days)], "{table}");
+        shop.database.execute(&format!("SYSTEM START MERGES {{db}}.{table}"));
+        shop.database.execute(&format!("OPTIMIZE TABLE {{db}}.{table} FINAL"));
+        let markers = format!("SELECT count() FROM {{db}}.{table} WHERE _slice != 0");
+        assert_eq!(shop.database.lines(&markers), [(3 * days).to_string()], "{table}, merged");
     }
-}
-
-#[test]
-fn a_rollup_that_counted_rows_that_are_not_there_is_nothing_to_add_to() {
-    let shop = Shop::filled_by("counted_not_there", FilledBy::Views);
-    die(&shop, &slice(1), 1);
-    shop.database.execute("TRUNCATE TABLE {db}.events");
-    let error = resume(&shop, &slice(1)).unwrap_err();
-    assert!(matches!(&error, SinkError::Stuck { detail } if detail.contains("has counted rows of it")), "{error:?}");
+    assert_slices(&shop, 3, "no view shows a marker");
+    let products = "SELECT DISTINCT product FROM {db}.requests_by_ip_by_minute";
+    assert_eq!(shop.database.lines(products), ["shop"]);
 }
 
 /// A server that is killed between writing a token and the rows behind it remembers the token alone. The same is had by

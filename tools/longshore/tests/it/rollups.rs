@@ -1,37 +1,11 @@
 //! The rollups' answers, counted by hand, over records that come late, out of order, with ties, and more than once.
 
-use longshore_core::config::FilledBy;
 use longshore_ingest::sink::Sink;
 use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
 use crate::database::{TestDatabase, decoded_slice, loaded_slice};
 use crate::shop::{ROLLUPS, Row, Shop, TABLE, batch, pay, view};
 use crate::support::http;
-
-/// Each of these as a test for each way of filling rollups.
-macro_rules! however_filled {
-    ($($test:ident,)*) => {
-        mod by_the_engine {
-            $(#[test] fn $test() { super::$test(longshore_core::config::FilledBy::Engine); })*
-        }
-        mod by_views {
-            $(#[test] fn $test() { super::$test(longshore_core::config::FilledBy::Views); })*
-        }
-    };
-}
-
-however_filled! {
-    a_users_first_event_decides_in_any_order_of_arrival,
-    new_users_by_hour_day_and_cumulative,
-    new_users_without_a_column_to_group_by,
-    gmv_adds_up_to_the_cent_and_buyers_are_not_summed,
-    a_sum_of_amounts_may_be_wider_than_an_amount,
-    views_and_visitors,
-    requests_by_address,
-    columns_of_the_events_may_be_called_like_columns_of_a_view,
-    a_rollup_added_later_counts_what_is_there,
-    the_queries_of_the_documentation_run,
-}
 
 /// Every order of three things.
 const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
@@ -62,9 +36,10 @@ fn sightings() -> [Vec<Row>; 3] {
     ]
 }
 
-fn a_users_first_event_decides_in_any_order_of_arrival(filled_by: FilledBy) {
+#[test]
+fn a_users_first_event_decides_in_any_order_of_arrival() {
     for order in ORDERS {
-        let shop = Shop::filled_by("first", filled_by);
+        let shop = Shop::new("first");
         let slices = sightings();
         for index in order {
             shop.write(index as u64 + 1, &slices[index]);
@@ -94,8 +69,9 @@ fn a_users_first_event_decides_in_any_order_of_arrival(filled_by: FilledBy) {
     }
 }
 
-fn new_users_by_hour_day_and_cumulative(filled_by: FilledBy) {
-    let shop = Shop::filled_by("grains", filled_by);
+#[test]
+fn new_users_by_hour_day_and_cumulative() {
+    let shop = Shop::new("grains");
     for (index, slice) in sightings().iter().enumerate() {
         shop.write(index as u64 + 1, slice);
     }
@@ -127,10 +103,10 @@ fn new_users_by_hour_day_and_cumulative(filled_by: FilledBy) {
     );
 }
 
-fn new_users_without_a_column_to_group_by(filled_by: FilledBy) {
+#[test]
+fn new_users_without_a_column_to_group_by() {
     let database = TestDatabase::new("ungrouped");
-    let config =
-        database.config_filled_by(&format!("{TABLE}[[rollup]]\nkind = \"new_users\"\nuser = \"user_id\"\n"), filled_by);
+    let config = database.config(&format!("{TABLE}[[rollup]]\nkind = \"new_users\"\nuser = \"user_id\"\n"));
     let schema = Schema::from_config(&config);
     schema.apply(&database.clickhouse).unwrap();
     assert_eq!(schema.check(&database.clickhouse).unwrap(), []);
@@ -150,8 +126,9 @@ fn new_users_without_a_column_to_group_by(filled_by: FilledBy) {
     );
 }
 
-fn gmv_adds_up_to_the_cent_and_buyers_are_not_summed(filled_by: FilledBy) {
-    let shop = Shop::filled_by("gmv", filled_by);
+#[test]
+fn gmv_adds_up_to_the_cent_and_buyers_are_not_summed() {
+    let shop = Shop::new("gmv");
     shop.write(
         1,
         &[
@@ -200,16 +177,18 @@ fn gmv_adds_up_to_the_cent_and_buyers_are_not_summed(filled_by: FilledBy) {
     assert_eq!(shop.database.lines(days), ["2026-11-20 6 100000000000001.25", "2026-11-21 1 0.01"]);
 }
 
-fn a_sum_of_amounts_may_be_wider_than_an_amount(filled_by: FilledBy) {
-    let shop = Shop::filled_by("wide", filled_by);
+#[test]
+fn a_sum_of_amounts_may_be_wider_than_an_amount() {
+    let shop = Shop::new("wide");
     // 18 digits each: the sum of 200 has 21 and would not fit in 64 bits.
     let rows = vec![pay("10:00:00.000", "web", "ann", 999_999_999_999_999_999); 200];
     shop.write(1, &rows);
     assert_eq!(shop.database.lines("SELECT amount FROM {db}.gmv_by_minute"), ["1999999999999999998"]);
 }
 
-fn views_and_visitors(filled_by: FilledBy) {
-    let shop = Shop::filled_by("pv", filled_by);
+#[test]
+fn views_and_visitors() {
+    let shop = Shop::new("pv");
     shop.write(
         1,
         &[
@@ -227,8 +206,9 @@ fn views_and_visitors(filled_by: FilledBy) {
     assert_eq!(shop.database.lines("SELECT day, pv, uv FROM {db}.pv_uv_by_day"), ["2026-11-20 6 3"]);
 }
 
-fn requests_by_address(filled_by: FilledBy) {
-    let shop = Shop::filled_by("ip", filled_by);
+#[test]
+fn requests_by_address() {
+    let shop = Shop::new("ip");
     let from = |time, ip| Row { ip, ..view(time, "web", "ann") };
     shop.write(
         1,
@@ -243,10 +223,11 @@ fn requests_by_address(filled_by: FilledBy) {
     assert_eq!(day, ["10.0.0.1 3", "10.0.0.2 1"]);
 }
 
-fn columns_of_the_events_may_be_called_like_columns_of_a_view(filled_by: FilledBy) {
+#[test]
+fn columns_of_the_events_may_be_called_like_columns_of_a_view() {
     let database = TestDatabase::new("names");
     // `amount`, `orders`, `minute`, `product`, `user`, `first` are columns of the record here, and mean something else.
-    let config = database.config_filled_by(
+    let config = database.config(
         r#"
 [[column]]
 name = "ts"
@@ -285,7 +266,6 @@ amount = "amount"
 buyer = "user"
 where = { minute = ["it's\\"] }
 "#,
-        filled_by,
     );
     let schema = Schema::from_config(&config);
     schema.apply(&database.clickhouse).unwrap();
@@ -300,18 +280,19 @@ where = { minute = ["it's\\"] }
     assert_eq!(database.lines("SELECT * FROM {db}.gmv_by_minute"), ["shop 2026-11-20 10:00:00 1 1.5 1"]);
 }
 
-fn a_rollup_added_later_counts_what_is_there(filled_by: FilledBy) {
-    let shop = Shop::filled_by("later", filled_by);
+#[test]
+fn a_rollup_added_later_counts_what_is_there() {
+    let shop = Shop::new("later");
     let slices = sightings();
     shop.write(1, &slices[0]);
     shop.write(2, &slices[1]);
     let more = ROLLUPS.to_owned()
         + "[[rollup]]\nname = \"all_views\"\nkind = \"pv_uv\"\nuser = \"user_id\"\nby = [\"channel\"]\n\
            [[rollup]]\nname = \"arrivals\"\nkind = \"new_users\"\nuser = \"user_id\"\nby = [\"channel\"]\n";
-    let config = shop.database.config_filled_by(&format!("{TABLE}{more}"), filled_by);
+    let config = shop.database.config(&format!("{TABLE}{more}"));
     let schema = Schema::from_config(&config);
     let done = schema.apply(&shop.database.clickhouse).unwrap();
-    assert!(done.iter().any(|line| line.contains("all_views_minutes") && line.contains("7 rows")), "{done:?}");
+    assert!(done.contains(&"rollups counted 4 slices that had been stored without them".to_owned()), "{done:?}");
     assert_eq!(schema.check(&shop.database.clickhouse).unwrap(), []);
     let sink = ClickHouseSink::new(&shop.database.clickhouse, &config, false).unwrap();
     sink.write(&loaded_slice(3, batch(3, &slices[2]), Vec::new())).unwrap();
@@ -334,8 +315,9 @@ fn a_rollup_added_later_counts_what_is_there(filled_by: FilledBy) {
     }
 }
 
-fn the_queries_of_the_documentation_run(filled_by: FilledBy) {
-    let shop = Shop::filled_by("docs", filled_by);
+#[test]
+fn the_queries_of_the_documentation_run() {
+    let shop = Shop::new("docs");
     shop.write(1, &sightings()[0]);
     let server = &shop.database.server.embedded;
     let target = format!("/?database={}", shop.database.name);

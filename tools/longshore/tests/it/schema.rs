@@ -1,6 +1,6 @@
 //! `longshore schema` against a server: what is missing is created, what differs is said, nothing is altered.
 
-use longshore_core::config::{FilledBy, Secret, WireCompression};
+use longshore_core::config::{Secret, WireCompression};
 use longshore_ingest::sink::{Sink, SinkError};
 use longshore_sinks::clickhouse::{ApplyError, ClickHouse, Connection, Grade, MISSING, Schema, preflight};
 use longshore_sinks::embedded::{EmbeddedOptions, EmbeddedServer};
@@ -54,6 +54,8 @@ fn created_from_nothing_it_is_as_it_should_be() {
             "requests_by_ip_by_hour",
             "requests_by_ip_by_minute",
             "requests_by_ip_minutes",
+            "rollup_claims",
+            "rollup_slices",
         ]
     );
 }
@@ -82,28 +84,22 @@ fn configs_of_topics_are_kept_and_found() {
 
 #[test]
 fn the_printed_statements_make_the_same() {
-    for filled_by in [FilledBy::Engine, FilledBy::Views] {
-        let database = TestDatabase::new("printed");
-        let schema = Schema::from_config(&database.config_filled_by(&format!("{TABLE}{ROLLUPS}"), filled_by));
-        for statement in schema.statements() {
-            database.execute(&statement);
-        }
-        assert_eq!(differences(&database, &schema), [""; 0]);
-        let feeds = "SELECT count() FROM system.tables WHERE database = '{db}' AND engine = 'MaterializedView'";
-        assert_eq!(database.lines(feeds), [if filled_by == FilledBy::Views { "4" } else { "0" }]);
+    let database = TestDatabase::new("printed");
+    let schema = Schema::from_config(&database.config(&format!("{TABLE}{ROLLUPS}")));
+    for statement in schema.statements() {
+        database.execute(&statement);
     }
+    assert_eq!(differences(&database, &schema), [""; 0]);
 }
 
 #[test]
 fn each_difference_is_said_and_none_is_altered() {
-    let shop = Shop::filled_by("differs", FilledBy::Views);
+    let shop = Shop::new("differs");
     let database = &shop.database;
     for change in [
         "ALTER TABLE {db}.events MODIFY COLUMN amount Nullable(Decimal(18, 3))",
         "ALTER TABLE {db}.events MODIFY COLUMN user_id CODEC(LZ4)",
         "ALTER TABLE {db}.ledger MODIFY SETTING non_replicated_deduplication_window = 0",
-        "ALTER TABLE {db}.gmv_mv MODIFY QUERY SELECT e.app AS product, e.channel AS channel, \
-         toStartOfMinute(e.ts) AS minute, count() AS orders FROM {db}.events AS e GROUP BY ALL",
         "CREATE OR REPLACE VIEW {db}.pv_uv_by_day AS SELECT 1 AS pv",
         "ALTER TABLE {db}.pv_uv_minutes DROP COLUMN uv",
         "DROP TABLE {db}.dead_letters SYNC",
@@ -119,7 +115,6 @@ fn each_difference_is_said_and_none_is_altered() {
         "events.amount: type",
         "events.user_id: codec",
         "ledger: table settings",
-        "gmv_mv: query",
         "pv_uv_by_day: query",
         "pv_uv_minutes.uv: missing",
         "dead_letters: engine",
@@ -173,38 +168,36 @@ fn columns_of_the_users_own_are_left_alone() {
     assert_eq!(shop.database.lines("SELECT note, user_id FROM {db}.events"), ["none ann"]);
 }
 
+/// A database of an earlier version, whose ledger says nothing of its layout and whose rollups views may fill.
 #[test]
-fn an_interrupted_filling_is_made_anew() {
-    let shop = Shop::filled_by("killed", FilledBy::Views);
-    shop.write(1, &[view("10:00:00.000", "web", "ann"), view("24:00:00.000", "web", "bob")]);
-    // As a kill in the middle leaves it: marked, half filled, with or without its feed.
-    for leftover in ["DROP VIEW {db}.pv_uv_mv SYNC", "SELECT 1"] {
-        shop.database.execute("ALTER TABLE {db}.pv_uv_minutes MODIFY COMMENT 'longshore: backfill not finished'");
-        shop.database.execute(
-            "ALTER TABLE {db}.pv_uv_minutes DELETE WHERE minute >= '2026-11-21 00:00:00' SETTINGS mutations_sync = 2",
-        );
-        shop.database.execute(leftover);
+fn a_database_of_another_layout_is_refused_in_one_sentence() {
+    for (change, said) in [
+        ("ALTER TABLE {db}.ledger DROP COLUMN layout", "has layout 1, which"),
+        (
+            "CREATE MATERIALIZED VIEW {db}.gmv_mv TO {db}.gmv_minutes AS SELECT app AS product FROM {db}.events",
+            "has layout 1, in which materialized views such as gmv_mv fill the rollups, which",
+        ),
+    ] {
+        let shop = Shop::new("layout");
+        shop.database.execute("ALTER TABLE {db}.ledger DROP COLUMN IF EXISTS layout");
+        if !change.contains("layout") {
+            shop.database.execute(change);
+        }
+        shop.database.execute("DROP VIEW {db}.dead_letter_reasons SYNC");
         let schema = Schema::from_config(&shop.config);
-        assert!(differences(&shop.database, &schema).contains(&"pv_uv_minutes: content".to_owned()));
-        schema.apply(&shop.database.clickhouse).unwrap();
-        assert_eq!(differences(&shop.database, &schema), [""; 0]);
-        assert_eq!(shop.database.lines("SELECT sum(pv) FROM {db}.pv_uv_by_day"), ["2"]);
+        assert_eq!(differences(&shop.database, &schema), [format!("{}: layout", shop.database.name)]);
+        let error = schema.apply(&shop.database.clickhouse).unwrap_err().to_string();
+        let expected = format!("the database {} {said} another version of Longshore made", shop.database.name);
+        assert!(error.contains(&expected) && error.contains("into another database"), "{error}");
+        assert_eq!(schema.apply_for_analysts(&shop.database.clickhouse).unwrap(), None, "nothing is changed");
+        let found = preflight(&shop.database.clickhouse, &shop.config).unwrap();
+        assert_eq!(found.grade(), Grade::Refused);
+        assert_eq!(found.differences.len(), 1, "{:?}", found.differences);
     }
-}
-
-#[test]
-fn a_rollup_that_lost_its_feed_is_not_guessed_at() {
-    let shop = Shop::filled_by("unfed", FilledBy::Views);
-    shop.write(1, &[view("10:00:00.000", "web", "ann")]);
-    shop.database.execute("DROP VIEW {db}.pv_uv_mv SYNC");
-    let schema = Schema::from_config(&shop.config);
-    let error = schema.apply(&shop.database.clickhouse).unwrap_err();
-    assert!(matches!(error, ApplyError::Unfed { .. }), "{error}");
-    let advice = format!("DROP TABLE `{}`.`pv_uv_minutes`", shop.database.name);
-    assert!(error.to_string().contains(&advice), "{error}");
-    shop.database.execute(&advice);
-    schema.apply(&shop.database.clickhouse).unwrap();
-    assert_eq!(shop.database.lines("SELECT sum(pv) FROM {db}.pv_uv_by_day"), ["1"]);
+    let shop = Shop::new("layout_of_later");
+    shop.database.execute("ALTER TABLE {db}.ledger MODIFY COLUMN layout UInt16 DEFAULT 77");
+    let found = Schema::from_config(&shop.config).check(&shop.database.clickhouse).unwrap();
+    assert!(found[0].to_string().contains("has layout 77, which another version"), "{}", found[0]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use arrow_array::{
     UInt64Array,
 };
 use arrow_schema::{Field, Schema as ArrowSchema};
-use longshore_core::config::{Config, FilledBy};
+use longshore_core::config::Config;
 use longshore_ingest::sink::Sink;
 use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
@@ -110,13 +110,8 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn new(test: &str) -> Self {
-        Self::filled_by(test, FilledBy::Engine)
-    }
-
-    /// The same with rollups that are filled this way.
-    pub(crate) fn filled_by(test: &str, filled_by: FilledBy) -> Self {
         let database = TestDatabase::new(test);
-        let config = database.config_filled_by(&format!("{TABLE}{ROLLUPS}"), filled_by);
+        let config = database.config(&format!("{TABLE}{ROLLUPS}"));
         Schema::from_config(&config).apply(&database.clickhouse).unwrap();
         let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
         Shop { database, config, sink }

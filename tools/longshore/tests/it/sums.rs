@@ -1,6 +1,5 @@
 //! Sums of amounts that are too large for 128 bits.
 
-use longshore_core::config::FilledBy;
 use longshore_ingest::sink::Sink;
 use longshore_sinks::clickhouse::{ClickHouseSink, Schema};
 
@@ -45,26 +44,21 @@ const LINES: &str = r#"{"ts":1795168800000,"app":"a","user":"ann","amount":"9999
 
 #[test]
 fn a_sum_of_the_largest_amounts_does_not_wrap_around() {
-    for filled_by in [FilledBy::Engine, FilledBy::Views] {
-        let database = TestDatabase::new(&format!("sums_{filled_by:?}").to_lowercase());
-        let config = database.config_filled_by(&table("decimal(38,2)"), filled_by);
-        Schema::from_config(&config).apply(&database.clickhouse).unwrap();
-        assert_eq!(Schema::from_config(&config).check(&database.clickhouse).unwrap(), [], "{filled_by:?}");
-        let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
-        sink.write(&decoded_slice(&config, 1, LINES)).unwrap();
-        let minutes = database.lines("SELECT orders, toString(amount), buyers FROM {db}.gmv_by_minute ORDER BY minute");
-        let expected = ["2 1999999999999999999999999999999999999.98 2", "1 999999999999999999999999999999999999.99 1"];
-        assert_eq!(minutes, expected, "{filled_by:?}");
-        database.execute("OPTIMIZE TABLE {db}.gmv_minutes FINAL");
-        let day = database.lines("SELECT toString(sum(amount)) FROM {db}.gmv_by_day");
-        assert_eq!(day, ["2999999999999999999999999999999999999.97"], "{filled_by:?}");
-        // Whether it is counted is told from sums as well.
-        database.execute("TRUNCATE TABLE {db}.ledger");
-        if filled_by == FilledBy::Engine {
-            resume_at(&database, &config, &decoded_slice(&config, 1, LINES)).unwrap();
-            assert_eq!(database.lines("SELECT sum(orders) FROM {db}.gmv_by_day"), ["3"]);
-        }
-    }
+    let database = TestDatabase::new("sums");
+    let config = database.config(&table("decimal(38,2)"));
+    Schema::from_config(&config).apply(&database.clickhouse).unwrap();
+    assert_eq!(Schema::from_config(&config).check(&database.clickhouse).unwrap(), []);
+    let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    sink.write(&decoded_slice(&config, 1, LINES)).unwrap();
+    let minutes = database.lines("SELECT orders, toString(amount), buyers FROM {db}.gmv_by_minute ORDER BY minute");
+    let expected = ["2 1999999999999999999999999999999999999.98 2", "1 999999999999999999999999999999999999.99 1"];
+    assert_eq!(minutes, expected);
+    database.execute("OPTIMIZE TABLE {db}.gmv_minutes FINAL");
+    let day = database.lines("SELECT toString(sum(amount)) FROM {db}.gmv_by_day");
+    assert_eq!(day, ["2999999999999999999999999999999999999.97"]);
+    database.execute("TRUNCATE TABLE {db}.ledger");
+    resume_at(&database, &config, &decoded_slice(&config, 1, LINES)).unwrap();
+    assert_eq!(database.lines("SELECT sum(orders) FROM {db}.gmv_by_day"), ["3"]);
 }
 
 #[test]

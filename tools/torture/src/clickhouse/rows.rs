@@ -62,8 +62,12 @@ impl Table {
 pub struct LedgerRow {
     /// Which slice.
     pub slice: u64,
-    /// Of which source.
-    pub source_id: u64,
+    /// By what the slices of its content are found.
+    pub head: u64,
+    /// Digest of what stands before it.
+    pub before: u64,
+    /// Digest of that and of itself.
+    pub after: u64,
     /// Its range.
     pub start: u64,
     /// Just past it.
@@ -126,6 +130,8 @@ pub enum Row {
     Gmv(Group, u64, i128, BTreeSet<u64>),
     /// Of the views: group, views, visitors.
     PvUv(Group, u64, BTreeSet<u64>),
+    /// Of a rollup by minute: this slice is counted on this day.
+    Marker(u64, i64),
     /// A dead letter.
     Dead(DeadRow),
     /// Of the ledger.
@@ -140,6 +146,7 @@ impl Row {
         let minute = match self {
             Row::Event { event, .. } => minute_of(event.ts_ms),
             Row::Gmv((_, _, minute), ..) | Row::PvUv((_, _, minute), ..) => *minute,
+            Row::Marker(_, day) => return *day,
             Row::FirstSeen(..) | Row::Dead(_) | Row::Ledger(_) | Row::Claim(_) => return 0,
         };
         minute.div_euclid(24 * 60)
@@ -156,6 +163,9 @@ struct Columns<'b>(&'b RecordBatch);
 
 impl Columns<'_> {
     fn row(&self, table: Table, row: usize) -> Result<Row, String> {
+        if matches!(table, Table::Gmv | Table::PvUv) && self.u64("_slice", row)? != 0 {
+            return self.marker(table, row);
+        }
         Ok(match table {
             Table::Events => {
                 Row::Event { event: self.event(row)?, slice: self.u64("_slice", row)?, row: self.u32("_row", row)? }
@@ -187,7 +197,9 @@ impl Columns<'_> {
             }),
             Table::Ledger => Row::Ledger(LedgerRow {
                 slice: self.u64("slice", row)?,
-                source_id: self.u64("source_id", row)?,
+                head: self.u64("head", row)?,
+                before: self.u64("before", row)?,
+                after: self.u64("after", row)?,
                 start: self.u64("start", row)?,
                 end: self.u64("end", row)?,
                 records: self.u64("records", row)?,
@@ -197,6 +209,22 @@ impl Columns<'_> {
                 duplicates: self.u64("duplicates", row)?,
             }),
         })
+    }
+
+    /// A row that says which slice is counted. It must count nothing itself.
+    fn marker(&self, table: Table, row: usize) -> Result<Row, String> {
+        let (product, channel, minute) = self.group(row)?;
+        let nothing = match table {
+            Table::Gmv => {
+                let amount = self.column("amount")?.as_primitive::<Decimal128Type>().value(row);
+                (self.u64("orders", row)?, amount) == (0, 0) && self.distinct("buyers", row)?.is_empty()
+            }
+            _ => self.u64("pv", row)? == 0 && self.distinct("uv", row)?.is_empty(),
+        };
+        match nothing && product.is_empty() && channel.is_empty() && minute.rem_euclid(24 * 60) == 0 {
+            true => Ok(Row::Marker(self.u64("_slice", row)?, minute.div_euclid(24 * 60))),
+            false => Err(format!("a marker of {product}, {channel} and {minute} that counts: {}", !nothing)),
+        }
     }
 
     fn event(&self, row: usize) -> Result<Event, String> {

@@ -1,11 +1,8 @@
-//! The tables of the twin, the tokens that they remember, and what its materialized views make of events.
+//! The tables of the twin, and the tokens that they remember.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-
-use longshore_core::slice::SliceId;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use super::rows::{ClaimRow, Row, Table};
-use crate::answers::{Group, minute_of};
 
 /// Rows of one partition under one token: what is inserted whole or not at all.
 #[derive(Debug, Clone)]
@@ -59,8 +56,6 @@ struct Stored {
     tokens: Tokens,
     /// Blocks that came, which claims are numbered by.
     blocks: u64,
-    /// Slices of all rows, by partition: the truth that a reader of the rows could find out.
-    placed: HashSet<(String, i64)>,
 }
 
 /// All tables.
@@ -76,11 +71,6 @@ impl Tables {
     fn has(&self, block: &Block) -> bool {
         let known = |stored: &Stored| stored.tokens.known.contains(&(block.token.clone(), block.partition));
         self.0.get(&block.table).is_some_and(known)
-    }
-
-    /// Whether a table has the rows of this slice in a partition.
-    pub(super) fn holds(&self, table: Table, slice: SliceId, partition: i64) -> bool {
-        self.0.get(&table).is_some_and(|stored| stored.placed.contains(&(slice.to_string(), partition)))
     }
 
     /// All tables' tokens.
@@ -101,8 +91,6 @@ impl Tables {
     /// The block's rows alone, its token not.
     fn place(&mut self, block: Block) {
         let stored = self.0.entry(block.table).or_default();
-        let slice = block.token.split('-').next().unwrap_or_default();
-        stored.placed.insert((slice.to_owned(), block.partition));
         stored.blocks += 1;
         let number = stored.blocks;
         stored.rows.extend(block.rows.into_iter().map(|row| match row {
@@ -132,43 +120,4 @@ pub(super) fn blocks(table: Table, token: &str, rows: Vec<Row>) -> Vec<Block> {
     }
     let block = |(partition, rows)| Block { table, partition, token: token.to_owned(), rows };
     partitions.into_iter().map(block).collect()
-}
-
-/// What a materialized view adds to a rollup for these events, as ClickHouse computes it: from the rows of the insert.
-pub(super) fn view(rollup: Table, events: &[Row]) -> Vec<Row> {
-    let events = events.iter().filter_map(|row| match row {
-        Row::Event { event, .. } => Some(event),
-        _ => None,
-    });
-    match rollup {
-        Table::FirstSeen => {
-            let mut first: BTreeMap<(&String, u64), (i64, &String)> = BTreeMap::new();
-            for event in events {
-                let seen = (event.ts_ms, &event.channel);
-                first.entry((&event.product, event.user)).and_modify(|min| *min = seen.min(*min)).or_insert(seen);
-            }
-            let row = |((product, user), (time, channel)): ((&String, u64), (i64, &String))| {
-                Row::FirstSeen(product.clone(), user, time, channel.clone())
-            };
-            first.into_iter().map(row).collect()
-        }
-        _ => {
-            let kind = if rollup == Table::Gmv { "order" } else { "view" };
-            let counts =
-                |event: &&crate::records::Event| event.event == kind && (rollup != Table::Gmv || event.cents.is_some());
-            let mut groups: BTreeMap<Group, (u64, i128, BTreeSet<u64>)> = BTreeMap::new();
-            for event in events.filter(counts) {
-                let group = (event.product.clone(), event.channel.clone(), minute_of(event.ts_ms));
-                let (count, sum, people) = groups.entry(group).or_default();
-                *count += 1;
-                *sum += event.cents.unwrap_or(0);
-                people.insert(event.user);
-            }
-            let row = |(group, (count, sum, people))| match rollup {
-                Table::Gmv => Row::Gmv(group, count, sum, people),
-                _ => Row::PvUv(group, count, people),
-            };
-            groups.into_iter().map(row).collect()
-        }
-    }
 }
