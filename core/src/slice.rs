@@ -73,9 +73,8 @@ pub enum CutAt {
     Unknown,
     /// At that time, in milliseconds since 1970, which the slice's plan has: whoever decodes the slice again takes the same.
     Planned(i64),
-    /// At that time, which nothing remembers: a repeat takes a later one. So only what a later moment can but allow is looked
-    /// at, how far an event is in the future; what an earlier attempt found too far is known by its dead letters.
-    Unplanned(i64),
+    /// The same of a load, which may be of events of long ago: only how far an event is in the future is looked at.
+    Backfill(i64),
 }
 
 impl Slice {

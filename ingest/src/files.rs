@@ -362,7 +362,7 @@ impl<D: Disk, F: Files> FileFeed<D, F> {
             let source = self.introduce(*id, Some(first))?;
             let &crate::sink::SliceMeta { id: slice, start, end, .. } = &cut.meta;
             let cut_ms = match cut.slice.cut {
-                CutAt::Planned(cut_ms) | CutAt::Unplanned(cut_ms) => cut_ms,
+                CutAt::Planned(cut_ms) | CutAt::Backfill(cut_ms) => cut_ms,
                 CutAt::Unknown => 0,
             };
             let (before, after, records) = (*before, *after, Some(*records));

@@ -532,7 +532,7 @@ impl<'a, 'r> Source<'a, 'r> {
         let chains = (before.chain, self.content.prefix().chain());
         let planned = self.reader.books.plans.plan(&slice, chains);
         let cut_ms = planned.map_err(|error| Over(Some(RetryEnd::Fatal(format!("{}: {error}", slice.meta)))))?;
-        slice.slice.cut = CutAt::Unplanned(cut_ms);
+        slice.slice.cut = CutAt::Backfill(cut_ms);
         self.forward(slices, slice)
     }
 

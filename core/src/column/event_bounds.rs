@@ -21,7 +21,7 @@ impl EventBounds {
         let (cut_ms, past_max) = match cut {
             CutAt::Unknown => return None,
             CutAt::Planned(cut_ms) => (cut_ms, table.past_max),
-            CutAt::Unplanned(cut_ms) => (cut_ms, None),
+            CutAt::Backfill(cut_ms) => (cut_ms, None),
         };
         Some(EventBounds { cut_ms, future_max: table.future_max, past_max })
     }
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(of(CutAt::Unknown), None);
         let planned = of(CutAt::Planned(10 * DAY_MS)).unwrap();
         assert_eq!((planned.first_ms(), planned.last_ms()), (10 * DAY_MS - 7_200_000, 11 * DAY_MS));
-        let unplanned = of(CutAt::Unplanned(10 * DAY_MS)).unwrap();
+        let unplanned = of(CutAt::Backfill(10 * DAY_MS)).unwrap();
         assert_eq!((unplanned.first_ms(), unplanned.last_ms()), (i64::MIN, 11 * DAY_MS));
     }
 

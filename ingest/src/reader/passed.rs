@@ -74,7 +74,7 @@ impl Source<'_, '_> {
             }
             return Ok(Stored::Unknown);
         }
-        (slice.slice.cut, slice.in_doubt) = (CutAt::Unplanned(planned.cut_ms), true);
+        (slice.slice.cut, slice.in_doubt) = (CutAt::Backfill(planned.cut_ms), true);
         self.forward(slices, slice)?;
         Ok(Stored::Before)
     }

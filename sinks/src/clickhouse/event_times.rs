@@ -1,24 +1,21 @@
 //! Records whose event times are too far from the moment at which their slice was cut.
 //!
-//! A slice of a service has that moment in its plan, so that every attempt finds the same records too far away. A `load` plans
-//! nothing, and its repeat compares with a later moment, at which a record may be near enough. So these dead letters are
-//! stored before anything else of a slice, all in one insert, and once they are there they decide, as those of rejected rows
-//! do: a later attempt leaves out the rows that they say.
+//! A slice has that moment in its plan, so that every attempt finds the same records too far away. These dead letters are stored
+//! before anything else of a slice, all in one insert, and once they are there they decide, as those of rejected rows do:
+//! a later attempt leaves out the rows that they say, whatever it finds itself.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use longshore_core::dead_letter::Reason;
-use longshore_core::slice::{CutAt, SliceId};
+use longshore_core::slice::CutAt;
 use longshore_ingest::sink::{LoadedSlice, SinkError};
 
-use super::client::ClickHouse;
 use super::ddl::DEAD_LETTERS;
-use super::error::ClientError;
 use super::left_out::{ByProduct, without};
 use super::rejected::row_numbers;
 use super::sink::{ClickHouseSink, Kind, Letters, Sending, letter_batch, letter_bytes};
-use super::sql::{quote_table, quote_text};
+use super::sql::quote_table;
 use super::store::Store;
 use super::work::work;
 
@@ -40,7 +37,7 @@ impl<S: Store> ClickHouseSink<S> {
     ) -> Result<(Cow<'s, LoadedSlice>, Decided), SinkError> {
         let look = || self.ask(slice, |store| store.dead_rows(slice.meta.id, Reason::EventTime));
         let mut stored = look()?;
-        if stored.is_empty() && matches!(slice.decoded.cut, CutAt::Unplanned(_)) {
+        if stored.is_empty() && matches!(slice.decoded.cut, CutAt::Backfill(_)) {
             // What an earlier attempt decided may be on its way.
             self.demand_quiet(slice, DEAD_LETTERS)?;
             stored = look()?;
@@ -96,27 +93,3 @@ impl<S: Store> ClickHouseSink<S> {
         }
     }
 }
-
-impl ClickHouse {
-    /// Slices of the sources of these names of which dead letters decide which rows they have. Found by the table's key.
-    pub(super) fn decided_slices(&self, sources: &[&str]) -> Result<Vec<SliceId>, ClientError> {
-        let reasons = [Reason::EventTime, Reason::Rejected].map(|reason| quote_text(reason.name())).join(", ");
-        let mut slices = BTreeSet::new();
-        for names in sources.chunks(NAMES_A_QUERY) {
-            let names: Vec<String> = names.iter().map(|name| quote_text(name)).collect();
-            let rows = self.look_up(&format!(
-                "SELECT DISTINCT slice FROM {} WHERE reason IN ({reasons}) AND source IN ({})",
-                quote_table(self.database(), DEAD_LETTERS),
-                names.join(", ")
-            ))?;
-            for id in rows.into_iter().flatten() {
-                let id = id.parse().map_err(|_| ClientError::Invalid(format!("`{id}` is not a slice's id")))?;
-                slices.insert(SliceId(id));
-            }
-        }
-        Ok(slices.into_iter().collect())
-    }
-}
-
-/// Keeps a query below ClickHouse's limit of 256 KiB, with paths as long as they mostly are.
-const NAMES_A_QUERY: usize = 256;

@@ -29,7 +29,6 @@ use super::codes::ErrorKind;
 use super::days::Days;
 use super::ddl::DEAD_LETTERS;
 use super::error::{ClientError, Rows, ServerException};
-use super::event_times::Decided;
 use super::left_out::{ByProduct, without};
 use super::scratch::scratch_name;
 use super::sink::{ClickHouseSink, Kind, Letters, Sending, letter_batch, letter_bytes};
@@ -40,18 +39,10 @@ use super::work::work;
 impl<S: Store> ClickHouseSink<S> {
     /// The rows for whose sake the slice is refused.
     pub(super) fn find_rejected(&self, slice: &LoadedSlice) -> Result<Vec<RejectedRow>, SinkError> {
-        let (slice, _) = match self.stores_again() {
-            true => (Cow::Borrowed(slice), Decided::default()),
-            false => self.decide_event_times(slice)?,
-        };
+        let (slice, _) = self.decide_event_times(slice)?;
         let (slice, _) = self.claim(&slice)?;
-        let batch = match self.stores_again() {
-            true => slice.decoded.batch.clone(),
-            false => self.missing_events(&slice)?,
-        };
-        if !self.stores_again()
-            && !self.ask(&slice, |store| store.dead_rows(slice.meta.id, Reason::Rejected))?.is_empty()
-        {
+        let batch = self.missing_events(&slice)?;
+        if !self.ask(&slice, |store| store.dead_rows(slice.meta.id, Reason::Rejected))?.is_empty() {
             let detail = "rows of it that ClickHouse rejected were set aside before, and now it rejects others";
             return Err(self.at_a_loss(&slice, detail));
         }

@@ -64,11 +64,11 @@ impl<'a> Sending<'a> {
         Sending { group, ..self }
     }
 
-    fn token(self, slice: SliceId, run: &str) -> String {
+    fn token(self, slice: SliceId) -> String {
         let nonzero = |number: String, nothing: bool| if nothing { String::new() } else { number };
         let generation = nonzero(self.generation.to_string(), self.generation == 0);
         let group = nonzero(format!(".{}", self.group), self.group == 0);
-        format!("{slice}-{}{generation}{group}{run}", self.kind.letter())
+        format!("{slice}-{}{generation}{group}", self.kind.letter())
     }
 }
 
@@ -106,8 +106,6 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
     pub(super) rollups: Arc<[u64]>,
     /// If an event that is sent twice counts once.
     pub(super) claims: Option<Arc<Claims>>,
-    /// What the tokens of this run end in; empty unless slices are to be stored again on purpose.
-    run: String,
     /// The number of the next token that nobody has used, for rows that may be there any number of times.
     unused: Arc<AtomicU64>,
 }
@@ -115,9 +113,7 @@ pub struct ClickHouseSink<S: Store = ClickHouse> {
 impl ClickHouseSink {
     /// A sink into the tables of this config, after asking the server whether it keeps distinct values as we do. That it
     /// takes the settings of an insert is for the [preflight](super::preflight()) to find out.
-    ///
-    /// With `reload`, slices that ClickHouse has already are stored once more: the tokens are of this run alone.
-    pub fn new(clickhouse: &ClickHouse, config: &Config, reload: bool) -> Result<Self, ClientError> {
+    pub fn new(clickhouse: &ClickHouse, config: &Config) -> Result<Self, ClientError> {
         let ids = completion::ids(clickhouse, &Schema::from_config(config).rollups)?;
         // Of a config of before a rollup's table may be gone, or count something else now: it counts the slice later.
         let mut config = config.clone();
@@ -126,19 +122,13 @@ impl ClickHouseSink {
         let rollups = ids.into_iter().flatten().collect();
         let config = &config;
         let partials = Partials::new(clickhouse, config)?.map(Arc::new);
-        let run = if reload { format!("-{:016x}", rand::random::<u64>()) } else { String::new() };
-        Ok(Self { run, rollups, ..Self::with(clickhouse.clone(), config, partials) }.with_unused_tokens(rand::random()))
+        Ok(Self { rollups, ..Self::with(clickhouse.clone(), config, partials) }.with_unused_tokens(rand::random()))
     }
 
     /// The stored slices of contents that are found by these heads.
     pub fn known_slices(&self, heads: &[u64]) -> Result<Vec<KnownSlice>, SinkError> {
         let known = self.store.known_slices(heads);
         known.map_err(|error| error.into_sink_error("looking up what is stored", Rows::Ours))
-    }
-
-    /// Slices of the sources of these names of which dead letters decide which rows they have, whole or not.
-    pub fn decided_slices(&self, sources: &[&str]) -> Result<Vec<SliceId>, ClientError> {
-        self.store.decided_slices(sources)
     }
 }
 
@@ -158,7 +148,6 @@ impl<S: Store> ClickHouseSink<S> {
             partials,
             rollups: Schema::from_config(config).rollups.iter().map(|rollup| rollup.id("")).collect(),
             claims: Claims::of(config).map(Arc::new),
-            run: String::new(),
             unused: Arc::default(),
         }
     }
@@ -168,11 +157,6 @@ impl<S: Store> ClickHouseSink<S> {
     pub fn with_unused_tokens(self, from: u64) -> Self {
         self.unused.store(from, Ordering::Relaxed);
         self
-    }
-
-    /// Slices are stored again on purpose: tokens of a run of its own are nobody else's, and what is there says nothing.
-    pub(super) fn stores_again(&self) -> bool {
-        !self.run.is_empty()
     }
 
     /// The number of a token that nobody has used.
@@ -192,7 +176,7 @@ impl<S: Store> ClickHouseSink<S> {
     /// Inserts rows of a slice.
     pub(super) fn send(&self, sending: Sending<'_>, slice: SliceId, batch: &RecordBatch) -> Result<(), SinkError> {
         let Sending { table, kind, .. } = sending;
-        self.store.insert(table, &sending.token(slice, &self.run), batch).map_err(|error| {
+        self.store.insert(table, &sending.token(slice), batch).map_err(|error| {
             let too_many_parts = error.code() == Some(TOO_MANY_PARTS);
             match error.into_sink_error(&format!("insert into `{}`.`{table}`", self.store.database()), kind.rows()) {
                 SinkError::Retry { detail } if too_many_parts && self.days_of(kind, batch) >= ASIDE_DAYS_MIN => {
@@ -298,7 +282,7 @@ impl<S: Store> Sink for ClickHouseSink<S> {
         let (slice, rejected) = self.without_rejected(slice)?;
         let slice = &*slice;
         let inserts = days::inserts(slice.decoded.batch.clone(), Some(&self.time));
-        if inserts.len() > 1 && !self.stores_again() {
+        if inserts.len() > 1 {
             // It has more tokens than can be relied on: what an earlier run may have stored of it is looked for first.
             self.complete(slice, slice.rejected.len() as u64)?;
             return Ok(Stored { rejected, ..stored });
@@ -315,9 +299,6 @@ impl<S: Store> Sink for ClickHouseSink<S> {
     }
 
     fn resume(&self, slice: &LoadedSlice) -> Result<Stored, SinkError> {
-        if self.stores_again() {
-            return self.write(slice);
-        }
         // Its claims may be gone by now.
         if self.is_whole(slice)? {
             return Ok(Stored::default());

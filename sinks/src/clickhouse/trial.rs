@@ -112,8 +112,7 @@ impl<'a> Trial<'a> {
         let scratch = Scratch::named(self.clickhouse, self.database());
         let clickhouse = scratch.clickhouse();
         Schema::from_config(&self.config).without_comments().apply(clickhouse)?;
-        // Tokens of their own: those of a load would be the same in each trial.
-        let sink = ClickHouseSink::new(clickhouse, &self.config, true)?;
+        let sink = ClickHouseSink::new(clickhouse, &self.config)?;
         let before = self.server_cpu();
         let (inserted, client) = Cost::of(|| self.insert_all(&sink, slices, stop));
         let after = self.server_cpu();

@@ -111,7 +111,7 @@ impl Load<'_> {
             schema::create_if_fresh(&server.client, &Schema::from_config(config))?;
             guarantee::demand(&server.client, config, &args.config.config)?;
             completing::before_load(&server.client, &Schema::from_config(config))?;
-            let sink = ClickHouseSink::new(&server.client, config, false).or_exit(Exit::Refused)?;
+            let sink = ClickHouseSink::new(&server.client, config).or_exit(Exit::Refused)?;
             let whole = server.client.whole_slices(&plans.in_doubt()).or_exit(Exit::Refused)?;
             for slice in whole {
                 plans.done(slice).or_exit(Exit::Refused)?;
@@ -193,7 +193,7 @@ impl Load<'_> {
         let config = bundle.config(&self.args.config.config)?;
         bundle.check_salts(&config)?;
         let decoder = Decoder::new(&config, config_file::keyring(&config)?, bundle.dictionary(&config)?)?;
-        let sink = ClickHouseSink::new(&self.server.client, &config, false)?;
+        let sink = ClickHouseSink::new(&self.server.client, &config)?;
         let sink = GuardedSink::new(sink, &config, &Failures::default());
         Ok((config, decoder.with_kernels(self.decoder.kernels()), sink))
     }

@@ -253,12 +253,12 @@ impl<F: Feed> Engine<F> {
             ));
             let cut_ms = match planned.slice.cut {
                 CutAt::Planned(cut_ms) => Some(cut_ms),
-                CutAt::Unknown | CutAt::Unplanned(_) => None,
+                CutAt::Unknown | CutAt::Backfill(_) => None,
             };
             let plan = Planned { config: planned.config, cut_ms };
             lock(&self.plans).entry(planned.meta.id).or_insert(plan);
             if self.unplanned {
-                planned.slice.cut = CutAt::Unplanned(self.env.wall_ms());
+                planned.slice.cut = CutAt::Backfill(self.env.wall_ms());
             }
             if self.bug == Some(Bug::ClockForgotten) && planned.in_doubt {
                 planned.slice.cut = CutAt::Planned(self.env.wall_ms());

@@ -52,7 +52,7 @@ fn both_bounds_hold_to_the_millisecond_on_the_fast_way_and_on_the_careful_one() 
         let mut scratch = Scratch::new(&decoder);
         let mut rows = |at| dead(&decoder.decode(&cut(&times, at), &mut scratch));
         assert_eq!(rows(CutAt::Planned(CUT_MS)), [131, 133]);
-        assert_eq!(rows(CutAt::Unplanned(CUT_MS)), [131], "a repeat may come any time later");
+        assert_eq!(rows(CutAt::Backfill(CUT_MS)), [131], "a repeat may come any time later");
         assert_eq!(rows(CutAt::Unknown), [0; 0]);
         assert_eq!(rows(CutAt::Planned(CUT_MS + 1)), [132, 133], "the bounds are the slice's, not the scratch's");
     }

@@ -153,7 +153,7 @@ impl Processing {
         let config = bundle.config(&self.path)?;
         bundle.check_salts(&config)?;
         let decoder = Decoder::new(&config, config_file::keyring(&config)?, bundle.dictionary(&config)?)?;
-        let sink = ClickHouseSink::new(&self.client, &config, false)?;
+        let sink = ClickHouseSink::new(&self.client, &config)?;
         let sink = GuardedSink::new(sink, &config, &self.failures);
         let sink = self.alarm.around(self.metrics.around(Box::new(sink)), &self.metrics);
         Ok(Plan { decoder: decoder.with_kernels(self.kernels), sink })

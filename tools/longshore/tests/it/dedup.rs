@@ -266,18 +266,6 @@ fn a_slice_is_sent_in_order_and_nothing_follows_what_failed() {
 }
 
 #[test]
-fn a_reload_stores_once_more_on_purpose_and_its_retries_do_not() {
-    let shop = Shop::new("reload");
-    shop.sink.write(&slice(1)).unwrap();
-    let again = ClickHouseSink::new(&shop.database.clickhouse, &shop.config, true).unwrap();
-    for _ in 0..2 {
-        again.write(&slice(1)).unwrap();
-    }
-    assert_eq!(shop.database.lines("SELECT count(), uniqExact(_slice, _row) FROM {db}.events"), ["10 5"]);
-    assert_eq!(shop.sink.known_slices(&[1]).unwrap().len(), 1);
-}
-
-#[test]
 fn a_slice_may_hold_more_days_than_a_server_takes_by_default() {
     let shop = Shop::new("days");
     let rows: Vec<Row> =

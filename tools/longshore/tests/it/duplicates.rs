@@ -173,7 +173,7 @@ impl Stand {
 
     /// An engine of its own: no two share one.
     fn engine(&self) -> ClickHouseSink {
-        ClickHouseSink::new(&self.database.clickhouse, &self.config, false).unwrap()
+        ClickHouseSink::new(&self.database.clickhouse, &self.config).unwrap()
     }
 
     fn slice(&self, id: u64, events: &[u64]) -> LoadedSlice {
@@ -462,7 +462,7 @@ fn a_ledger_of_an_older_version_is_brought_up_to_date() {
     let schema = Schema::from_config(&config);
     assert_eq!(what(&schema), ["events_claims missing"]);
     schema.apply(&database.clickhouse).unwrap();
-    let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    let sink = ClickHouseSink::new(&database.clickhouse, &config).unwrap();
     sink.write(&decoded_slice(&config, 1, &lines([1, 1, 2]))).unwrap();
     let ledger = database.lines("SELECT slice, records, loaded, duplicates FROM {db}.ledger ORDER BY slice");
     assert_eq!(ledger, ["1 3 2 1", "99 3 2 0"]);

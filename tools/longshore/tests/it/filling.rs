@@ -193,7 +193,7 @@ fn made(test: &str, text: &str) -> (TestDatabase, Config, ClickHouseSink) {
     let database = TestDatabase::new(test);
     let config = database.config(text);
     Schema::from_config(&config).apply(&database.clickhouse).unwrap();
-    let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    let sink = ClickHouseSink::new(&database.clickhouse, &config).unwrap();
     (database, config, sink)
 }
 
@@ -201,7 +201,7 @@ fn made(test: &str, text: &str) -> (TestDatabase, Config, ClickHouseSink) {
 #[test]
 fn both_ways_give_the_same_answers_for_columns_of_every_type() {
     let (database, config, first_engine) = made("ways", &format!("{TYPES}{}", rollups()));
-    let second_engine = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    let second_engine = ClickHouseSink::new(&database.clickhouse, &config).unwrap();
     let mut dice = Dice(1);
     for id in 1..=4 {
         let lines: String = (0..250).map(|_| record(&mut dice)).collect();
@@ -274,7 +274,7 @@ fn users_that_clickhouse_has_are_not_sent_again_and_earlier_sightings_are() {
     shop.sink.write(&slice(3, &[view("09:59:00.000", "app", "ann"), view("10:00:00.000", "ads", "bob")])).unwrap();
     assert_eq!(sightings_sent(&shop), "4", "an earlier one, and one at the same moment");
     // An engine that starts knows nobody, and sends once more.
-    let other = ClickHouseSink::new(&shop.database.clickhouse, &shop.config, false).unwrap();
+    let other = ClickHouseSink::new(&shop.database.clickhouse, &shop.config).unwrap();
     other.write(&slice(4, &[view("11:30:00.000", "app", "ann")])).unwrap();
     assert_eq!(sightings_sent(&shop), "5");
     assert_eq!(
@@ -307,7 +307,7 @@ fn a_slice_that_stopped_between_two_rollups_is_completed_once() {
         shop.database.execute(&format!("ALTER TABLE {{db}}.{table} DROP CONSTRAINT never"));
         assert_eq!(shop.database.lines("SELECT count() FROM {db}.ledger"), ["0"]);
         // By an engine that was started anew.
-        let other = ClickHouseSink::new(&shop.database.clickhouse, &shop.config, false).unwrap();
+        let other = ClickHouseSink::new(&shop.database.clickhouse, &shop.config).unwrap();
         other.write(&slice(1, &morning())).unwrap();
         assert_counts(&shop.database, 1, table);
     }

@@ -31,7 +31,7 @@ impl Stand {
         let name = database_name(test);
         let admin = server.connect("default", &name).unwrap();
         Schema::from_config(&config_of(&name)).apply(&admin).unwrap();
-        let sink = ClickHouseSink::new(&admin, &config_of(&name), false).unwrap();
+        let sink = ClickHouseSink::new(&admin, &config_of(&name)).unwrap();
         Stand { server, admin, name, sink }
     }
 
@@ -136,7 +136,7 @@ fn a_dropped_table_and_an_altered_column_pause() {
 fn a_quota_that_is_used_up_pauses() {
     let stand = Stand::new("quota");
     let client = stand.server.connect("one_insert", &stand.name).unwrap();
-    let sink = ClickHouseSink::new(&client, &config_of(&stand.name), false).unwrap();
+    let sink = ClickHouseSink::new(&client, &config_of(&stand.name)).unwrap();
     // The events are the first insert, the rollups the second.
     assert_told(&sink.write(&slice(1)).unwrap_err(), "pause", &["quota", "error 201"]);
     stand.sink.write(&slice(1)).unwrap();

@@ -207,7 +207,7 @@ fn a_retry_after_the_window_was_mended_is_taken_once() {
 #[test]
 fn after_a_failure_it_is_looked_again_and_waited_until_it_is_mended() {
     let shop = Shop::new("guarded");
-    let sink = ClickHouseSink::new(&shop.database.clickhouse, &shop.config, false).unwrap();
+    let sink = ClickHouseSink::new(&shop.database.clickhouse, &shop.config).unwrap();
     let sink = GuardedSink::new(sink, &shop.config, &Failures::default());
     let slice = |id| loaded_slice(id, batch(id, &[view("10:00:00.000", "web", "ann")]), Vec::new());
     let window = |value: u64| {

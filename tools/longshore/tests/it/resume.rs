@@ -139,7 +139,7 @@ pub(crate) fn resume(shop: &Shop, slice: &LoadedSlice) -> Result<(), SinkError> 
 }
 
 pub(crate) fn resume_at(database: &TestDatabase, config: &Config, slice: &LoadedSlice) -> Result<(), SinkError> {
-    let sink = ClickHouseSink::new(&database.clickhouse, config, false).unwrap();
+    let sink = ClickHouseSink::new(&database.clickhouse, config).unwrap();
     for _ in 0..100 {
         match sink.resume(slice) {
             Err(SinkError::Retry { .. }) => thread::sleep(Duration::from_millis(100)),

@@ -110,7 +110,7 @@ fn new_users_without_a_column_to_group_by() {
     let schema = Schema::from_config(&config);
     schema.apply(&database.clickhouse).unwrap();
     assert_eq!(schema.check(&database.clickhouse).unwrap(), []);
-    let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    let sink = ClickHouseSink::new(&database.clickhouse, &config).unwrap();
     for (index, slice) in sightings().iter().enumerate() {
         sink.write(&loaded_slice(index as u64 + 1, batch(index as u64 + 1, slice), Vec::new())).unwrap();
     }
@@ -270,7 +270,7 @@ where = { minute = ["it's\\"] }
     let schema = Schema::from_config(&config);
     schema.apply(&database.clickhouse).unwrap();
     assert_eq!(schema.check(&database.clickhouse).unwrap(), []);
-    let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    let sink = ClickHouseSink::new(&database.clickhouse, &config).unwrap();
     let lines = r#"
 {"ts":1795168800001,"app":"shop","minute":"it's\\","user":7,"first":"b","orders":"x","amount":1.5}
 {"ts":1795168800001,"app":"shop","minute":"other","user":7,"first":"a","orders":"x","amount":2.5}
@@ -294,7 +294,7 @@ fn a_rollup_added_later_counts_what_is_there() {
     let done = schema.apply(&shop.database.clickhouse).unwrap();
     assert!(done.contains(&"rollups counted 4 slices that had been stored without them".to_owned()), "{done:?}");
     assert_eq!(schema.check(&shop.database.clickhouse).unwrap(), []);
-    let sink = ClickHouseSink::new(&shop.database.clickhouse, &config, false).unwrap();
+    let sink = ClickHouseSink::new(&shop.database.clickhouse, &config).unwrap();
     sink.write(&loaded_slice(3, batch(3, &slices[2]), Vec::new())).unwrap();
     // web 3 + 1 + 3, app 1 + 0 + 1, ads 0 + 2 + 0.
     let views = "SELECT channel, sum(pv) FROM {db}.all_views_by_minute GROUP BY channel ORDER BY channel";

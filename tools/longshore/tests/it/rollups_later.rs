@@ -29,7 +29,7 @@ fn with_more(shop: &Shop, more: &str) -> (Schema, ClickHouseSink) {
     let config = shop.database.config(&format!("{TABLE}{ROLLUPS}{more}"));
     let schema = Schema::from_config(&config);
     schema.apply(&shop.database.clickhouse).unwrap();
-    let sink = ClickHouseSink::new(&shop.database.clickhouse, &config, false).unwrap();
+    let sink = ClickHouseSink::new(&shop.database.clickhouse, &config).unwrap();
     (schema, sink)
 }
 
@@ -156,7 +156,7 @@ fn a_rollup_that_counts_other_events_now_is_refused_until_its_table_is_made_anew
     assert_eq!(shop.database.lines("SELECT channel, pv FROM {db}.more_by_day"), ["app 1"]);
     assert_eq!(schema.check(clickhouse).unwrap(), []);
     // A slice in doubt of before the change.
-    ClickHouseSink::new(clickhouse, &before, false).unwrap().resume(&slice(2)).unwrap();
+    ClickHouseSink::new(clickhouse, &before).unwrap().resume(&slice(2)).unwrap();
     assert_eq!(schema.complete(clickhouse, true).unwrap(), Completion::Whole(1));
     assert_eq!(shop.database.lines("SELECT channel, pv FROM {db}.more_by_day"), ["app 2"]);
 }

@@ -113,7 +113,7 @@ impl Shop {
         let database = TestDatabase::new(test);
         let config = database.config(&format!("{TABLE}{ROLLUPS}"));
         Schema::from_config(&config).apply(&database.clickhouse).unwrap();
-        let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+        let sink = ClickHouseSink::new(&database.clickhouse, &config).unwrap();
         Shop { database, config, sink }
     }
 

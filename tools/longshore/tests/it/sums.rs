@@ -48,7 +48,7 @@ fn a_sum_of_the_largest_amounts_does_not_wrap_around() {
     let config = database.config(&table("decimal(38,2)"));
     Schema::from_config(&config).apply(&database.clickhouse).unwrap();
     assert_eq!(Schema::from_config(&config).check(&database.clickhouse).unwrap(), []);
-    let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    let sink = ClickHouseSink::new(&database.clickhouse, &config).unwrap();
     sink.write(&decoded_slice(&config, 1, LINES)).unwrap();
     let minutes = database.lines("SELECT orders, toString(amount), buyers FROM {db}.gmv_by_minute ORDER BY minute");
     let expected = ["2 1999999999999999999999999999999999999.98 2", "1 999999999999999999999999999999999999.99 1"];

@@ -233,7 +233,7 @@ fn round_trip(cases: Vec<Case>, compression: WireCompression) {
     let database = TestDatabase::with_compression("types", compression);
     let config = database.config(&columns_text(&cases));
     Schema::from_config(&config).apply(&database.clickhouse).unwrap();
-    let sink = ClickHouseSink::new(&database.clickhouse, &config, false).unwrap();
+    let sink = ClickHouseSink::new(&database.clickhouse, &config).unwrap();
     let slice = loaded_slice(7, batch(&cases), Vec::new());
     assert_eq!(slice.meta.id, SliceId(7));
     sink.write(&slice).unwrap();
