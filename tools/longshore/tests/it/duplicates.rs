@@ -447,7 +447,7 @@ fn a_ledger_of_an_older_version_is_brought_up_to_date() {
     database.execute("ALTER TABLE {db}.ledger DROP CONSTRAINT balances");
     database.execute("ALTER TABLE {db}.ledger DROP COLUMN duplicates");
     database.execute("ALTER TABLE {db}.ledger ADD CONSTRAINT balances CHECK records = loaded + dead + filtered");
-    database.execute("INSERT INTO {db}.ledger (slice, records, loaded, dead) VALUES (99, 3, 2, 1)");
+    database.execute("INSERT INTO {db}.ledger (slice, stream, records, loaded, dead) VALUES (99, 'events', 3, 2, 1)");
     let what = |schema: &Schema| -> Vec<String> {
         let differences = schema.check(&database.clickhouse).unwrap();
         differences.iter().map(|difference| format!("{} {}", difference.object, difference.what)).collect()
