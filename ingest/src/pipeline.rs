@@ -52,6 +52,8 @@ pub struct PipelineOptions {
 pub struct Outcome {
     /// Inputs that could not be read to their end; the others were loaded.
     pub input_errors: Vec<InputError>,
+    /// Inputs that were taken for others, as sentences.
+    pub alike: Vec<String>,
     /// A stop was asked for and not everything was read or stored.
     pub stopped: bool,
 }
@@ -90,7 +92,7 @@ pub fn run(
     let (stored_send, stored) = bounded(options.workers + SLICES_DECODED_QUEUED + options.inserts_in_flight);
     let run = Run { inputs, books, decoder, sink, options, progress, stop, end: Mutex::new(None) };
 
-    let Reading { errors: input_errors, end } = std::thread::scope(|scope| {
+    let Reading { errors: input_errors, alike, end } = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let reader_options = ReaderOptions { cut: options.cut, read: options.read };
             let reading = Reader::new(&reader_options, books, progress, stop).read_all(inputs, &cut_send, &used);
@@ -117,8 +119,8 @@ pub fn run(
 
     match run.end.into_inner().expect("no panic while ending").or(end) {
         Some(RetryEnd::Fatal(detail)) => Err(PipelineError::Sink(detail)),
-        Some(RetryEnd::Stopped(_) | RetryEnd::Behind(_)) => Ok(Outcome { input_errors, stopped: true }),
-        None => Ok(Outcome { input_errors, stopped: stop.load(Ordering::Relaxed) }),
+        Some(RetryEnd::Stopped(_) | RetryEnd::Behind(_)) => Ok(Outcome { input_errors, alike, stopped: true }),
+        None => Ok(Outcome { input_errors, alike, stopped: stop.load(Ordering::Relaxed) }),
     }
 }
 

@@ -15,7 +15,7 @@ use longshore_core::frame::{Cut, FRAME_PREFIX_BYTES, Next, cut};
 use longshore_core::limits::{
     DEAD_LETTER_HEAD_BYTES, FOLLOW_HEAD_BYTES, INPUTS_LOOKED_UP, SLICE_BYTES_CEILING, SLICE_RECORDS_MAX,
 };
-use longshore_core::slice::{CutAt, Tail};
+use longshore_core::slice::{CutAt, SliceId, Tail};
 use memchr::memchr;
 
 use crate::content::{self, Content, Mark};
@@ -67,6 +67,10 @@ pub struct Reader<'a> {
     known: KnownSlices,
     /// Heads of which all that is stored is known.
     asked: HashSet<u64>,
+    /// What was sent.
+    sent: HashSet<SliceId>,
+    /// Inputs that were taken for others, as sentences.
+    alike: Vec<String>,
     progress: &'a Progress,
     stop: &'a AtomicBool,
 }
@@ -79,6 +83,8 @@ struct Over(Option<RetryEnd>);
 pub struct Reading {
     /// Inputs that could not be read to their end.
     pub errors: Vec<InputError>,
+    /// Inputs that were taken for others, as sentences.
+    pub alike: Vec<String>,
     /// Why nobody could tell what is stored of the rest, if that ended it.
     pub end: Option<RetryEnd>,
 }
@@ -86,7 +92,16 @@ pub struct Reading {
 impl<'a> Reader<'a> {
     /// A reader that skips slices that are stored, counts in `progress` and ends early when `stop` is set.
     pub fn new(options: &'a ReaderOptions, books: Books<'a>, progress: &'a Progress, stop: &'a AtomicBool) -> Self {
-        Reader { options, books, known: KnownSlices::default(), asked: HashSet::new(), progress, stop }
+        Reader {
+            options,
+            books,
+            known: KnownSlices::default(),
+            asked: HashSet::new(),
+            sent: HashSet::new(),
+            alike: Vec::new(),
+            progress,
+            stop,
+        }
     }
 
     /// Sends the slices of all inputs to `slices`, into buffers from `used` where there are some.
@@ -119,6 +134,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        reading.alike = std::mem::take(&mut self.alike);
         reading
     }
 
@@ -137,16 +153,22 @@ impl<'a> Reader<'a> {
                 Ok(stream) => stream,
                 Err(error) => return Ok(Some(error)),
             };
-            let mut source = Source::new(self, stream, std::mem::take(buffer), seed);
-            let parted = source.read(slices, used)?;
-            let (failure, waits) = (source.failure, source.waits);
-            *buffer = source.buffer;
-            buffer.clear();
+            let (parted, failure, [waits, alike, sent]) = {
+                let mut source = Source::new(self, stream, std::mem::take(buffer), seed);
+                let parted = source.read(slices, used)?;
+                *buffer = source.buffer;
+                buffer.clear();
+                (parted, source.failure, [source.waits, source.alike, source.sent])
+            };
+            let name = &input.name;
             if waits {
-                tracing::warn!(
-                    "{}: it is the beginning of what was stored before, and is not loaded until it goes on otherwise or further",
-                    input.name
-                );
+                let why = format!("{name} is the beginning of what was stored before: it is loaded once it goes on");
+                tracing::warn!("{why}");
+                self.alike.push(why);
+            } else if alike && !sent {
+                let why = format!("{name} is equal byte by byte to another input, which counts once");
+                tracing::info!("{why}");
+                self.alike.push(why);
             }
             match parted {
                 // It begins as another content does: from its beginning on it is one of its own.
@@ -227,6 +249,10 @@ struct Source<'a, 'r> {
     begin: u64,
     /// It is the beginning of a stored content.
     waits: bool,
+    /// Something of it was sent before, of another input.
+    alike: bool,
+    /// Something of it was sent.
+    sent: bool,
     /// The seed with which it begins anew, since it parts from a stored content.
     parted: Option<u64>,
 }
@@ -248,6 +274,8 @@ impl<'a, 'r> Source<'a, 'r> {
             failure: None,
             begin: 0,
             waits: false,
+            alike: false,
+            sent: false,
             parted: None,
         }
     }
@@ -548,6 +576,8 @@ impl<'a, 'r> Source<'a, 'r> {
     /// Sends a slice that is planned.
     fn forward(&mut self, slices: &Sender<CutSlice>, slice: CutSlice) -> Result<(), Over> {
         self.reader.known.extend([KnownSlice::of(self.reader.options.cut.stream, &slice.meta)]);
+        self.reader.sent.insert(slice.meta.id);
+        self.sent = true;
         slices.send(slice).map_err(|_| Over(None))
     }
 }

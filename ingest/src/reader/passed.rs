@@ -109,6 +109,7 @@ impl Source<'_, '_> {
             Behind::TooLittle | Behind::Parts { .. } | Behind::Nothing => return Stored::Not,
         };
         self.content.is_found_by(found.head);
+        self.alike |= self.reader.sent.contains(&found.id);
         self.advance(found.length as usize);
         if !self.reader.books.finish {
             self.reader.progress.cut_bytes.fetch_add(found.length, Ordering::Relaxed);

@@ -152,12 +152,13 @@ impl Load<'_> {
         let elapsed = start.elapsed();
         let (outcome, refused) = match outcome {
             Ok(outcome) => (outcome, None),
-            Err(error) => (Outcome { input_errors: Vec::new(), stopped: true }, Some(error)),
+            Err(error) => (Outcome { input_errors: Vec::new(), alike: Vec::new(), stopped: true }, Some(error)),
         };
         let report = Report {
             totals: progress.totals(),
             inputs: inputs.len(),
             repeated: repeated.clone(),
+            alike: outcome.alike.clone(),
             read,
             kernels: decoder.kernels(),
             elapsed,

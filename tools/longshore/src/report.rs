@@ -18,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) inputs: usize,
     /// Which paths are other names of them, as sentences.
     pub(crate) repeated: Vec<String>,
+    /// Inputs that were taken for others, as sentences.
+    pub(crate) alike: Vec<String>,
     /// How files were read.
     pub(crate) read: ReadMethod,
     /// How records were decoded.
@@ -52,6 +54,7 @@ impl Report {
         json!({
             "inputs": self.inputs,
             "repeated_inputs": self.repeated,
+            "alike_inputs": self.alike,
             "reader": self.read.to_string(),
             "kernels": self.kernels.name(),
             "records": totals.records,
@@ -102,6 +105,10 @@ impl Report {
         if !self.repeated.is_empty() {
             let names = plural(self.repeated.len(), "other name");
             let _ = writeln!(text, "  same files    {names} of inputs, which were loaded once");
+        }
+        if !self.alike.is_empty() {
+            let inputs = plural(self.alike.len(), "input");
+            let _ = writeln!(text, "  same content  {inputs} equal to others, or beginnings of them, which count once");
         }
         if totals.skipped_slices > 0 {
             let _ = writeln!(
@@ -212,6 +219,7 @@ mod tests {
             },
             inputs: 1,
             repeated: vec!["b.log is the same file as a.log".into()],
+            alike: Vec::new(),
             read: ReadMethod::IoUring,
             kernels: Kernels::named("scalar").expect("every machine has them"),
             elapsed: Duration::from_millis(2_000),

@@ -75,6 +75,9 @@ fn contents_that_are_equal_are_one() {
     let copy = site.write("b.log", lines(0..100));
     let summary = site.load(&config, &[&first, &copy]);
     assert_eq!((&summary["loaded"], &summary["skipped_slices"]), (&json!(100), &json!(1)));
+    let said =
+        format!("{} is equal byte by byte to another input, which counts once", copy.canonicalize().unwrap().display());
+    assert_eq!(summary["alike_inputs"], json!([said]));
     assert_eq!(site.load(&config, &[&copy])["loaded"], json!(0));
     assert_once(&site, 100, 0);
 }
