@@ -156,6 +156,14 @@ pub fn heads(bytes: &[u8]) -> impl Iterator<Item = u64> {
     head_lengths(bytes.len()).map(|length| xxh3_64(&bytes[..length]))
 }
 
+/// The heads of several contents, of which these are the first bytes, each once.
+pub fn all_heads<'b>(beginnings: impl Iterator<Item = &'b [u8]>) -> Vec<u64> {
+    let mut all: Vec<u64> = beginnings.flat_map(heads).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// The head by which slices of a content are found whose first slice ends behind these bytes: the longest.
 pub fn head(bytes: &[u8]) -> u64 {
     heads(bytes).last().unwrap_or_default()

@@ -86,9 +86,11 @@ impl KnownSlices {
         self.ids.contains(&id)
     }
 
-    /// Bytes of the longest slice that was stored behind this beginning of a content, if one was.
-    pub fn longest_behind(&self, before: u64) -> Option<u64> {
-        self.by_before.get(&before)?.iter().map(|known| known.length).max()
+    /// How many bytes are to be read to tell what stands [`behind`](Self::behind) this beginning of a content, if something
+    /// may.
+    pub fn bytes_behind(&self, prefix: &Prefix) -> Option<usize> {
+        let longest = self.by_before.get(&prefix.digest())?.iter().map(|known| known.length).max()?;
+        Some(usize::try_from(longest).unwrap_or(usize::MAX).min(SLICE_BYTES_CEILING))
     }
 
     /// What is known to stand behind this beginning of a content, which goes on with `bytes`.

@@ -193,15 +193,10 @@ impl<'a> Reader<'a> {
 
     /// Asks what is stored of contents that begin so, unless that was asked.
     fn ask<'b>(&mut self, beginnings: impl Iterator<Item = &'b [u8]>) -> Result<(), Over> {
-        let mut heads = Vec::new();
-        for beginning in beginnings {
-            if !beginning.is_empty() && self.asked.insert(content::head(beginning)) {
-                heads.extend(content::heads(beginning));
-            }
-        }
+        let asked = &mut self.asked;
+        let new = beginnings.filter(|beginning| !beginning.is_empty() && asked.insert(content::head(beginning)));
+        let heads = content::all_heads(new);
         if !heads.is_empty() {
-            heads.sort_unstable();
-            heads.dedup();
             let stored = self.books.stored.found_by(&heads).map_err(|end| Over(Some(end)))?;
             self.known.extend(stored.into_iter().filter(|known| known.stream == self.options.cut.stream));
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::limits::{FOLLOW_HEAD_BYTES, INPUTS_LOOKED_UP, SLICE_BYTES_CEILING};
+use longshore_core::limits::{FOLLOW_HEAD_BYTES, INPUTS_LOOKED_UP};
 use longshore_core::words::plural;
 
 use super::cutting::{Cutting, Outcome};
@@ -106,14 +106,10 @@ impl Questions {
             answered = Some(Answer { lanes: std::mem::take(&mut self.asked), stored: answer });
         }
         let next = self.waiting.len().min(INPUTS_LOOKED_UP);
-        let mut heads = Vec::new();
-        for (id, beginning) in self.waiting.drain(..next) {
-            heads.extend(content::heads(&beginning));
-            self.asked.push((id, content::head(&beginning)));
-        }
+        let next: Vec<(SourceId, Vec<u8>)> = self.waiting.drain(..next).collect();
+        self.asked.extend(next.iter().map(|(id, beginning)| (*id, content::head(beginning))));
+        let heads = content::all_heads(next.iter().map(|(_, beginning)| beginning.as_slice()));
         if !heads.is_empty() {
-            heads.sort_unstable();
-            heads.dedup();
             self.look_up.ask(heads);
         }
         answered
@@ -203,8 +199,7 @@ impl<F: Files> Cutting<'_, F> {
             Origin::New | Origin::Asked | Origin::Found(..) => return Ok(Walk::Ask(beginning)),
         };
         let content = self.content()?;
-        let Some(longest) = known.longest_behind(content.prefix().digest()) else { return Ok(Walk::There) };
-        let wanted = usize::try_from(longest).unwrap_or(usize::MAX).min(SLICE_BYTES_CEILING);
+        let Some(wanted) = known.bytes_behind(content.prefix()) else { return Ok(Walk::There) };
         let position = self.lane.position;
         let mut bytes = Vec::new();
         self.read(position, wanted, &mut bytes)?;

@@ -89,9 +89,7 @@ impl Source<'_, '_> {
     /// Passes over a slice that was stored before and ends elsewhere than one cut now would: the file has grown since,
     /// or the slices were of another size.
     pub(super) fn skip_known(&mut self) -> Stored {
-        let before = self.content.prefix().digest();
-        let Some(longest) = self.reader.known.longest_behind(before) else { return Stored::Not };
-        let wanted = usize::try_from(longest).unwrap_or(usize::MAX).min(SLICE_BYTES_CEILING);
+        let Some(wanted) = self.reader.known.bytes_behind(self.content.prefix()) else { return Stored::Not };
         self.fill(wanted.max(self.reader.options.cut.window_bytes()));
         let available = &self.buffer[self.position..];
         let goes_on = self.offset > self.begin && self.stream.repeatable();

@@ -122,7 +122,7 @@ impl ClickHouseSink {
         let rollups = ids.into_iter().flatten().collect();
         let config = &config;
         let partials = Partials::new(clickhouse, config)?.map(Arc::new);
-        Ok(Self { rollups, ..Self::with(clickhouse.clone(), config, partials) }.with_unused_tokens(rand::random()))
+        Ok(Self::with(clickhouse.clone(), config, partials, rollups).with_unused_tokens(rand::random()))
     }
 
     /// The stored slices of contents that are found by these heads.
@@ -136,17 +136,18 @@ impl<S: Store> ClickHouseSink<S> {
     /// A sink into the tables of this config in any store, which is asked nothing.
     pub fn unchecked(store: S, config: &Config) -> Self {
         let partials = Partials::unchecked(config).map(Arc::new);
-        Self::with(store, config, partials)
+        let rollups = Schema::from_config(config).rollups.iter().map(|rollup| rollup.id("")).collect();
+        Self::with(store, config, partials, rollups)
     }
 
-    fn with(store: S, config: &Config, partials: Option<Arc<Partials>>) -> Self {
+    fn with(store: S, config: &Config, partials: Option<Arc<Partials>>, rollups: Arc<[u64]>) -> Self {
         ClickHouseSink {
             store,
             events: config.table.name.clone(),
             time: config.table.time.clone(),
             product: config.products.column_name().to_owned(),
             partials,
-            rollups: Schema::from_config(config).rollups.iter().map(|rollup| rollup.id("")).collect(),
+            rollups,
             claims: Claims::of(config).map(Arc::new),
             unused: Arc::default(),
         }
